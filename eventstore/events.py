@@ -1,0 +1,318 @@
+"""What can happen in a vault: two closed unions of events, and who caused them.
+
+An event is past and never changes meaning.  A new field goes last and has a default; a new meaning
+is a new tag.  An unknown tag or field is refused, never skipped.  Values, content types and tags
+are not in an event: they are its `SecretContent`, sealed under the secret's own key.  Pure.
+
+Times inside events are Unix seconds, as Key Vault's IntDate.  An event's own time is its leaf's.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Context(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """Who asked, how they were known, from where, and what let them or stopped them."""
+
+    principal: str
+    auth: str
+    rule: str = ""
+    outcome: str = "ok"
+    address: str = ""
+    agent: str = ""
+    request: str = ""
+    cause: int | None = None
+
+
+class Event(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+):
+    """Something that happened."""
+
+
+class SecretContent(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What only the secret's own key opens.  An update carries no value."""
+
+    value: str | None = None
+    content_type: str | None = None
+    tags: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return "SecretContent(...)"
+
+
+# --- changes: the vault and its rules -----------------------------------------------------------
+
+
+class VaultCreated(Event, frozen=True, kw_only=True, tag="vault.created"):
+    """A vault began.  Retention in days is fixed from now on.
+
+    *first_key* is the number of the first key that the vault gives to a secret.
+    """
+
+    name: str
+    retention_days: int
+    purge_protection: bool
+    administrators: tuple[str, ...]
+    first_key: int
+
+
+class VaultUpdated(Event, frozen=True, kw_only=True, tag="vault.updated"):
+    """The vault's settings as they stand from now on."""
+
+    purge_protection: bool
+    administrators: tuple[str, ...]
+
+
+class PolicySet(Event, frozen=True, kw_only=True, tag="policy.set"):
+    """A principal may do exactly this from now on."""
+
+    object_id: str
+    secrets: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+
+
+class PolicyDeleted(Event, frozen=True, kw_only=True, tag="policy.deleted"):
+    """A principal may do nothing from now on."""
+
+    object_id: str
+
+
+# --- changes: secrets ---------------------------------------------------------------------------
+
+
+class SecretSet(Event, frozen=True, kw_only=True, tag="secret.set"):
+    """A new version of a secret became current."""
+
+    name: str
+    version: str
+    enabled: bool = True
+    nbf: int | None = None
+    exp: int | None = None
+
+
+class SecretUpdated(Event, frozen=True, kw_only=True, tag="secret.updated"):
+    """A version's attributes, content type and tags as they stand from now on."""
+
+    name: str
+    version: str
+    changed: tuple[str, ...]
+    enabled: bool = True
+    nbf: int | None = None
+    exp: int | None = None
+
+
+class SecretDeleted(Event, frozen=True, kw_only=True, tag="secret.deleted"):
+    """A secret can no longer be read; it can be recovered until *scheduled_purge*."""
+
+    name: str
+    scheduled_purge: int
+
+
+class SecretRecovered(Event, frozen=True, kw_only=True, tag="secret.recovered"):
+    """A deleted secret is active again, with all its versions."""
+
+    name: str
+
+
+class SecretPurged(Event, frozen=True, kw_only=True, tag="secret.purged"):
+    """A deleted secret is gone, and its key is to be destroyed."""
+
+    name: str
+    key: int
+    backups: tuple[int, ...] = ()
+
+
+class SecretBackedUp(Event, frozen=True, kw_only=True, tag="secret.backed-up"):
+    """A blob with all versions was issued, sealed under a backup key of its own."""
+
+    name: str
+    backup_key: int
+    versions: int
+
+
+class SecretRestored(Event, frozen=True, kw_only=True, tag="secret.restored"):
+    """A secret came back from a blob; its versions follow, the current one last."""
+
+    name: str
+    versions: int
+    origin: str
+    backup_key: int
+
+
+class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.version-restored"):
+    """One version that came back from a blob, with the times it had."""
+
+    name: str
+    version: str
+    created: int
+    updated: int
+    enabled: bool = True
+    nbf: int | None = None
+    exp: int | None = None
+
+
+# --- changes and access: keys and clocks --------------------------------------------------------
+
+
+class SigningKeyRotated(Event, frozen=True, kw_only=True, tag="signing-key.rotated"):
+    """The last event that the old key signed: it endorses the new one.
+
+    The keys to be destroyed now are *retired* and *also*, the retired keys of the other log.
+    """
+
+    verifier: str
+    key: int
+    retired: int
+    also: tuple[int, ...] = ()
+
+
+class AuditKeyRotated(Event, frozen=True, kw_only=True, tag="audit-key.rotated"):
+    """Metadata from the next record on is sealed under a new audit key."""
+
+    key: int
+
+
+class RootKeyRotated(Event, frozen=True, kw_only=True, tag="root-key.rotated"):
+    """The store's root key got a new value and the old one was destroyed."""
+
+    root_epoch: int
+    provider: str
+    assurance: str
+
+
+class KeysErased(Event, frozen=True, kw_only=True, tag="keys.erased"):
+    """Erasure receipt: these keys are destroyed, and so is the root key that could reach them.
+
+    *open_backups* are the keys of issued blobs that could still bring the value back.
+    """
+
+    keys: tuple[int, ...]
+    root_epoch: int
+    provider: str
+    assurance: str
+    open_backups: tuple[int, ...] = ()
+
+
+class ClockSteppedBack(Event, frozen=True, kw_only=True, tag="clock.stepped-back"):
+    """The clock showed *observed* although the log already stood at *last* (microseconds)."""
+
+    observed: int
+    last: int
+
+
+# --- access: reads and refusals -----------------------------------------------------------------
+
+
+class SecretRead(Event, frozen=True, kw_only=True, tag="secret.read"):
+    """A value was given out.  *at* is the size of `changes` it was answered at."""
+
+    name: str
+    version: str
+    at: int
+
+
+class SecretsListed(Event, frozen=True, kw_only=True, tag="secrets.listed"):
+    """The names of active secrets were given out, *count* of them."""
+
+    at: int
+    count: int
+
+
+class SecretVersionsListed(Event, frozen=True, kw_only=True, tag="secret-versions.listed"):
+    """The versions of one secret were given out."""
+
+    name: str
+    at: int
+    count: int
+
+
+class DeletedSecretRead(Event, frozen=True, kw_only=True, tag="deleted-secret.read"):
+    """The attributes of a deleted secret were given out."""
+
+    name: str
+    at: int
+
+
+class DeletedSecretsListed(Event, frozen=True, kw_only=True, tag="deleted-secrets.listed"):
+    """The names of deleted secrets were given out."""
+
+    at: int
+    count: int
+
+
+class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
+    """The vault's settings or policies were given out."""
+
+    what: str
+    at: int
+
+
+class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
+    """Records of the past were given out, without values."""
+
+    at: int
+    count: int
+    name: str = ""
+
+
+class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
+    """Both logs were checked from the first record; *outcome* in the context says how it ended."""
+
+    at: int
+    records: int
+
+
+class RequestRefused(Event, frozen=True, kw_only=True, tag="request.refused"):
+    """A request was not carried out; *outcome* in the context is the code of the refusal."""
+
+    operation: str
+    at: int
+    name: str = ""
+    version: str = ""
+
+
+Change = (
+    VaultCreated
+    | VaultUpdated
+    | PolicySet
+    | PolicyDeleted
+    | SecretSet
+    | SecretUpdated
+    | SecretDeleted
+    | SecretRecovered
+    | SecretPurged
+    | SecretBackedUp
+    | SecretRestored
+    | SecretVersionRestored
+    | RootKeyRotated
+    | KeysErased
+    | SigningKeyRotated
+    | AuditKeyRotated
+    | ClockSteppedBack
+)
+
+Access = (
+    SecretRead
+    | SecretsListed
+    | SecretVersionsListed
+    | DeletedSecretRead
+    | DeletedSecretsListed
+    | VaultRead
+    | HistoryRead
+    | HistoryVerified
+    | RequestRefused
+    | SigningKeyRotated
+    | AuditKeyRotated
+    | ClockSteppedBack
+)

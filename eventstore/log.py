@@ -1,0 +1,348 @@
+"""An append-only log of sealed records in one LMDB environment.
+
+The life of a change: whoever calls `transact` puts its work into a queue.  One caller becomes the
+committer, takes what waits, and runs it in one write transaction, each work seeing what those
+before it wrote.  Every event is sealed, signed and put; the tree's frontier advances; the views
+follow through the observer; the commit is the sync.  Only then is the new head signed, the
+checkpoint written beside the log, and everybody answered.
+
+The head is signed after the commit and never before.  A signature made before could reach the disk
+in pages that a crash then disowns, and the next record would get the same size: two roots signed
+for one size.  Ed25519 is deterministic, so whoever opens the log next signs the same bytes.
+
+After a commit that failed or may have failed the environment is closed, opened again, and the
+record at the expected position is compared: committed, not committed, or unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import lmdb
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from eventstore import head as heads
+from eventstore.checkpoint import Verifier, parse_checkpoint, sign_checkpoint
+from eventstore.checkpoint_file import CheckpointFile
+from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
+from eventstore.events import SecretContent
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.record import Entry, Kind
+from eventstore.storage import open_environment
+from eventstore.transaction import Append, KeySource, Snapshot, Tables
+
+MAX_BATCH = 1024
+"""How many waiting works one commit takes."""
+
+T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """What follows the log inside its transactions: the views."""
+
+    def attach(self, environment: lmdb.Environment) -> None: ...
+
+    def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None: ...
+
+
+class _Ticket:
+    """One caller's work, waiting for a commit."""
+
+    __slots__ = ("done", "failure", "result", "work")
+
+    def __init__(self, work: Callable[[Append], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.failure: BaseException | None = None
+
+
+class _WroteThenRefused(Exception):
+    """A work raised after it had written, so the whole transaction must go."""
+
+
+class Log:
+    """One log, open in this process.  Safe for threads; not to be used across a fork."""
+
+    def __init__(
+        self,
+        path: Path,
+        keys: KeySource,
+        *,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        observer: Observer | None = None,
+    ) -> None:
+        self._path = path
+        self._keys = keys
+        self._clock = clock
+        self._entropy = entropy
+        self._observer = observer
+        self._pid = os.getpid()
+        self._queue: list[_Ticket] = []
+        self._turn = threading.Condition()
+        self._busy = False
+        self._readers = 0
+        self._signer: tuple[int, Ed25519PrivateKey] | None = None
+        self._environment: lmdb.Environment | None = None
+        self._tables: Tables
+        self._checkpoints = CheckpointFile(path)
+        self._attach()
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        kind: Kind,
+        keys: KeySource,
+        *,
+        log_id: bytes,
+        signing_key: int,
+        audit_key: int,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        observer: Observer | None = None,
+    ) -> Log:
+        """Make an empty log in the directory *path* and open it."""
+        identity = Identity(heads.FORMAT, kind.name, log_id)
+        private = Ed25519PrivateKey.from_private_bytes(keys.key(signing_key))
+        verifier = Verifier(identity.origin, private.public_key().public_bytes_raw())
+        epochs = Epochs(
+            (SigningEpoch(0, signing_key, str(verifier), ""),), (AuditEpoch(0, audit_key),)
+        )
+        environment = open_environment(path, create=True)
+        try:
+            Tables.create(environment, identity, epochs)
+        finally:
+            environment.close()
+        return cls(path, keys, clock=clock, entropy=entropy, observer=observer)
+
+    def _attach(self) -> None:
+        environment = open_environment(self._path, create=False)
+        try:
+            self._tables = Tables.open(environment)
+            if self._observer is not None:
+                self._observer.attach(environment)
+        except BaseException:
+            environment.close()
+            raise
+        self._environment = environment
+
+    def close(self) -> None:
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None
+            self._checkpoints.close()
+
+    @property
+    def identity(self) -> Identity:
+        return self._tables.identity
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def _open_environment(self) -> lmdb.Environment:
+        if os.getpid() != self._pid:
+            raise LogBusy("the log was opened before this process was forked")
+        if self._environment is None:
+            raise LogUnavailable("the log is closed")
+        return self._environment
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """A consistent view of the log as of its last commit.  Hold it briefly."""
+        with self._turn:
+            environment = self._open_environment()
+            self._readers += 1
+        try:
+            with environment.begin() as transaction:
+                yield Snapshot(self._tables, transaction, self._keys)
+        except lmdb.Error as problem:
+            raise LogUnavailable(f"{self._path}: {problem}") from None
+        finally:
+            with self._turn:
+                self._readers -= 1
+                self._turn.notify_all()
+
+    def head(self) -> Head:
+        with self.snapshot() as snapshot:
+            return snapshot.head
+
+    def epochs(self) -> Epochs:
+        with self.snapshot() as snapshot:
+            return snapshot.epochs
+
+    def read(self, position: int) -> Entry[Any]:
+        """The record at *position*, its metadata opened.  Raise PositionUnknown."""
+        with self.snapshot() as snapshot:
+            return snapshot.entry(position)
+
+    def content(self, position: int, key: int) -> SecretContent:
+        """The content of the record at *position*.  Raise KeyErased after a purge."""
+        with self.snapshot() as snapshot:
+            return snapshot.content(position, key)
+
+    # -- the signed head -------------------------------------------------------------------------
+
+    def checkpoint(self) -> str:
+        """The signed checkpoint of the last commit, as a C2SP note."""
+        with self.snapshot() as snapshot:
+            return self._sign(snapshot.head, snapshot.epochs)
+
+    def _private_key(self, number: int) -> Ed25519PrivateKey:
+        if self._signer is None or self._signer[0] != number:
+            private = Ed25519PrivateKey.from_private_bytes(self._keys.key(number))
+            self._signer = (number, private)
+        return self._signer[1]
+
+    def _sign(self, head: Head, epochs: Epochs) -> str:
+        private = self._private_key(epochs.signing[-1].key)
+        return sign_checkpoint(self.identity.origin, head.size, head.root(), private)
+
+    def publish(self) -> str:
+        """Sign the head if its checkpoint does not stand beside the log yet, and put it there."""
+        note = self.checkpoint()
+        self._put_checkpoint(note)
+        return note
+
+    def _put_checkpoint(self, note: str) -> bool:
+        # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
+        # written with the next commit or at the next opening, and `doctor` says that it lags.
+        try:
+            self._checkpoints.replace(parse_checkpoint(note).size, note)
+        except OSError:
+            return False
+        return True
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def transact(self, work: Callable[[Append], T]) -> T:
+        """Run *work* in a write transaction and return its result after the commit is durable.
+
+        Works of many threads share a commit.  A work may raise before it appends anything, and
+        then costs nobody else anything.  Raise LogUnavailable if it could not be recorded and
+        OutcomeUnknown if it cannot be told.
+        """
+        ticket = _Ticket(work)
+        batch: list[_Ticket] = []
+        with self._turn:
+            self._queue.append(ticket)
+            while not ticket.done and self._busy:
+                self._turn.wait()
+            if not ticket.done:
+                self._busy = True
+                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+        if batch:
+            self._lead(batch)
+        if ticket.failure is not None:
+            raise ticket.failure
+        result: T = ticket.result
+        return result
+
+    def _lead(self, batch: list[_Ticket]) -> None:
+        try:
+            self._commit(batch)
+        except BaseException as problem:
+            for ticket in batch:
+                if ticket.failure is None:
+                    ticket.failure = problem
+        finally:
+            with self._turn:
+                for ticket in batch:
+                    ticket.done = True
+                self._busy = False
+                self._turn.notify_all()
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        if self._environment is None:
+            self._attach_again()
+        environment = self._open_environment()
+        try:
+            transaction = environment.begin(write=True)
+        except lmdb.Error as problem:
+            raise LogUnavailable(f"{self._path}: {problem}") from None
+        try:
+            append = Append(
+                self._tables,
+                transaction,
+                self._keys,
+                clock=self._clock,
+                entropy=self._entropy,
+                private_key=self._private_key,
+                observe=self._observer.apply if self._observer else None,
+            )
+            self._run(batch, append)
+            if not append.rows and not append.touched:
+                transaction.abort()
+                return
+            append.finish()
+        except _WroteThenRefused:
+            transaction.abort()
+            self._commit_one_by_one(batch)
+            return
+        except lmdb.Error as problem:
+            transaction.abort()
+            raise LogUnavailable(f"{self._path}: {problem}") from None
+        except BaseException:
+            transaction.abort()
+            raise
+        try:
+            transaction.commit()
+        except (lmdb.Error, OSError) as problem:
+            self._resolve(append, problem)
+        self._put_checkpoint(self._sign(append.new_head(), append.epochs))
+
+    def _run(self, batch: list[_Ticket], append: Append) -> None:
+        for ticket in batch:
+            written = (len(append.rows), append.touched)
+            ticket.failure = None
+            append.begin_work()
+            try:
+                ticket.result = ticket.work(append)
+            except lmdb.Error:
+                raise
+            except Exception as refusal:
+                ticket.failure = refusal
+                if (len(append.rows), append.touched) != written:
+                    if len(batch) == 1:
+                        raise
+                    raise _WroteThenRefused from None
+
+    def _commit_one_by_one(self, batch: list[_Ticket]) -> None:
+        for ticket in batch:
+            try:
+                self._commit([ticket])
+            except Exception as problem:
+                ticket.failure = problem
+
+    # -- after a failure -------------------------------------------------------------------------
+
+    def _resolve(self, append: Append, problem: Exception) -> None:
+        """Find out whether the commit that *problem* interrupted stands.  Law 4."""
+        try:
+            self._attach_again()
+        except MunimentError:
+            raise OutcomeUnknown(f"{self._path}: {problem}") from None
+        with self.snapshot() as snapshot:
+            stands = (snapshot.holds(*record) for record in append.rows.items())
+            if not next(stands, False):
+                raise LogUnavailable(f"{self._path}: {problem}") from None
+
+    def _attach_again(self) -> None:
+        with self._turn:
+            while self._readers:
+                self._turn.wait()
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
+            self._attach()

@@ -1,0 +1,50 @@
+"""How every LMDB environment of a store is opened, and what its failures mean.
+
+Without writemap a full disk is a clean error; with it, a SIGBUS.  A huge map is reserved once,
+because growing it under several processes corrupts.  Pages are zeroed before use, so that no
+memory of this process reaches a file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import lmdb
+
+from eventstore.errors import LogBusy, LogNotFound, LogUnavailable
+
+MAP_SIZE = 1 << 38
+MAX_READERS = 1024
+
+
+def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Environment:
+    """Open the LMDB environment in the directory *path*, mode 0700, files 0600.
+
+    Raise LogNotFound, LogBusy (once per process and file) or LogUnavailable.
+    """
+    if not create and not (path / "data.mdb").is_file():
+        raise LogNotFound(f"no log in {path}")
+    try:
+        if create:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        environment = lmdb.open(
+            os.fspath(path),
+            map_size=MAP_SIZE,
+            max_dbs=max_dbs,
+            max_readers=MAX_READERS,
+            mode=0o600,
+            create=create,
+            writemap=False,
+            sync=True,
+            metasync=True,
+            meminit=True,
+        )
+        environment.reader_check()
+    except lmdb.Error as problem:
+        if "already open" in str(problem):
+            raise LogBusy(f"{path} is already open in this process") from None
+        raise LogUnavailable(f"{path}: {problem}") from None
+    except OSError as problem:
+        raise LogUnavailable(f"{path}: {problem.strerror}") from None
+    return environment

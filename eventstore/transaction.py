@@ -1,0 +1,274 @@
+"""One transaction on a log: a snapshot to read from, or an append that grows it.
+
+Positions order the log and clocks only label it: a record's time is the clock's, or one microsecond
+after the record before, whichever is later.  A clock that stepped back is itself recorded, once
+for each time it falls behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import lmdb
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from eventstore import head as heads
+from eventstore import merkle, record
+from eventstore.checkpoint import Verifier
+from eventstore.errors import LogConflict, LogNotFound, LogUnavailable, PositionUnknown
+from eventstore.events import (
+    AuditKeyRotated,
+    ClockSteppedBack,
+    Context,
+    SecretContent,
+    SigningKeyRotated,
+)
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.record import Draft, Entry, Row, Sealing
+
+CLOCK_TOLERANCE = 50_000
+"""Microseconds the clock may lag behind the log unrecorded: a batch may run ahead of it."""
+
+ITSELF = Context(principal="muniment", auth="internal", rule="log")
+
+RECORDS = b"records"
+IDENTITY = b"log"
+HEAD = b"head"
+EPOCHS = b"epochs"
+
+
+class KeySource(Protocol):
+    """Where keys come from: the keyring, or a dict in a test."""
+
+    def key(self, number: int) -> bytes: ...
+
+
+class Tables(NamedTuple):
+    """The tables of a log: the main one holds three rows about itself, the other the records."""
+
+    identity: Identity
+    main: Any
+    records: Any
+
+    @staticmethod
+    def create(environment: lmdb.Environment, identity: Identity, epochs: Epochs) -> None:
+        with environment.begin(write=True) as transaction:
+            main = environment.open_db(None, txn=transaction)
+            environment.open_db(RECORDS, txn=transaction)
+            head = heads.encode_head(Head(0, 0, False, ()))
+            for name, row in (
+                (IDENTITY, heads.encode(identity)),
+                (EPOCHS, heads.encode(epochs)),
+                (HEAD, head),
+            ):
+                if not transaction.put(name, row, db=main, overwrite=False):
+                    raise LogConflict("there is a log already")
+
+    @staticmethod
+    def open(environment: lmdb.Environment) -> Tables:
+        try:
+            main = environment.open_db(None)
+            records = environment.open_db(RECORDS, create=False)
+        except lmdb.NotFoundError:
+            raise LogNotFound("the directory holds no log") from None
+        with environment.begin() as transaction:
+            identity = transaction.get(IDENTITY, db=main)
+        if identity is None:
+            raise LogNotFound("the directory holds no log")
+        return Tables(heads.decode_identity(identity), main, records)
+
+
+class Snapshot:
+    """A log as of one commit, read inside one LMDB transaction."""
+
+    def __init__(
+        self, tables: Tables, transaction: lmdb.Transaction[bytes], keys: KeySource
+    ) -> None:
+        self.identity = tables.identity
+        self.transaction = transaction
+        self._tables = tables
+        self._keys = keys
+        self._audit_keys: dict[int, bytes] = {}
+        self.head = heads.decode_head(transaction.get(HEAD, b"", db=tables.main))
+        self.epochs = heads.decode_epochs(transaction.get(EPOCHS, b"", db=tables.main))
+
+    @property
+    def size(self) -> int:
+        return self.head.size
+
+    def row(self, position: int) -> bytes:
+        """The stored bytes at *position*.  Raise PositionUnknown."""
+        found: bytes | None = None
+        if 0 <= position < self.size:
+            found = self.transaction.get(position.to_bytes(8, "big"), db=self._tables.records)
+        if found is None:
+            raise PositionUnknown(f"the log has no record #{position}; it holds {self.size}")
+        return found
+
+    def stored(self, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and stored bytes from position *start* on, as they lie in the table."""
+        with self.transaction.cursor(db=self._tables.records) as cursor:
+            if cursor.set_range(start.to_bytes(8, "big")):
+                yield from cursor.iternext()
+
+    def _split(self, position: int) -> Row:
+        return record.split(self.identity.kind, self.row(position))
+
+    def entry(self, position: int) -> Entry[Any]:
+        """The record at *position* with its metadata opened."""
+        return self.open(position, self.row(position))
+
+    def open(self, position: int, row: bytes) -> Entry[Any]:
+        """Open the metadata of *row*, which lies at *position*."""
+        kind = self.identity.kind
+        key = self._audit_key(position)
+        entry = record.open_entry(kind, self.identity.log_id, record.split(kind, row), key)
+        if entry.position != position:
+            raise PositionUnknown(f"the record at #{position} says it is #{entry.position}")
+        return entry
+
+    def _audit_key(self, position: int) -> bytes:
+        number = self.epochs.audit_key(position)
+        if number not in self._audit_keys:
+            self._audit_keys[number] = self._keys.key(number)
+        return self._audit_keys[number]
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry[Any]]:
+        """The records from position *start* to *stop* (excluded), opened."""
+        for key, row in self.stored(start):
+            position = int.from_bytes(key, "big")
+            if stop is not None and position >= stop:
+                return
+            yield self.open(position, row)
+
+    def content(self, position: int, key: int) -> SecretContent:
+        """The content at *position*, opened with key number *key*.  Raise KeyErased."""
+        row, secret = self._split(position), self._keys.key(key)
+        return record.open_content(self.identity.kind, self.identity.log_id, row, secret)
+
+    def holds(self, position: int, row: bytes) -> bool:
+        """Whether exactly *row* stands at *position*."""
+        return position < self.size and self.row(position) == row
+
+
+class Append(Snapshot):
+    """A write transaction: what it appends is seen by whoever works in it next."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        transaction: lmdb.Transaction[bytes],
+        keys: KeySource,
+        *,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        private_key: Callable[[int], Ed25519PrivateKey],
+        observe: Callable[[lmdb.Transaction[bytes], Entry[Any]], None] | None,
+    ) -> None:
+        super().__init__(tables, transaction, keys)
+        self._clock = clock
+        self._entropy = entropy
+        self._private_key = private_key
+        self._observe = observe
+        self._frontier = merkle.Frontier(self.head.size, self.head.frontier)
+        self._last = self.head.time
+        self._behind = self.head.behind
+        self._observed = clock()
+        self._epochs_moved = False
+        self.rows: dict[int, bytes] = {}
+        self.touched = False
+
+    @property
+    def size(self) -> int:
+        return self._frontier.size
+
+    @property
+    def now(self) -> int:
+        """The time in microseconds that the next record gets at the earliest."""
+        return max(self._observed, self._last + 1)
+
+    def touch(self) -> None:
+        """Commit even if nothing is appended: something else was written."""
+        self.touched = True
+
+    def begin_work(self) -> None:
+        """Look at the clock for the next work of the batch."""
+        self._observed = self._clock()
+
+    def append(self, draft: Draft, *, expected_size: int | None = None) -> Entry[Any]:
+        """Append *draft*.  Raise LogConflict if the log has not *expected_size* records."""
+        if expected_size is not None and expected_size != self.size:
+            raise LogConflict(f"expected {expected_size} records, found {self.size}")
+        self._mind_the_clock()
+        entry = self._put(draft)
+        self._behind = self._behind and self._observed < entry.time
+        return entry
+
+    def _mind_the_clock(self) -> None:
+        lag = self._last - self._observed
+        if lag > CLOCK_TOLERANCE and not self._behind:
+            self._behind = True
+            self._put(Draft(ITSELF, ClockSteppedBack(observed=self._observed, last=self._last)))
+
+    def _put(self, draft: Draft) -> Entry[Any]:
+        position, time, identity = self.size, self.now, self.identity
+        kind = identity.kind
+        content_key = None if draft.content_key is None else self._keys.key(draft.content_key)
+        sealing = Sealing(
+            audit_key=self._audit_key(position),
+            content_key=content_key,
+            signing_key=self._private_key(self.epochs.signing[-1].key) if kind.signed else None,
+            salt=self._entropy(32),
+        )
+        built = record.build(kind, identity.log_id, position, time, draft, sealing)
+        key = position.to_bytes(8, "big")
+        if not self.transaction.put(key, built.row, db=self._tables.records, append=True):
+            raise LogUnavailable(f"record #{position} does not follow the last one")
+        self.rows[position] = built.row
+        self._frontier.add(merkle.leaf_hash(built.leaf))
+        self._last = time
+        entry: Entry[Any] = Entry(position, time, draft.context, draft.event, draft.content_key)
+        if self._observe is not None:
+            self._observe(self.transaction, entry)
+        return entry
+
+    # -- keys ------------------------------------------------------------------------------------
+
+    def rotate_signing_key(
+        self, context: Context, number: int, also: tuple[int, ...] = ()
+    ) -> Entry[Any]:
+        """From the next record on sign with key *number*; the old key signs this last event."""
+        old = self.epochs.signing[-1]
+        origin = self.identity.origin
+        public = Ed25519PrivateKey.from_private_bytes(self._keys.key(number)).public_key()
+        verifier = Verifier(origin, public.public_bytes_raw())
+        event = SigningKeyRotated(verifier=str(verifier), key=number, retired=old.key, also=also)
+        entry = self.append(Draft(context, event))
+        note = heads.endorse(origin, self.size, verifier, self._private_key(old.key))
+        epoch = SigningEpoch(self.size, number, str(verifier), note)
+        self._move(Epochs((*self.epochs.signing, epoch), self.epochs.audit))
+        return entry
+
+    def rotate_audit_key(self, context: Context, number: int) -> Entry[Any]:
+        """From the next record on seal metadata under key *number*."""
+        entry = self.append(Draft(context, AuditKeyRotated(key=number)))
+        epoch = AuditEpoch(self.size, number)
+        self._move(Epochs(self.epochs.signing, (*self.epochs.audit, epoch)))
+        return entry
+
+    def _move(self, epochs: Epochs) -> None:
+        self.epochs = epochs
+        self._epochs_moved = True
+
+    # -- the end of the transaction --------------------------------------------------------------
+
+    def new_head(self) -> Head:
+        return Head(self.size, self._last, self._behind, tuple(self._frontier.hashes))
+
+    def finish(self) -> None:
+        """Write the new head, before the commit."""
+        main = self._tables.main
+        self.transaction.put(HEAD, heads.encode_head(self.new_head()), db=main)
+        if self._epochs_moved:
+            self.transaction.put(EPOCHS, heads.encode(self.epochs), db=main)

@@ -1,0 +1,121 @@
+"""Views made anew from the log, compared, and swapped.
+
+The fresh generation is folded in chunks, so that writers wait for one chunk at most.  The last chunk,
+both digests and the swap share one transaction: there is no moment without views, and a crash leaves
+the old ones live.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from eventstore.log import Log
+from eventstore.transaction import Append
+from projections import state
+from projections.rows import Put, R, Row, RowKey, Table
+from projections.views import Pointer, Reader, Views
+
+CHUNK = 10_000
+
+Progress = Callable[[int, int], None]
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild found: the digests of the views before and after, and how long it took."""
+
+    events: int
+    before: bytes
+    after: bytes
+    seconds: float
+
+
+class _Buffered:
+    """Rows of the fresh generation, written once a chunk and not once an event."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._rows: dict[RowKey, Row | None] = {}
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None:
+        if key in self._rows:
+            row = self._rows[key]
+            return row if isinstance(row, kind) else None
+        return self._reader.get(key, kind)
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        self.flush()
+        yield from self._reader.scan(table, kind, owner, after)
+
+    def put(self, puts: list[Put]) -> None:
+        self._rows.update(puts)
+
+    def flush(self) -> None:
+        self._reader.put([Put(key, row) for key, row in self._rows.items()])
+        self._rows.clear()
+
+
+def rebuild(log: Log, views: Views, view_key: int, progress: Progress | None = None) -> Rebuilt:
+    """Fold all of *log* into fresh views under key number *view_key*, compare, and swap."""
+    began = time.monotonic()
+    with _alone(log.path):
+        fresh = log.transact(lambda append: _begin(append, views, view_key))
+        done = 0
+        while log.head().size - done > CHUNK:
+            done = log.transact(partial(_chunk, views=views, fresh=fresh, start=done))
+            if progress is not None:
+                progress(done, log.head().size)
+        rebuilt = log.transact(lambda append: _finish(append, views, fresh, done))
+    if progress is not None:
+        progress(rebuilt.events, rebuilt.events)
+    return rebuilt._replace(seconds=time.monotonic() - began)
+
+
+def _begin(append: Append, views: Views, view_key: int) -> Pointer:
+    live = views.pointer(append.transaction)
+    fresh = Pointer(live.generation + 1, view_key, live.index_key)
+    views.clear(append.transaction, fresh)
+    append.touch()
+    return fresh
+
+
+def _chunk(append: Append, views: Views, fresh: Pointer, start: int) -> int:
+    stop = min(start + CHUNK, append.size)
+    rows = _Buffered(views.generation(append.transaction, fresh))
+    for entry in append.entries(start, stop):
+        rows.put(state.apply(rows, entry))
+    rows.flush()
+    append.touch()
+    return stop
+
+
+def _finish(append: Append, views: Views, fresh: Pointer, start: int) -> Rebuilt:
+    done = start
+    while done < append.size:
+        done = _chunk(append, views, fresh, done)
+    live = views.pointer(append.transaction)
+    before = views.reader(append.transaction).digest()
+    after = views.generation(append.transaction, fresh).digest()
+    views.swap(append.transaction, fresh)
+    views.clear(append.transaction, live)
+    append.touch()
+    return Rebuilt(done, before, after, 0.0)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two rebuilds at once would fill the same spare table."""
+    fd = os.open(directory / "rebuild.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

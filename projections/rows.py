@@ -1,0 +1,197 @@
+"""What the views keep: one struct for each table, and the keys that name their rows.
+
+A row says where in the log something stands and what governs it.  It never holds a value, a content
+type or a tag: those live in their sealed record only, so that a purge has one place to shred.  Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+
+class Table(IntEnum):
+    """A table's number is its first byte on disk."""
+
+    SETTINGS = 1
+    SECRETS = 2
+    VERSIONS = 3
+    POLICIES = 4
+    DUE = 5
+    KEYS = 6
+    ERASURES = 7
+    BACKUPS = 8
+    REQUESTS = 9
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One row of a view."""
+
+
+class Settings(Row, frozen=True):
+    """The vault's settings.  *at* is the position of the event that says so."""
+
+    name: str
+    retention_days: int
+    purge_protection: bool
+    administrators: tuple[str, ...]
+    created: int
+    at: int
+
+
+class Secret(Row, frozen=True):
+    """A secret, active or deleted.  *at* is the position of its last event: its stream version.
+
+    *key* is the number of the key that seals this lifetime of the name.
+    """
+
+    name: str
+    key: int
+    current: str
+    at: int
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
+
+
+class Version(Row, frozen=True):
+    """One version.  *value_at* and *content_at* are the records that hold value and tags."""
+
+    version: str
+    value_at: int
+    content_at: int
+    enabled: bool
+    nbf: int | None
+    exp: int | None
+    created: int
+    updated: int
+
+
+class Policy(Row, frozen=True):
+    """What a principal may do."""
+
+    object_id: str
+    secrets: tuple[str, ...]
+    storage: tuple[str, ...]
+    at: int
+
+
+class Due(Row, frozen=True):
+    """A deleted secret whose retention ends."""
+
+    name: str
+
+
+class Keys(Row, frozen=True):
+    """Which key number the vault uses next."""
+
+    next: int
+
+
+class Erasure(Row, frozen=True):
+    """Keys that an event said are to be destroyed, with no receipt yet."""
+
+    keys: tuple[int, ...]
+    open_backups: tuple[int, ...]
+
+
+class Backup(Row, frozen=True):
+    """A blob that was issued of a secret's lifetime."""
+
+    backup_key: int
+    at: int
+
+
+class Request(Row, frozen=True):
+    """Where the answer to a request id stands."""
+
+    at: int
+    count: int
+
+
+ROWS: dict[Table, type[Row]] = {
+    Table.SETTINGS: Settings,
+    Table.SECRETS: Secret,
+    Table.VERSIONS: Version,
+    Table.POLICIES: Policy,
+    Table.DUE: Due,
+    Table.KEYS: Keys,
+    Table.ERASURES: Erasure,
+    Table.BACKUPS: Backup,
+    Table.REQUESTS: Request,
+}
+
+
+class RowKey(NamedTuple):
+    """A row's place: its table, whose it is, and its order among that owner's rows.
+
+    On disk *owner* is hashed under a key; *order* stands as it is and holds nothing secret.
+    """
+
+    table: Table
+    owner: bytes = b""
+    order: bytes = b""
+
+
+def settings_key() -> RowKey:
+    return RowKey(Table.SETTINGS)
+
+
+def secret_key(name: str) -> RowKey:
+    return RowKey(Table.SECRETS, name.upper().encode())
+
+
+def version_key(name: str, version: str) -> RowKey:
+    return RowKey(Table.VERSIONS, name.upper().encode(), bytes.fromhex(version))
+
+
+def policy_key(object_id: str) -> RowKey:
+    return RowKey(Table.POLICIES, object_id.encode())
+
+
+def due_key(scheduled_purge: int, deleted_at: int) -> RowKey:
+    return RowKey(Table.DUE, b"", _u64(scheduled_purge) + _u64(deleted_at))
+
+
+def keys_key() -> RowKey:
+    return RowKey(Table.KEYS)
+
+
+def erasure_key(position: int) -> RowKey:
+    return RowKey(Table.ERASURES, b"", _u64(position))
+
+
+def backup_key(secret: int, backup: int) -> RowKey:
+    return RowKey(Table.BACKUPS, _u64(secret), _u64(backup))
+
+
+def request_key(principal: str, request: str) -> RowKey:
+    return RowKey(Table.REQUESTS, principal.encode() + b"\0" + request.encode())
+
+
+def _u64(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Rows(Protocol):
+    """Views to read from: in LMDB, or a dict."""
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None: ...
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        """Orders and rows of *owner*, by order, those greater than *after*; of all if None."""
+        ...
+
+
+class Put(NamedTuple):
+    """A change to the views: the row that stands at *key* from now on, or None."""
+
+    key: RowKey
+    row: Row | None

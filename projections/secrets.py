@@ -1,0 +1,159 @@
+"""Secrets, their versions and the deleted ones, as the log says they are.  Pure; never raises.
+
+The newest created version is the current one, whatever its attributes.  A purge takes the rows and
+leaves an erasure behind, which the receipt settles.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from eventstore.events import (
+    SecretBackedUp,
+    SecretDeleted,
+    SecretPurged,
+    SecretRecovered,
+    SecretRestored,
+    SecretSet,
+    SecretUpdated,
+    SecretVersionRestored,
+)
+from eventstore.record import Entry
+from projections.rows import (
+    Backup,
+    Due,
+    Erasure,
+    Put,
+    Rows,
+    Secret,
+    Table,
+    Version,
+    backup_key,
+    due_key,
+    erasure_key,
+    secret_key,
+    version_key,
+)
+
+SecretEvent = (
+    SecretSet
+    | SecretUpdated
+    | SecretDeleted
+    | SecretRecovered
+    | SecretPurged
+    | SecretBackedUp
+    | SecretRestored
+    | SecretVersionRestored
+)
+
+
+def seconds(entry: Entry[SecretEvent]) -> int:
+    """When the entry was recorded, in Unix seconds."""
+    return entry.time // 1_000_000
+
+
+def apply(rows: Rows, entry: Entry[SecretEvent]) -> list[Put]:
+    """The rows that *entry* changes."""
+    match entry.event:
+        case SecretSet() | SecretVersionRestored() as event:
+            return _new_version(rows, entry, event)
+        case SecretUpdated() as event:
+            return _updated(rows, entry, event)
+        case SecretDeleted() as event:
+            return _deleted(rows, entry, event)
+        case SecretRecovered() as event:
+            return _recovered(rows, entry, event)
+        case SecretPurged() as event:
+            return _purged(rows, entry, event)
+        case SecretBackedUp() as event:
+            return _backed_up(rows, entry, event)
+        case SecretRestored():
+            return []  # the versions that follow bring the rows
+        case _:
+            assert_never(entry.event)
+
+
+def _new_version(
+    rows: Rows, entry: Entry[SecretEvent], event: SecretSet | SecretVersionRestored
+) -> list[Put]:
+    key, at = secret_key(event.name), entry.position
+    secret = rows.get(key, Secret)
+    if secret is None:
+        number = -1 if entry.content_key is None else entry.content_key
+        secret = Secret(event.name, number, event.version, at)
+    else:
+        secret = replace(secret, current=event.version, at=at)
+    created = updated = seconds(entry)
+    if isinstance(event, SecretVersionRestored):
+        created, updated = event.created, event.updated
+    version = Version(event.version, at, at, event.enabled, event.nbf, event.exp, created, updated)
+    return [Put(key, secret), Put(version_key(event.name, event.version), version)]
+
+
+def _updated(rows: Rows, entry: Entry[SecretEvent], event: SecretUpdated) -> list[Put]:
+    key, place = secret_key(event.name), version_key(event.name, event.version)
+    secret, version = rows.get(key, Secret), rows.get(place, Version)
+    if secret is None or version is None:
+        return []
+    version = Version(
+        version.version,
+        version.value_at,
+        entry.position,
+        event.enabled,
+        event.nbf,
+        event.exp,
+        version.created,
+        seconds(entry),
+    )
+    return [Put(key, replace(secret, at=entry.position)), Put(place, version)]
+
+
+def _deleted(rows: Rows, entry: Entry[SecretEvent], event: SecretDeleted) -> list[Put]:
+    key, at = secret_key(event.name), entry.position
+    secret = rows.get(key, Secret)
+    if secret is None:
+        return []
+    due = event.scheduled_purge
+    gone = replace(secret, at=at, deleted_date=seconds(entry), scheduled_purge=due)
+    return [Put(key, gone), Put(due_key(due, at), Due(secret.name))]
+
+
+def _recovered(rows: Rows, entry: Entry[SecretEvent], event: SecretRecovered) -> list[Put]:
+    key = secret_key(event.name)
+    secret = rows.get(key, Secret)
+    if secret is None or secret.scheduled_purge is None:
+        return []
+    back = replace(secret, at=entry.position, deleted_date=None, scheduled_purge=None)
+    return [Put(key, back), Put(due_key(secret.scheduled_purge, secret.at), None)]
+
+
+def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[Put]:
+    key = secret_key(event.name)
+    secret = rows.get(key, Secret)
+    if secret is None or secret.scheduled_purge is None:
+        return []
+    puts = [Put(key, None), Put(due_key(secret.scheduled_purge, secret.at), None)]
+    for order, _ in rows.scan(Table.VERSIONS, Version, key.owner):
+        puts.append(Put(version_key(event.name, order.hex()), None))
+    open_backups = []
+    for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(event.key, 0).owner):
+        puts.append(Put(backup_key(event.key, backup.backup_key), None))
+        if backup.backup_key not in event.backups:
+            open_backups.append(backup.backup_key)
+    erasure = Erasure((event.key, *event.backups), tuple(open_backups))
+    puts.append(Put(erasure_key(entry.position), erasure))
+    return puts
+
+
+def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> list[Put]:
+    key = secret_key(event.name)
+    secret = rows.get(key, Secret)
+    if secret is None:
+        return []
+    backup = Backup(event.backup_key, entry.position)
+    return [
+        Put(key, replace(secret, at=entry.position)),
+        Put(backup_key(secret.key, event.backup_key), backup),
+    ]

@@ -1,0 +1,140 @@
+"""The whole state of a vault: a fold of `changes` alone.  Pure; never raises.
+
+`apply` says which rows an entry changes; whoever keeps the rows (LMDB, or `State` in memory) puts
+them.  There is one such function, so that a live view, a rebuild and a look at the past agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import Any, assert_never
+
+import msgspec
+
+from eventstore.events import (
+    AuditKeyRotated,
+    Change,
+    ClockSteppedBack,
+    KeysErased,
+    PolicyDeleted,
+    PolicySet,
+    RootKeyRotated,
+    SecretBackedUp,
+    SecretDeleted,
+    SecretPurged,
+    SecretRecovered,
+    SecretRestored,
+    SecretSet,
+    SecretUpdated,
+    SecretVersionRestored,
+    SigningKeyRotated,
+    VaultCreated,
+    VaultUpdated,
+)
+from eventstore.record import Entry
+from projections import keys, policies, secrets
+from projections.rows import (
+    Put,
+    R,
+    Request,
+    Row,
+    RowKey,
+    Rows,
+    Table,
+    request_key,
+)
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def apply(rows: Rows, entry: Entry[Change]) -> list[Put]:
+    """All rows that *entry* changes, each at most once."""
+    return [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
+
+
+def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
+    event: Change = entry.event
+    match event:
+        case (
+            SecretSet()
+            | SecretUpdated()
+            | SecretDeleted()
+            | SecretRecovered()
+            | SecretPurged()
+            | SecretBackedUp()
+            | SecretRestored()
+            | SecretVersionRestored()
+        ):
+            return secrets.apply(rows, entry)
+        case VaultCreated() | VaultUpdated() | PolicySet() | PolicyDeleted():
+            return policies.apply(rows, entry)
+        case (
+            SigningKeyRotated()
+            | AuditKeyRotated()
+            | RootKeyRotated()
+            | KeysErased()
+            | ClockSteppedBack()
+        ):
+            return keys.apply(rows, entry)
+        case _:
+            assert_never(event)
+
+
+def _requests(rows: Rows, entry: Entry[Any]) -> list[Put]:
+    context = entry.context
+    if not context.request:
+        return []
+    key = request_key(context.principal, context.request)
+    first = rows.get(key, Request)
+    if first is None:
+        return [Put(key, Request(entry.position, 1))]
+    return [Put(key, Request(first.at, entry.position - first.at + 1))]
+
+
+class State:
+    """The rows in memory: for a look at the past, a check, or a test."""
+
+    def __init__(self) -> None:
+        self._rows: dict[RowKey, Row] = {}
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None:
+        row = self._rows.get(key)
+        return row if isinstance(row, kind) else None
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        found = [
+            (key.order, row)
+            for key, row in self._rows.items()
+            if key.table == table
+            and (owner is None or key.owner == owner)
+            and (not after or key.order > after)
+            and isinstance(row, kind)
+        ]
+        yield from sorted(found, key=lambda pair: pair[0])
+
+    def fold(self, entries: Iterable[Entry[Any]]) -> State:
+        """Apply *entries* in order, and give itself."""
+        for entry in entries:
+            self.put(apply(self, entry))
+        return self
+
+    def put(self, puts: Iterable[Put]) -> None:
+        for key, row in puts:
+            if row is None:
+                self._rows.pop(key, None)
+            else:
+                self._rows[key] = row
+
+    def items(self) -> Iterator[tuple[RowKey, Row]]:
+        yield from self._rows.items()
+
+
+def digest(items: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """SHA-256 over rows in the order of their stored keys, each part after its length (u32)."""
+    total = sha256()
+    for key, row in items:
+        total.update(len(key).to_bytes(4, "big") + key + len(row).to_bytes(4, "big") + row)
+    return total.digest()

@@ -1,0 +1,196 @@
+"""The views in LMDB: sealed rows, changed in the writer's own transaction.
+
+No view lags, because the rows are put by the transaction that appends the event.  Each row is sealed
+with AES-256-GCM-SIV (RFC 8452) under a view key and bound to its place; the owner in its key is
+hashed under an index key.  A generation is one set of views: a rebuild folds a fresh one under a new
+view key and swaps.  Views are disposable: nothing is lost with them.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import lmdb
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from eventstore.errors import MunimentError, RecordMalformed
+from eventstore.record import Entry
+from eventstore.transaction import KeySource
+from projections import state
+from projections.rows import ROWS, Put, R, Row, RowKey, Table
+
+_POINTER = b"views"
+_OWNER_SIZE = 16
+_NONCE_SIZE = 12
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
+
+
+class ViewCorrupt(MunimentError):
+    """A row of a view does not open: the view's bytes were altered."""
+
+    code = "view.corrupt"
+    hint = "run `muniment rebuild`: views are made anew from the log"
+
+
+class Pointer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which generation of views is the live one, and which keys it is under."""
+
+    generation: int
+    view_key: int
+    index_key: int
+
+
+_pointer = msgspec.msgpack.Decoder(Pointer)
+
+
+class Sealer:
+    """Rows to sealed bytes and back, for one generation."""
+
+    def __init__(self, view_key: bytes, index_key: bytes, entropy: Callable[[int], bytes]) -> None:
+        self._cipher = AESGCMSIV(view_key)
+        self._index_key = index_key
+        self._entropy = entropy
+
+    def place(self, key: RowKey) -> bytes:
+        """table u8 || HMAC-SHA256(index key, table || owner), 16 bytes || order."""
+        return self.prefix(key.table, key.owner) + key.order
+
+    def prefix(self, table: Table, owner: bytes) -> bytes:
+        number = bytes((table,))
+        hashed = hmac.digest(self._index_key, number + owner, "sha256")
+        return number + hashed[:_OWNER_SIZE]
+
+    def seal(self, place: bytes, row: Row) -> bytes:
+        nonce = self._entropy(_NONCE_SIZE)
+        return nonce + self._cipher.encrypt(nonce, _encoder.encode(row), place)
+
+    def open(self, place: bytes, sealed: bytes) -> bytes:
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
+        except (InvalidTag, ValueError):
+            raise ViewCorrupt from None
+
+
+class Reader:
+    """The live views inside one transaction."""
+
+    def __init__(self, transaction: lmdb.Transaction[bytes], table: Any, sealer: Sealer) -> None:
+        self._transaction = transaction
+        self._table = table
+        self._sealer = sealer
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None:
+        place = self._sealer.place(key)
+        sealed = self._transaction.get(place, db=self._table)
+        return None if sealed is None else self._decode(place, sealed, kind)
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        prefix = bytes((table,)) if owner is None else self._sealer.prefix(table, owner)
+        start = 1 + _OWNER_SIZE
+        with self._transaction.cursor(db=self._table) as cursor:
+            found = cursor.set_range(prefix + after)
+            while found and cursor.key().startswith(prefix):
+                place = cursor.key()
+                if not after or place[start:] > after:
+                    yield place[start:], self._decode(place, cursor.value(), kind)
+                found = cursor.next()
+
+    def opened(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows, opened but not decoded, in the order of their places."""
+        with self._transaction.cursor(db=self._table) as cursor:
+            for place, sealed in cursor:
+                yield place, self._sealer.open(place, sealed)
+
+    def digest(self) -> bytes:
+        """The digest of the state these views hold."""
+        return state.digest(self.opened())
+
+    def put(self, puts: list[Put]) -> None:
+        for key, row in puts:
+            place = self._sealer.place(key)
+            if row is None:
+                self._transaction.delete(place, db=self._table)
+            else:
+                self._transaction.put(place, self._sealer.seal(place, row), db=self._table)
+
+    def _decode(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
+        try:
+            row = _decoders[kind].decode(self._sealer.open(place, sealed))
+        except msgspec.DecodeError:
+            raise ViewCorrupt from None
+        return cast(R, row)
+
+
+class Views:
+    """The live views of one vault; an observer of its `changes`.
+
+    Two tables take turns: the live one, and the spare that the next rebuild fills.  Both handles
+    are opened with the environment, since one opened inside a transaction dies if that aborts.
+    """
+
+    def __init__(self, keys: KeySource, entropy: Callable[[int], bytes]) -> None:
+        self._keys = keys
+        self._entropy = entropy
+        self._tables: tuple[Any, ...] = ()
+        self._live: tuple[bytes, Pointer, Sealer] | None = None
+
+    def attach(self, environment: lmdb.Environment) -> None:
+        """Follow the log in *environment* from now on."""
+        self._tables = tuple(environment.open_db(name) for name in (b"views.0", b"views.1"))
+
+    def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
+        """Put what *entry* changes."""
+        reader = self.reader(transaction)
+        reader.put(state.apply(reader, entry))
+
+    def pointer(self, transaction: lmdb.Transaction[bytes]) -> Pointer:
+        """Which generation is live in *transaction*."""
+        return self._follow(transaction)[1]
+
+    def reader(self, transaction: lmdb.Transaction[bytes]) -> Reader:
+        """The views that are live in *transaction*."""
+        _, pointer, sealer = self._follow(transaction)
+        return Reader(transaction, self._table(pointer), sealer)
+
+    def generation(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> Reader:
+        """The views of a generation that may not be live yet."""
+        return Reader(transaction, self._table(pointer), self._sealer(pointer))
+
+    def swap(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
+        """Make *pointer* the live generation, in a write transaction."""
+        transaction.put(_POINTER, _encoder.encode(pointer))
+
+    def clear(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
+        """Take all rows out of *pointer*'s table."""
+        transaction.drop(self._table(pointer), delete=False)
+
+    def _table(self, pointer: Pointer) -> Any:
+        return self._tables[pointer.generation % 2]
+
+    def _follow(self, transaction: lmdb.Transaction[bytes]) -> tuple[bytes, Pointer, Sealer]:
+        stored = transaction.get(_POINTER)
+        if stored is None:
+            raise RecordMalformed("the log has no views")
+        if self._live is None or self._live[0] != stored:
+            pointer = decode_pointer(stored)
+            self._live = (stored, pointer, self._sealer(pointer))
+        return self._live
+
+    def _sealer(self, pointer: Pointer) -> Sealer:
+        view_key, index_key = self._keys.key(pointer.view_key), self._keys.key(pointer.index_key)
+        return Sealer(view_key, index_key, self._entropy)
+
+
+def decode_pointer(stored: bytes) -> Pointer:
+    try:
+        return _pointer.decode(stored)
+    except msgspec.DecodeError:
+        raise RecordMalformed("the pointer to the views is not decodable") from None

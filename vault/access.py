@@ -1,0 +1,90 @@
+"""Who may do what.  Checked before anything is read or written.  Pure.
+
+Key Vault's access policies: a principal has exactly the permissions that its policy names.  The
+vault's settings and policies are for its administrators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from projections.rows import Policy, Rows, Settings, policy_key
+from vault.caller import Caller
+from vault.commands import (
+    BackupSecret,
+    Command,
+    DeleteSecret,
+    GetDeletedSecret,
+    GetSecret,
+    ImportSecrets,
+    ListDeletedSecrets,
+    ListSecrets,
+    ListSecretVersions,
+    PurgeDeletedSecret,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    SetSecret,
+    UpdateSecret,
+)
+from vault.refusals import AccessDenied, NotAdministrator, PermissionUnknown
+
+SECRET_PERMISSIONS = ("get", "list", "set", "delete", "recover", "backup", "restore", "purge")
+STORAGE_PERMISSIONS = (
+    "get",
+    "list",
+    "update",
+    "delete",
+    "recover",
+    "backup",
+    "restore",
+    "set",
+    "regeneratekey",
+    "getsas",
+    "listsas",
+    "deletesas",
+    "setsas",
+    "purge",
+)
+
+NEEDS: dict[type[Command[Any]], str] = {
+    SetSecret: "set",
+    ImportSecrets: "set",
+    GetSecret: "get",
+    UpdateSecret: "set",
+    DeleteSecret: "delete",
+    ListSecrets: "list",
+    ListSecretVersions: "list",
+    GetDeletedSecret: "get",
+    ListDeletedSecrets: "list",
+    RecoverDeletedSecret: "recover",
+    PurgeDeletedSecret: "purge",
+    BackupSecret: "backup",
+    RestoreSecret: "restore",
+}
+"""The secret permission that a command needs; what is not here is for administrators."""
+
+
+def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[Any]) -> str:
+    """The rule that lets *caller* do *command*, or raise AccessDenied or NotAdministrator."""
+    permission = NEEDS.get(type(command))
+    if permission is None:
+        if caller.principal not in settings.administrators:
+            raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
+        return "administrator"
+    policy = rows.get(policy_key(caller.principal), Policy)
+    if policy is None or permission not in policy.secrets:
+        raise AccessDenied(
+            f"{caller.principal} does not have secrets {permission} permission "
+            f"on vault {settings.name}"
+        )
+    return f"policy #{policy.at}"
+
+
+def expand(permissions: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """*permissions* in the order of *known*, case ignored; `all` is every one of them."""
+    asked = {permission.lower() for permission in permissions}
+    unknown = asked - set(known) - {"all"}
+    if unknown:
+        raise PermissionUnknown(f"unknown permission {min(unknown)!r}; known: {', '.join(known)}")
+    return tuple(one for one in known if one in asked or "all" in asked)

@@ -1,0 +1,114 @@
+"""What a vault answers.  Plain facts; each edge gives them its own form.  Pure.
+
+Dates are Unix seconds, as Key Vault's IntDate.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Attributes(msgspec.Struct, frozen=True, kw_only=True):
+    """A version's attributes, as Key Vault shows them."""
+
+    enabled: bool
+    nbf: int | None
+    exp: int | None
+    created: int
+    updated: int
+    recovery_level: str
+    recoverable_days: int
+
+
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """When a secret was deleted, and when it will be gone."""
+
+    deleted_date: int
+    scheduled_purge_date: int
+
+
+class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*."""
+
+    name: str
+    version: str
+    attributes: Attributes
+    content_type: str | None = None
+    tags: dict[str, str] | None = None
+    value: str | None = None
+    deletion: Deletion | None = None
+
+    def __repr__(self) -> str:
+        return f"SecretBundle(name={self.name!r}, version={self.version!r})"
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """A purge and its erasure receipt.  Positions are of `changes`."""
+
+    name: str
+    position: int
+    receipt: int
+    provider: str
+    assurance: str
+    open_backups: tuple[int, ...]
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """An encrypted blob with all versions of one secret."""
+
+    name: str
+    versions: int
+    blob: bytes
+
+    def __repr__(self) -> str:
+        return f"Backup(name={self.name!r}, versions={self.versions})"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What one principal may do; *position* is the event that says so."""
+
+    object_id: str
+    secrets: tuple[str, ...]
+    storage: tuple[str, ...]
+    position: int
+
+
+class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A vault's settings and its two logs."""
+
+    name: str
+    created: int
+    retention_days: int
+    purge_protection: bool
+    administrators: tuple[str, ...]
+    changes: int
+    access: int
+    verifiers: dict[str, str]
+    checkpoints: dict[str, str]
+
+
+class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of either log, without any value.  *time* is in microseconds."""
+
+    log: str
+    position: int
+    time: int
+    operation: str
+    principal: str
+    auth: str
+    outcome: str
+    rule: str = ""
+    name: str = ""
+    version: str = ""
+    address: str = ""
+    agent: str = ""
+    request: str = ""
+    cause: int | None = None
+    at: int | None = None
+    details: dict[str, object] = {}
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """The versions that an import set, in the order of the file."""
+
+    items: tuple[tuple[str, str], ...]

@@ -1,0 +1,176 @@
+"""What a vault does by itself: ends retentions, finishes erasures, rotates keys.
+
+An erasure is three steps: the event that says so is committed, the keys are destroyed, the receipt
+is committed.  A crash between them leaves an erasure without a receipt in the views, and whoever
+comes next finishes it.  Destroying twice is harmless; a receipt is appended once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from eventstore.errors import KeyErased, MunimentError
+from eventstore.events import Context, KeysErased, RootKeyRotated
+from eventstore.keyring import Erasure as Destroyed
+from eventstore.keyring import Keyring
+from eventstore.log import Log
+from eventstore.record import Draft, Entry
+from eventstore.transaction import Append
+from projections.rows import Due, Erasure, Rows, Secret, Table, erasure_key, secret_key
+from projections.views import Views
+from vault.refusals import ErasurePending
+from vault.writing import Writing
+
+ITSELF = Context(principal="muniment", auth="internal")
+
+_SECOND = 1_000_000
+
+
+class Keeping:
+    """The upkeep of one vault."""
+
+    def __init__(
+        self,
+        changes: Log,
+        access: Log,
+        views: Views,
+        keyring: Keyring,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._changes = changes
+        self._access = access
+        self._views = views
+        self._keyring = keyring
+        self._clock = clock
+        self._entropy = entropy
+
+    def catch_up(self) -> None:
+        """Purge what is due, then finish every erasure that has no receipt."""
+        with self._changes.snapshot() as snapshot:
+            rows = self._views.reader(snapshot.transaction)
+            due = bool(self._due(rows))
+            pending = bool(_pending(rows))
+        if due:
+            self._changes.transact(self._purge_due)
+        if due or pending:
+            self.finish_erasures()
+
+    # -- retention -------------------------------------------------------------------------------
+
+    def _due(self, rows: Rows) -> list[Due]:
+        now = self._clock() // _SECOND
+        found = []
+        for order, due in rows.scan(Table.DUE, Due):
+            if int.from_bytes(order[:8], "big") > now:
+                break
+            found.append(due)
+        return found
+
+    def _purge_due(self, append: Append) -> None:
+        rows = self._views.reader(append.transaction)
+        context = replace(ITSELF, rule="retention")
+        writing = Writing(append, rows, self._keyring, self._entropy, context)
+        for due in self._due(rows):
+            secret = rows.get(secret_key(due.name), Secret)
+            if secret is not None:
+                writing.retire(secret)
+
+    # -- erasure ---------------------------------------------------------------------------------
+
+    def finish_erasures(self) -> dict[int, Entry[Any]]:
+        """Destroy the keys of every erasure without a receipt, and append the receipts.
+
+        Give each receipt under the position of its cause.  Raise ErasurePending if the keyring
+        cannot be written now.
+        """
+        with self._changes.snapshot() as snapshot:
+            pending = _pending(self._views.reader(snapshot.transaction))
+        if not pending:
+            return {}
+        numbers = [number for erasure in pending.values() for number in erasure.keys]
+        try:
+            destroyed = self._keyring.destroy(numbers)
+        except MunimentError as problem:
+            raise ErasurePending(f"{ErasurePending.__doc__} {problem.message}") from problem
+        return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
+
+    def _receipts(
+        self, append: Append, pending: dict[int, Erasure], destroyed: Destroyed
+    ) -> dict[int, Entry[Any]]:
+        rows = self._views.reader(append.transaction)
+        receipts = {}
+        for cause, erasure in pending.items():
+            if rows.get(erasure_key(cause), Erasure) is None:
+                continue  # another process was quicker
+            event = KeysErased(
+                keys=erasure.keys,
+                root_epoch=destroyed.root_epoch,
+                provider=destroyed.provider,
+                assurance=destroyed.assurance,
+                open_backups=erasure.open_backups,
+            )
+            context = replace(ITSELF, rule="erasure", cause=cause)
+            receipts[cause] = append.append(Draft(context, event))
+        return receipts
+
+    def receipt(self, cause: int) -> Entry[Any]:
+        """The receipt of the erasure that record *cause* called for, appended now or before."""
+        receipts = self.finish_erasures()
+        if cause in receipts:
+            return receipts[cause]
+        with self._changes.snapshot() as snapshot:
+            for entry in snapshot.entries(cause + 1):
+                if isinstance(entry.event, KeysErased) and entry.context.cause == cause:
+                    return entry
+        raise ErasurePending
+
+    # -- rotation --------------------------------------------------------------------------------
+
+    def rotate(self, context: Context, signing: bool, audit: bool) -> list[tuple[str, Entry[Any]]]:
+        """Give both logs new keys; the old signing keys are destroyed, old audit keys are kept."""
+        block = self._keyring.allocate()
+
+        def work(log: str, first: int, also: tuple[int, ...], append: Append) -> list[Entry[Any]]:
+            entries = []
+            if signing:
+                entries.append(append.rotate_signing_key(context, first, also))
+            if audit:
+                entries.append(append.rotate_audit_key(context, first + 1))
+            return entries
+
+        access = self._access.transact(lambda append: work("access", block, (), append))
+        retired = self._retired() if signing else ()
+        changes = self._changes.transact(lambda append: work("changes", block + 2, retired, append))
+        if signing:
+            self.finish_erasures()
+        return [("access", entry) for entry in access] + [("changes", entry) for entry in changes]
+
+    def _retired(self) -> tuple[int, ...]:
+        """The signing keys of `access` that are no longer used and not yet destroyed."""
+        old = [epoch.key for epoch in self._access.epochs().signing[:-1]]
+        return tuple(number for number in old if self._is_alive(number))
+
+    def _is_alive(self, number: int) -> bool:
+        try:
+            self._keyring.key(number)
+        except KeyErased:
+            return False
+        return True
+
+    def record_root_rotation(self, context: Context, destroyed: Destroyed) -> Entry[Any]:
+        """Say in this vault's history that the store's root key got a new value."""
+        event = RootKeyRotated(
+            root_epoch=destroyed.root_epoch,
+            provider=destroyed.provider,
+            assurance=destroyed.assurance,
+        )
+        return self._changes.transact(lambda append: append.append(Draft(context, event)))
+
+
+def _pending(rows: Rows) -> dict[int, Erasure]:
+    found = rows.scan(Table.ERASURES, Erasure)
+    return {int.from_bytes(order, "big"): erasure for order, erasure in found}

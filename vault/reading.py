@@ -1,0 +1,222 @@
+"""Answers from one snapshot of a vault: views say where, records say what.
+
+The view gives a position and never a value.  What a read gives out, it also names in the event that
+the caller of this module commits before the answer leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from eventstore.errors import KeyErased
+from eventstore.events import (
+    DeletedSecretRead,
+    DeletedSecretsListed,
+    Event,
+    SecretContent,
+    SecretRead,
+    SecretsListed,
+    SecretVersionsListed,
+    VaultRead,
+)
+from eventstore.transaction import Snapshot
+from projections.rows import (
+    Policy,
+    Rows,
+    Secret,
+    Settings,
+    Table,
+    Version,
+    secret_key,
+    settings_key,
+    version_key,
+)
+from vault import answers, names
+from vault.commands import (
+    Command,
+    GetDeletedSecret,
+    GetSecret,
+    ListDeletedSecrets,
+    ListPolicies,
+    ListSecrets,
+    ListSecretVersions,
+)
+from vault.refusals import SecretIsDisabled, VaultNotFound
+from vault.secrets import active, deleted, not_found, recovery_level
+
+READS = (
+    GetSecret,
+    ListSecrets,
+    ListSecretVersions,
+    GetDeletedSecret,
+    ListDeletedSecrets,
+    ListPolicies,
+)
+
+
+class Answered(NamedTuple):
+    """An answer, and the event to commit before it is given."""
+
+    answer: Any
+    event: Event
+
+
+def settings_of(rows: Rows) -> Settings:
+    """The vault's settings.  Raise VaultNotFound while the vault is being made."""
+    settings = rows.get(settings_key(), Settings)
+    if settings is None:
+        raise VaultNotFound("the vault was not made to the end")
+    return settings
+
+
+class Reading:
+    """One snapshot, its views and the vault's settings."""
+
+    def __init__(self, snapshot: Snapshot, rows: Rows) -> None:
+        self.snapshot = snapshot
+        self.rows = rows
+        self.settings = settings_of(rows)
+
+    def answer(self, command: Command[Any]) -> Answered:
+        """Answer a read.  Raise the refusal."""
+        at = self.snapshot.size
+        match command:
+            case GetSecret():
+                bundle = self._get(command)
+                return Answered(bundle, SecretRead(name=bundle.name, version=bundle.version, at=at))
+            case ListSecrets(after=after, limit=limit):
+                listed = self._list(after, limit, gone=False)
+                return Answered(listed, SecretsListed(at=at, count=len(listed)))
+            case ListDeletedSecrets(after=after, limit=limit):
+                listed = self._list(after, limit, gone=True)
+                return Answered(listed, DeletedSecretsListed(at=at, count=len(listed)))
+            case ListSecretVersions(name=name):
+                listed = self._versions(command)
+                return Answered(listed, SecretVersionsListed(name=name, at=at, count=len(listed)))
+            case GetDeletedSecret(name=name):
+                secret = deleted(self.secret(name), name)
+                version = self.version(secret.name, secret.current)
+                if version is None or not version.enabled:
+                    raise SecretIsDisabled("Operation get is not allowed on a disabled secret.")
+                return Answered(
+                    self.bundle(secret, version), DeletedSecretRead(name=secret.name, at=at)
+                )
+            case ListPolicies():
+                return Answered(self.policies(), VaultRead(what="policies", at=at))
+            case _:
+                raise TypeError(f"{type(command).__name__} is not a read")
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def secret(self, name: str) -> Secret | None:
+        names.check_name(name)
+        return self.rows.get(secret_key(name), Secret)
+
+    def version(self, name: str, version: str) -> Version | None:
+        if version:
+            version = names.check_version(version)
+        return self.rows.get(version_key(name, version), Version)
+
+    def versions(self, name: str, after: str = "") -> Iterator[Version]:
+        order = bytes.fromhex(names.check_version(after)) if after else b""
+        owner = secret_key(name).owner
+        for _, version in self.rows.scan(Table.VERSIONS, Version, owner, order):
+            yield version
+
+    def policies(self) -> list[answers.Policy]:
+        found = [policy for _, policy in self.rows.scan(Table.POLICIES, Policy)]
+        return [policy_answer(policy) for policy in sorted(found, key=lambda p: p.object_id)]
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def content(self, secret: Secret, position: int) -> SecretContent:
+        """The content at *position*.  A key that is gone means a purge won the race."""
+        try:
+            return self.snapshot.content(position, secret.key)
+        except KeyErased:
+            raise not_found(secret.name) from None
+
+    def whole_content(self, secret: Secret, version: Version) -> SecretContent:
+        """Value, content type and tags as they stand: an update may have changed the latter."""
+        content = self.content(secret, version.value_at)
+        if version.content_at == version.value_at:
+            return content
+        shown = self.content(secret, version.content_at)
+        return SecretContent(value=content.value, content_type=shown.content_type, tags=shown.tags)
+
+    def bundle(
+        self, secret: Secret, version: Version, content: SecretContent | None = None
+    ) -> answers.SecretBundle:
+        """A version with its content type and tags, and no value unless *content* holds it."""
+        if content is None:
+            shown = self.content(secret, version.content_at)
+            content = SecretContent(content_type=shown.content_type, tags=shown.tags)
+        gone = None
+        if secret.deleted_date is not None and secret.scheduled_purge is not None:
+            gone = answers.Deletion(
+                deleted_date=secret.deleted_date, scheduled_purge_date=secret.scheduled_purge
+            )
+        return answers.SecretBundle(
+            name=secret.name,
+            version=version.version,
+            attributes=self._attributes(version),
+            content_type=content.content_type,
+            tags=content.tags,
+            value=content.value,
+            deletion=gone,
+        )
+
+    def _attributes(self, version: Version) -> answers.Attributes:
+        return answers.Attributes(
+            enabled=version.enabled,
+            nbf=version.nbf,
+            exp=version.exp,
+            created=version.created,
+            updated=version.updated,
+            recovery_level=recovery_level(self.settings),
+            recoverable_days=self.settings.retention_days,
+        )
+
+    # -- queries ---------------------------------------------------------------------------------
+
+    def _get(self, command: GetSecret) -> answers.SecretBundle:
+        secret = active(self.secret(command.name), command.name)
+        version = self.version(secret.name, command.version or secret.current)
+        if version is None:
+            raise not_found(command.name, command.version)
+        if not version.enabled:
+            raise SecretIsDisabled("Operation get is not allowed on a disabled secret.")
+        return self.bundle(secret, version, self.whole_content(secret, version))
+
+    def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
+        found = [
+            secret
+            for _, secret in self.rows.scan(Table.SECRETS, Secret)
+            if (secret.deleted_date is not None) is gone
+            and (not after or names.folded(secret.name) > names.folded(after))
+        ]
+        found.sort(key=lambda secret: names.folded(secret.name))
+        listed = []
+        for secret in found[:limit]:
+            version = self.version(secret.name, secret.current)
+            if version is not None:
+                listed.append(self.bundle(secret, version))
+        return listed
+
+    def _versions(self, command: ListSecretVersions) -> list[answers.SecretBundle]:
+        secret = self.secret(command.name)
+        if secret is None or secret.deleted_date is not None:
+            return []
+        found = islice(self.versions(secret.name, command.after), command.limit)
+        return [self.bundle(secret, version) for version in found]
+
+
+def policy_answer(policy: Policy) -> answers.Policy:
+    return answers.Policy(
+        object_id=policy.object_id,
+        secrets=policy.secrets,
+        storage=policy.storage,
+        position=policy.at,
+    )

@@ -1,0 +1,218 @@
+"""Why a vault says no.  Each refusal is recorded in `access` before it is given.
+
+A refusal says what is so.  What status it has at an edge stands in that edge's table.
+"""
+
+from __future__ import annotations
+
+from eventstore.errors import MunimentError
+
+
+class VaultError(MunimentError):
+    """The vault does not carry out the request."""
+
+    code = "vault.error"
+
+
+# --- who may ------------------------------------------------------------------------------------
+
+
+class AccessDenied(VaultError):
+    """No access policy gives the principal this permission."""
+
+    code = "access.denied"
+    hint = "an administrator can grant it: muniment policy set --object-id ... --secret-permissions"
+
+
+class NotAdministrator(VaultError):
+    """Only an administrator of the vault may do this."""
+
+    code = "access.not-administrator"
+    hint = "`muniment vault show` names the administrators"
+
+
+# --- what was asked for is beyond a documented limit --------------------------------------------
+
+
+class BadParameter(VaultError):
+    """A value is beyond a documented limit."""
+
+    code = "parameter.invalid"
+
+
+class NameInvalid(BadParameter):
+    """A secret's name has 1 to 127 letters, digits and hyphens."""
+
+    code = "name.invalid"
+
+
+class VersionInvalid(BadParameter):
+    """A version is 32 hexadecimal digits."""
+
+    code = "version.invalid"
+
+
+class VaultNameInvalid(BadParameter):
+    """A vault's name has 3 to 24 letters, digits and single hyphens, and begins with a letter."""
+
+    code = "vault-name.invalid"
+
+
+class ValueTooLarge(BadParameter):
+    """A value has at most 25,600 bytes."""
+
+    code = "value.too-large"
+
+
+class ContentTypeTooLong(BadParameter):
+    """A content type has at most 255 characters."""
+
+    code = "content-type.too-long"
+
+
+class TagsInvalid(BadParameter):
+    """A secret has at most 15 tags, with names and values of at most 256 characters."""
+
+    code = "tags.invalid"
+
+
+class AttributesInvalid(BadParameter):
+    """A time is a whole number of seconds since 1970."""
+
+    code = "attributes.invalid"
+
+
+class RetentionInvalid(BadParameter):
+    """Deleted secrets are kept 7 to 90 days."""
+
+    code = "retention.invalid"
+
+
+class PermissionUnknown(BadParameter):
+    """There is no permission of that name."""
+
+    code = "permission.unknown"
+
+
+class PrincipalInvalid(BadParameter):
+    """A principal's name has 1 to 256 printable characters."""
+
+    code = "principal.invalid"
+
+
+class PurgeProtectionIsOneWay(BadParameter):
+    """Purge protection cannot be turned off again."""
+
+    code = "vault.purge-protection-one-way"
+
+
+class BackupInvalid(BadParameter):
+    """The backup blob contains an invalid or corrupt version."""
+
+    code = "backup.invalid"
+    hint = "give the file that `secret backup` wrote, unchanged"
+
+
+class BackupForeign(BadParameter):
+    """The backup was made by another store."""
+
+    code = "backup.foreign"
+    hint = "a backup is restored in the store that issued it, in any of its vaults"
+
+
+# --- what is so ---------------------------------------------------------------------------------
+
+
+class SecretNotFound(VaultError):
+    """There is no active secret, or no version, of that name."""
+
+    code = "secret.not-found"
+    hint = "`muniment secret list` shows the names; a deleted secret can be recovered"
+
+
+class DeletedSecretNotFound(VaultError):
+    """There is no deleted secret of that name."""
+
+    code = "secret.deleted-not-found"
+    hint = "`muniment secret list-deleted` shows the names"
+
+
+class SecretIsDisabled(VaultError):
+    """The version is disabled, so its value is not given out."""
+
+    code = "secret.disabled"
+    hint = "enable it: muniment secret set-attributes NAME --enabled true"
+
+
+class SecretIsDeleted(VaultError):
+    """The name is held by a deleted secret: recover or purge it first."""
+
+    code = "secret.is-deleted"
+    hint = "muniment secret recover NAME, or muniment secret purge NAME"
+
+
+class SecretExists(VaultError):
+    """The name is held by an active secret, so a backup cannot be restored there."""
+
+    code = "secret.exists"
+
+
+class PurgeIsProtected(VaultError):
+    """Purge protection is on: the secret is purged when its retention is over."""
+
+    code = "secret.purge-protected"
+
+
+class PolicyNotFound(VaultError):
+    """There is no access policy for that principal."""
+
+    code = "policy.not-found"
+
+
+class ErasurePending(VaultError):
+    """The purge is recorded, but its key could not be destroyed yet."""
+
+    code = "purge.erasure-pending"
+    hint = "mend the disk; the next command on this store finishes the erasure first"
+
+
+class BackupErased(VaultError):
+    """The key of this backup was destroyed with the purge."""
+
+    code = "backup.erased"
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+class StoreNotFound(VaultError):
+    """There is no Muniment store at that place."""
+
+    code = "store.not-found"
+    hint = "make one with `muniment init`, or name it with --home or MUNIMENT_HOME"
+
+
+class StoreExists(VaultError):
+    """There is a store at that place already."""
+
+    code = "store.exists"
+
+
+class VaultNotFound(VaultError):
+    """The store has no vault of that name."""
+
+    code = "vault.not-found"
+    hint = "`muniment vault list` shows the names"
+
+
+class VaultExists(VaultError):
+    """The store has a vault of that name already."""
+
+    code = "vault.exists"
+
+
+class VaultNotChosen(VaultError):
+    """The store has more than one vault, or none, so one must be named."""
+
+    code = "vault.not-chosen"
+    hint = "name it with --vault-name"

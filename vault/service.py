@@ -1,0 +1,214 @@
+"""One vault: the one door for every command and every read.
+
+A change is authorized, decided, appended and committed in one transaction, and answered after it.
+A read is authorized and answered from one snapshot, the event that says so is committed to `access`,
+and only then is the answer given out.  A refusal is committed to `access` before it is raised.  If
+none of this can be recorded, the request fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
+from eventstore.events import Context, HistoryRead, RequestRefused, VaultRead
+from eventstore.keyring import Keyring
+from eventstore.log import Log
+from eventstore.record import Draft
+from eventstore.transaction import Append
+from projections.rebuild import Progress, Rebuilt, rebuild
+from projections.rows import Rows
+from projections.views import Views
+from vault import answers, history
+from vault.access import authorize
+from vault.caller import Caller
+from vault.commands import (
+    Command,
+    PurgeDeletedSecret,
+    ReadHistory,
+    RotateKeys,
+    ShowVault,
+    UpdateVault,
+)
+from vault.keeping import Keeping
+from vault.reading import READS, Reading, settings_of
+from vault.refusals import VaultError
+from vault.writing import Outcome, Writing
+
+A = TypeVar("A")
+
+_REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased)
+
+
+class Vault:
+    """One vault, open in this process.  Safe for threads."""
+
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._keyring = keyring
+        self._entropy = entropy
+        self.views = Views(keyring, entropy)
+        self.changes = Log(
+            path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
+        )
+        self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
+        self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
+        with self.changes.snapshot() as snapshot:
+            self.name = settings_of(self.views.reader(snapshot.transaction)).name
+
+    def close(self) -> None:
+        self.changes.close()
+        self.access.close()
+
+    def handle(self, caller: Caller, command: Command[A]) -> A:
+        """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
+        self.keeping.catch_up()
+        seen = [0]
+        try:
+            return cast(A, self._handle(caller, command, seen))
+        except _REFUSALS as refusal:
+            self._record_refusal(caller, command, refusal, seen[0])
+            raise
+
+    def _handle(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+        match command:
+            case ShowVault():
+                return self._show(caller, command, seen)
+            case ReadHistory():
+                return self._history(caller, command, seen)
+            case RotateKeys():
+                return self._rotate(caller, command, seen)
+            case _ if isinstance(command, READS):
+                return self._read(caller, command, seen)
+            case _:
+                outcome = self._change(caller, command, seen)
+                return self._tell(caller, command, outcome)
+
+    # -- changes ---------------------------------------------------------------------------------
+
+    def _change(self, caller: Caller, command: Command[Any], seen: list[int]) -> Outcome:
+        def work(append: Append) -> Outcome:
+            seen[0] = append.size
+            rows = self.views.reader(append.transaction)
+            rule = authorize(rows, settings_of(rows), caller, command)
+            context = _context(caller, rule, request=caller.request)
+            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            return writing.carry_out(command, caller)
+
+        return self.changes.transact(work)
+
+    def _tell(self, caller: Caller, command: Command[Any], outcome: Outcome) -> Any:
+        if isinstance(command, PurgeDeletedSecret):
+            purged = outcome.entries[0]
+            receipt = self.keeping.receipt(purged.position)
+            return answers.Purged(
+                name=purged.event.name,
+                position=purged.position,
+                receipt=receipt.position,
+                provider=receipt.event.provider,
+                assurance=receipt.event.assurance,
+                open_backups=receipt.event.open_backups,
+            )
+        if isinstance(command, UpdateVault):
+            return self._facts()
+        return outcome.answer
+
+    def _rotate(
+        self, caller: Caller, command: RotateKeys, seen: list[int]
+    ) -> list[answers.HistoryItem]:
+        rule = self._authorize(caller, command, seen)
+        entries = self.keeping.rotate(_context(caller, rule), command.signing, command.audit)
+        return [history.item(log, entry) for log, entry in entries]
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def _authorize(self, caller: Caller, command: Command[Any], seen: list[int]) -> str:
+        with self.changes.snapshot() as snapshot:
+            seen[0] = snapshot.size
+            rows = self.views.reader(snapshot.transaction)
+            return authorize(rows, settings_of(rows), caller, command)
+
+    def _read(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+        with self.changes.snapshot() as snapshot:
+            seen[0] = snapshot.size
+            rows: Rows = self.views.reader(snapshot.transaction)
+            rule = authorize(rows, settings_of(rows), caller, command)
+            answered = Reading(snapshot, rows).answer(command)
+        context = _context(caller, rule, request=caller.request)
+        self.access.transact(lambda append: append.append(Draft(context, answered.event)))
+        return answered.answer
+
+    def _history(
+        self, caller: Caller, command: ReadHistory, seen: list[int]
+    ) -> list[answers.HistoryItem]:
+        rule = self._authorize(caller, command, seen)
+        with self.changes.snapshot() as changes, self.access.snapshot() as access:
+            found = history.read({"changes": changes, "access": access}, command)
+        event = HistoryRead(at=seen[0], count=len(found), name=command.name)
+        self._record_read(caller, rule, event)
+        return found
+
+    def _show(self, caller: Caller, command: ShowVault, seen: list[int]) -> answers.VaultFacts:
+        rule = self._authorize(caller, command, seen)
+        self._record_read(caller, rule, VaultRead(what="settings", at=seen[0]))
+        return self._facts()
+
+    def _facts(self) -> answers.VaultFacts:
+        with self.changes.snapshot() as snapshot:
+            settings = settings_of(self.views.reader(snapshot.transaction))
+        logs = {"changes": self.changes, "access": self.access}
+        return answers.VaultFacts(
+            name=settings.name,
+            created=settings.created,
+            retention_days=settings.retention_days,
+            purge_protection=settings.purge_protection,
+            administrators=settings.administrators,
+            changes=self.changes.head().size,
+            access=self.access.head().size,
+            verifiers={name: log.epochs().signing[-1].verifier for name, log in logs.items()},
+            checkpoints={name: log.checkpoint() for name, log in logs.items()},
+        )
+
+    # -- the trace -------------------------------------------------------------------------------
+
+    def _record_read(self, caller: Caller, rule: str, event: HistoryRead | VaultRead) -> None:
+        context = _context(caller, rule, request=caller.request)
+        self.access.transact(lambda append: append.append(Draft(context, event)))
+
+    def _record_refusal(
+        self, caller: Caller, command: Command[Any], refusal: MunimentError, at: int
+    ) -> None:
+        event = RequestRefused(
+            operation=command.records,
+            at=at,
+            name=str(getattr(command, "name", ""))[:127],
+            version=str(getattr(command, "version", ""))[:32],
+        )
+        context = _context(caller, "", request=caller.request, outcome=refusal.code)
+        self.access.transact(lambda append: append.append(Draft(context, event)))
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    def rebuild(self, progress: Progress | None = None) -> Rebuilt:
+        """Make the views anew from the log, compare, and swap."""
+        return rebuild(self.changes, self.views, self._keyring.allocate(), progress)
+
+
+def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:
+    return Context(
+        principal=caller.principal,
+        auth=caller.auth,
+        rule=rule,
+        outcome=outcome,
+        address=caller.address,
+        agent=caller.agent,
+        request=request,
+    )

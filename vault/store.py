@@ -1,0 +1,349 @@
+"""A store: one directory with a keyring and any number of vaults, and a root key elsewhere.
+
+Layout: `store.json` says the format and where the root key is; `keyring/` holds the key tree;
+`vaults/<id>/changes` and `vaults/<id>/access` hold the logs.  A vault's directory is named by the id
+of its `changes` log, since names are not readable at rest.  The root key lies beside the store, in
+`<home>.key`, so that a copy of the store is not a copy of the key.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from eventstore import record
+from eventstore.errors import FormatUnknown, KeyringNotFound, RootKeyMissing, StoreLocked
+from eventstore.events import Context, PolicySet, VaultCreated
+from eventstore.keyring import Erasure, Keyring
+from eventstore.log import Log
+from eventstore.record import LOG_ID_SIZE, Draft
+from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
+from eventstore.transaction import Append
+from projections.views import Pointer, Views
+from vault import names
+from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
+from vault.caller import Caller
+from vault.refusals import (
+    StoreExists,
+    StoreNotFound,
+    VaultExists,
+    VaultNotChosen,
+    VaultNotFound,
+)
+from vault.service import Vault
+
+FORMAT = 1
+
+_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT, _INDEX, _VIEW, _FIRST = range(7)
+
+Passphrase = Callable[[], bytes]
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `store.json` holds.  An empty *root* is the default place, beside the store."""
+
+    format: int
+    store_id: str
+    provider: str
+    root: str = ""
+
+
+def read_configuration(home: Path) -> Configuration:
+    """Read `store.json`.  Raise StoreNotFound or FormatUnknown."""
+    try:
+        text = (home / "store.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreNotFound(f"there is no store in {home}") from None
+    try:
+        read = msgspec.json.decode(text, type=Configuration)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise FormatUnknown(f"{home / 'store.json'} is not of a form that is known") from None
+    if read.format != FORMAT or read.provider not in ("file", "passphrase"):
+        raise FormatUnknown(f"{home / 'store.json'}: format {read.format}, {read.provider!r}")
+    return read
+
+
+def default_root_directory(home: Path) -> Path:
+    """Beside the store, never inside it."""
+    home = home.absolute()
+    return home.with_name(home.name + ".key")
+
+
+def _root_key(provider: str, directory: Path, passphrase: Passphrase | None) -> RootKey:
+    if provider == "file":
+        return FileRootKey(directory)
+    if passphrase is None:
+        raise StoreLocked
+    return PassphraseRootKey(directory, passphrase())
+
+
+def system_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Store:
+    """A store, open in this process.  Use it as a context manager."""
+
+    def __init__(
+        self,
+        home: Path,
+        configuration: Configuration,
+        keyring: Keyring,
+        root: RootKey,
+        *,
+        clock: Callable[[], int] = system_clock,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Use `create` or `open`."""
+        self.home = home
+        self.configuration = configuration
+        self.keyring = keyring
+        self._root = root
+        self._clock = clock
+        self._entropy = entropy
+        self._vaults: dict[str, Vault] = {}
+
+    @property
+    def store_id(self) -> bytes:
+        return bytes.fromhex(self.configuration.store_id)
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        home: Path,
+        *,
+        provider: str = "file",
+        root_directory: Path | None = None,
+        passphrase: Passphrase | None = None,
+        clock: Callable[[], int] = system_clock,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> Store:
+        """Make an empty store in *home*.  Raise StoreExists or StoreLocked."""
+        if (home / "store.json").exists():
+            raise StoreExists(f"there is a store in {home} already")
+        directory = root_directory or default_root_directory(home)
+        root = _root_key(provider, directory, passphrase)
+        store_id = entropy(16)
+        configuration = Configuration(
+            format=FORMAT,
+            store_id=store_id.hex(),
+            provider=provider,
+            root=os.fspath(root_directory.absolute()) if root_directory else "",
+        )
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (home / "vaults").mkdir(exist_ok=True, mode=0o700)
+        keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
+        _write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+        return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        *,
+        root_directory: Path | None = None,
+        passphrase: Passphrase | None = None,
+        clock: Callable[[], int] = system_clock,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> Store:
+        """Open the store in *home*.
+
+        Raise StoreNotFound, StoreLocked, RootKeyMissing or RootKeyWrong.
+        """
+        configuration = read_configuration(home)
+        directory = root_directory or root_directory_of(home, configuration)
+        if not directory.is_dir():
+            raise RootKeyMissing(f"there is no root key in {directory}")
+        root = _root_key(configuration.provider, directory, passphrase)
+        try:
+            keyring = Keyring.open(home / "keyring", root, entropy=entropy)
+        except KeyringNotFound:
+            raise StoreNotFound(f"the store in {home} has no keyring") from None
+        return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
+
+    def close(self) -> None:
+        for vault in self._vaults.values():
+            vault.close()
+        self._vaults.clear()
+        self.keyring.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- vaults ----------------------------------------------------------------------------------
+
+    def vaults(self) -> list[Vault]:
+        """All vaults, by name."""
+        for directory in sorted((self.home / "vaults").iterdir()):
+            if directory.name not in self._vaults and (directory / "made").exists():
+                self._vaults[directory.name] = self._open_vault(directory)
+        return sorted(self._vaults.values(), key=lambda vault: names.folded(vault.name))
+
+    def vault_names(self) -> list[str]:
+        return [vault.name for vault in self.vaults()]
+
+    def vault(self, name: str | None = None) -> Vault:
+        """The vault of that name, or the only one.  Raise VaultNotFound or VaultNotChosen."""
+        found = self.vaults()
+        if name is None:
+            if len(found) != 1:
+                raise VaultNotChosen(f"the store has {len(found)} vaults")
+            return found[0]
+        for vault in found:
+            if names.folded(vault.name) == names.folded(name):
+                return vault
+        raise VaultNotFound(f"the store has no vault {name[:40]!r}")
+
+    def create_vault(
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        retention_days: int = 90,
+        purge_protection: bool = False,
+    ) -> Vault:
+        """Make a vault whose administrator is *caller*, with every permission.
+
+        Raise VaultNameInvalid, RetentionInvalid or VaultExists.
+        """
+        names.check_vault_name(name)
+        names.check_retention(retention_days)
+        names.check_principal(caller.principal)
+        with self._alone():
+            if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
+                raise VaultExists(f"the store has a vault {name} already")
+            directory = self._make_vault(caller, name, retention_days, purge_protection)
+        self._vaults[directory.name] = self._open_vault(directory)
+        return self._vaults[directory.name]
+
+    def _open_vault(self, directory: Path) -> Vault:
+        return Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
+
+    def _make_vault(
+        self, caller: Caller, name: str, retention_days: int, purge_protection: bool
+    ) -> Path:
+        block = self.keyring.allocate()
+        log_id = self._entropy(LOG_ID_SIZE)
+        directory = self.home / "vaults" / log_id.hex()
+        views = Views(self.keyring, self._entropy)
+        changes = Log.create(
+            directory / "changes",
+            record.CHANGES,
+            self.keyring,
+            log_id=log_id,
+            signing_key=block + _CHANGES_SIGNING,
+            audit_key=block + _CHANGES_AUDIT,
+            clock=self._clock,
+            entropy=self._entropy,
+            observer=views,
+        )
+        access = Log.create(
+            directory / "access",
+            record.ACCESS,
+            self.keyring,
+            log_id=self._entropy(LOG_ID_SIZE),
+            signing_key=block + _ACCESS_SIGNING,
+            audit_key=block + _ACCESS_AUDIT,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+        created = VaultCreated(
+            name=name,
+            retention_days=retention_days,
+            purge_protection=purge_protection,
+            administrators=(caller.principal,),
+            first_key=block + _FIRST,
+        )
+        everything = PolicySet(
+            object_id=caller.principal, secrets=SECRET_PERMISSIONS, storage=STORAGE_PERMISSIONS
+        )
+
+        def work(append: Append) -> None:
+            views.swap(append.transaction, Pointer(0, block + _VIEW, block + _INDEX))
+            append.append(Draft(context, created))
+            append.append(Draft(context, everything))
+
+        try:
+            changes.transact(work)
+            access.publish()
+        finally:
+            changes.close()
+            access.close()
+        # The last step: a vault whose making a crash cut short is not there.
+        _write_durably(directory / "made", b"")
+        return directory
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes must not make two vaults of one name."""
+        fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    # -- the root key ----------------------------------------------------------------------------
+
+    def rotate_root_key(self, caller: Caller) -> Erasure:
+        """Give the root key a new value, destroy the old one, and say so in every vault."""
+        destroyed = self.keyring.rotate_root()
+        self._record_rotation(caller, destroyed)
+        return destroyed
+
+    def change_passphrase(self, caller: Caller, new: bytes) -> Erasure:
+        """Keep a new root key under a new passphrase.  Raise StoreLocked without one before."""
+        if not isinstance(self._root, PassphraseRootKey):
+            raise StoreLocked("the root key of this store is not under a passphrase")
+        renewed = self._root.with_passphrase(new)
+        destroyed = self.keyring.rotate_root(renewed)
+        self._root = renewed
+        self._record_rotation(caller, destroyed)
+        return destroyed
+
+    def _record_rotation(self, caller: Caller, destroyed: Erasure) -> None:
+        context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+        for vault in self.vaults():
+            vault.keeping.record_root_rotation(context, destroyed)
+
+
+def root_directory_of(home: Path, configuration: Configuration) -> Path:
+    """Where the root key's slots are."""
+    return Path(configuration.root) if configuration.root else default_root_directory(home)
+
+
+def _write_durably(path: Path, text: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, text)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

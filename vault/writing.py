@@ -1,0 +1,272 @@
+"""Carrying out a command inside one write transaction: load, decide, append, answer.
+
+Views follow each append in the same transaction, so a later decision sees an earlier one and the
+answer is read back from what now stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from eventstore.errors import KeyErased, KeyUnknown, RequestIdReused
+from eventstore.events import Context, SecretBackedUp, SecretContent
+from eventstore.keyring import Keyring
+from eventstore.keytree import FANOUT
+from eventstore.record import Draft, Entry
+from eventstore.seal import SALT_SIZE
+from eventstore.transaction import Append
+from projections.rows import (
+    Backup,
+    Keys,
+    Policy,
+    Rows,
+    Secret,
+    Table,
+    Version,
+    backup_key,
+    keys_key,
+    policy_key,
+)
+from vault import answers, backup, names, policies, repeats, secrets
+from vault.caller import Caller
+from vault.commands import (
+    BackupSecret,
+    Command,
+    DeletePolicy,
+    DeleteSecret,
+    ImportSecrets,
+    PurgeDeletedSecret,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    SetPolicy,
+    SetSecret,
+    UpdateSecret,
+    UpdateVault,
+)
+from vault.reading import Reading
+from vault.refusals import BackupErased, BackupInvalid
+from vault.secrets import Decision, Facts, Found, SecretCommand
+
+_SECOND = 1_000_000
+
+
+class Outcome(NamedTuple):
+    """The events of a command, now or when it was first asked, and the answer to it."""
+
+    entries: list[Entry[Any]]
+    answer: Any
+
+
+class Writing:
+    """A command in a write transaction."""
+
+    def __init__(
+        self,
+        append: Append,
+        rows: Rows,
+        keyring: Keyring,
+        entropy: Callable[[int], bytes],
+        context: Context,
+    ) -> None:
+        self._append = append
+        self._rows = rows
+        self._keyring = keyring
+        self._entropy = entropy
+        self._context = context
+        self._reading = Reading(append, rows)
+
+    def carry_out(self, command: Command[Any], caller: Caller) -> Outcome:
+        """Record *command*, or find what it recorded before, and answer.
+
+        Raise the refusal, before anything is appended.
+        """
+        past = repeats.recorded(self._append, self._rows, caller)
+        if past and not repeats.is_repeated(self._append, command, past):
+            raise RequestIdReused
+        entries = past or [self._record(decision) for decision in self._decide(command)]
+        return Outcome(entries, self._answer(command, entries))
+
+    def retire(self, secret: Secret) -> Entry[Any]:
+        """Record that a deleted secret's retention is over."""
+        return self._record(secrets.purge(secret))
+
+    def _record(self, decision: Decision) -> Entry[Any]:
+        draft = Draft(self._context, decision.event, decision.content, decision.key)
+        return self._append.append(draft)
+
+    # -- deciding --------------------------------------------------------------------------------
+
+    def _decide(self, command: Command[Any]) -> list[Decision]:
+        match command:
+            case ImportSecrets(items=items):
+                return self._decide_import(items)
+            case RestoreSecret(blob=blob):
+                opened = self._open_blob(blob)
+                held = self._reading.secret(opened.name)
+                return secrets.restore(held, opened, self._new_key)
+            case SetPolicy(object_id=who):
+                return [Decision(policies.set_policy(self._policy(who), command))]
+            case DeletePolicy(object_id=who):
+                return [Decision(policies.delete_policy(self._policy(who), command))]
+            case UpdateVault():
+                return [Decision(policies.update_vault(self._reading.settings, command))]
+            case (
+                SetSecret()
+                | UpdateSecret()
+                | DeleteSecret()
+                | RecoverDeletedSecret()
+                | PurgeDeletedSecret()
+                | BackupSecret()
+            ):
+                return secrets.decide(self._found(command), command, self._facts())
+            case _:
+                raise TypeError(f"{type(command).__name__} records nothing")
+
+    def _decide_import(self, items: tuple[SetSecret, ...]) -> list[Decision]:
+        """Decide all items before any is appended: the second set of a name follows the first."""
+        facts = self._facts()
+        free = self._free_keys()
+        keys: dict[str, int] = {}
+        decisions = []
+        for item in items:
+            name = names.folded(item.name)
+            if name in keys:
+                known, new_key = None, partial(keys.__getitem__, name)
+            else:
+                known, new_key = self._reading.secret(item.name), partial(next, free)
+            decided = secrets.decide(Found(known), item, facts._replace(new_key=new_key))
+            keys[name] = decided[0].key or 0
+            decisions += decided
+        return decisions
+
+    def _found(self, command: SecretCommand) -> Found:
+        secret = self._reading.secret(command.name)
+        if secret is None:
+            return Found(None)
+        if isinstance(command, UpdateSecret) and secret.deleted_date is None:
+            version = self._reading.version(secret.name, command.version or secret.current)
+            if version is not None:
+                content = self._reading.content(secret, version.content_at)
+                return Found(secret, version, content)
+        if isinstance(command, PurgeDeletedSecret):
+            return Found(secret, backups=self._backups(secret))
+        if isinstance(command, BackupSecret):
+            return Found(secret, versions=sum(1 for _ in self._reading.versions(secret.name)))
+        return Found(secret)
+
+    def _policy(self, principal: str) -> Policy | None:
+        return self._rows.get(policy_key(principal), Policy)
+
+    def _backups(self, secret: Secret) -> tuple[int, ...]:
+        owner = backup_key(secret.key, 0).owner
+        issued = self._rows.scan(Table.BACKUPS, Backup, owner)
+        return tuple(one.backup_key for _, one in issued)
+
+    def _facts(self) -> Facts:
+        return Facts(
+            now=self._append.now // _SECOND,
+            settings=self._reading.settings,
+            new_version=lambda: self._entropy(16).hex(),
+            new_key=self._new_key,
+        )
+
+    def _new_key(self) -> int:
+        return next(self._free_keys())
+
+    def _free_keys(self) -> Iterator[int]:
+        """The vault's next key numbers; when a block is used up, those of a new one."""
+        keys = self._rows.get(keys_key(), Keys)
+        number = 0 if keys is None else keys.next
+        while True:
+            if number % FANOUT == 0:
+                number = self._keyring.allocate()
+            yield number
+            number += 1
+
+    # -- answering -------------------------------------------------------------------------------
+
+    def _answer(self, command: Command[Any], entries: list[Entry[Any]]) -> Any:
+        event = entries[0].event
+        match command:
+            case ImportSecrets():
+                pairs = [(entry.event.name, entry.event.version) for entry in entries]
+                return answers.Imported(items=tuple(pairs))
+            case SetPolicy():
+                return answers.Policy(
+                    object_id=event.object_id,
+                    secrets=event.secrets,
+                    storage=event.storage,
+                    position=entries[0].position,
+                )
+            case DeletePolicy():
+                return answers.Policy(
+                    object_id=event.object_id,
+                    secrets=(),
+                    storage=(),
+                    position=entries[0].position,
+                )
+            case BackupSecret():
+                return self._backup(event)
+            case UpdateVault() | PurgeDeletedSecret():
+                return None  # told by the service: it also needs the receipt, or both heads
+            case _:
+                return self._bundle(command, event)
+
+    def _bundle(self, command: Command[Any], event: Any) -> answers.SecretBundle:
+        secret = self._reading.secret(event.name)
+        if secret is None:
+            raise secrets.not_found(event.name)
+        asked = getattr(event, "version", "") or secret.current
+        version = self._reading.version(secret.name, asked)
+        if version is None:
+            raise secrets.not_found(event.name, asked)
+        content = None
+        if isinstance(command, SetSecret):
+            content = SecretContent(
+                value=command.value,
+                content_type=command.content_type,
+                tags=command.tags or None,
+            )
+        return self._reading.bundle(secret, version, content)
+
+    # -- blobs -----------------------------------------------------------------------------------
+
+    def _backup(self, event: SecretBackedUp) -> answers.Backup:
+        secret = secrets.active(self._reading.secret(event.name), event.name)
+        log_id = self._append.identity.log_id
+        header = backup.Header(self._keyring.store_id, log_id, event.backup_key)
+        versions = sorted(self._reading.versions(secret.name), key=lambda one: one.value_at)
+        closed = backup.close(
+            header,
+            self._keyring.key(event.backup_key),
+            self._entropy(SALT_SIZE),
+            secret.name,
+            tuple(self._backed_up(secret, version) for version in versions),
+        )
+        return answers.Backup(name=secret.name, versions=len(versions), blob=closed)
+
+    def _backed_up(self, secret: Secret, version: Version) -> backup.BackedUpVersion:
+        content = self._reading.whole_content(secret, version)
+        return backup.BackedUpVersion(
+            version=version.version,
+            created=version.created,
+            updated=version.updated,
+            value=content.value or "",
+            enabled=version.enabled,
+            nbf=version.nbf,
+            exp=version.exp,
+            content_type=content.content_type,
+            tags=content.tags,
+        )
+
+    def _open_blob(self, blob: bytes) -> backup.Blob:
+        header = backup.read_header(blob, self._keyring.store_id)
+        try:
+            key = self._keyring.key(header.backup_key)
+        except KeyErased:
+            raise BackupErased from None
+        except KeyUnknown:
+            raise BackupInvalid from None
+        return backup.open_blob(blob, header, key)
