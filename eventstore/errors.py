@@ -114,6 +114,13 @@ class LogTruncated(VerificationFailed):
     code = "verify.truncated"
 
 
+class TailUnsigned(VerificationFailed):
+    """The last records are not covered by a signed checkpoint yet."""
+
+    code = "verify.tail-unsigned"
+    hint = "if a crash cut the last commit short, open the store once, so that its head is signed"
+
+
 class HistoryForked(VerificationFailed):
     """The log does not extend the history that a kept checkpoint fixed."""
 

@@ -29,7 +29,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eventstore import head as heads
 from eventstore.checkpoint import Verifier, parse_checkpoint, sign_checkpoint
 from eventstore.checkpoint_file import CheckpointFile
-from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
+from eventstore.errors import (
+    CheckpointMalformed,
+    LogBusy,
+    LogUnavailable,
+    MunimentError,
+    OutcomeUnknown,
+)
 from eventstore.events import SecretContent
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
 from eventstore.record import Entry, Kind
@@ -210,10 +216,19 @@ class Log:
         return sign_checkpoint(self.identity.origin, head.size, head.root(), private)
 
     def publish(self) -> str:
-        """Sign the head if its checkpoint does not stand beside the log yet, and put it there."""
+        """Sign the head and put the checkpoint beside the log."""
         note = self.checkpoint()
         self._put_checkpoint(note)
         return note
+
+    def settle(self) -> None:
+        """Sign the head if a crash left it unsigned: recovery is the normal path of opening."""
+        try:
+            standing = self._checkpoints.read()
+        except CheckpointMalformed:
+            standing = None
+        if standing is None or standing.size != self.head().size:
+            self.publish()
 
     def _put_checkpoint(self, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is

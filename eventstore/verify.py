@@ -5,11 +5,12 @@ The steps, numbered as in the report of a failure:
 1. the identity, the head and the epochs are what the format demands;
 2. every signing key but the first is endorsed by the one before, and the trusted one is among them;
 3. every record stands at its position, its leaf says so, and times strictly increase;
-4. every envelope has the hash that its leaf holds, and the commitments too;
+4. every envelope has the hash that its leaf holds;
 5. the leaves hash to the head's root, and to the root of every checkpoint given;
 6. the log's own checkpoint is signed by the key of its epoch;
 7. every kept checkpoint is signed by the key of its epoch, and the log extends it;
-8. with *every_signature*, each event's signature is that of its epoch's key; otherwise the last one's.
+8. the last event's signature is that of its epoch's key; with *every_signature*, each one's is, and
+   the key commitments in each leaf are those of its envelope.
 
 A log alone cannot show that its tail was not cut off together with its checkpoint: that takes a
 checkpoint kept elsewhere.  One pass, memory flat in the length of the history.
@@ -24,6 +25,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+import lmdb
+
 from eventstore import head as heads
 from eventstore import record
 from eventstore.checkpoint import Checkpoint, Verifier, open_note, parse_checkpoint, parse_verifier
@@ -37,6 +40,7 @@ from eventstore.errors import (
     RecordAltered,
     RecordMalformed,
     RootMismatch,
+    TailUnsigned,
 )
 from eventstore.head import Epochs, Head, Identity
 from eventstore.merkle import Frontier, leaf_hash
@@ -47,6 +51,8 @@ from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS
 Progress = Callable[[int, int], None]
 
 _EVERY = 4096
+_LOOKS = 10
+_PAUSE = 0.02
 
 
 class Evidence(NamedTuple):
@@ -105,7 +111,7 @@ class _Verification:
         self._verifiers = self._chain(trusted)
         own = [] if not evidence.checkpoint else [_read(evidence.checkpoint)]
         if not own and self._head.size:
-            raise LogTruncated("the log has no signed checkpoint")
+            raise TailUnsigned("the log has no signed checkpoint")
         self._kept = [_read(note) for note in kept]
         self._checkpoints = sorted(own + self._kept, key=lambda one: one.size)
 
@@ -120,9 +126,8 @@ class _Verification:
             self._check_reached(waiting, frontier)
             row, leaf = self._check_record(frontier.size, last, key, stored)
             last = leaf.time
-            if self._every and self._identity.kind.signed:
-                self._check_event_signature(row, frontier.size)
-                signatures += 1
+            if self._every:
+                signatures += self._check_thoroughly(row, leaf)
             frontier.add(leaf_hash(row.leaf))
             if progress is not None and frontier.size % _EVERY == 0:
                 progress(frontier.size, self._head.size)
@@ -167,6 +172,18 @@ class _Verification:
         verifier = self._verifiers[self._epochs.signing_index(position)]
         if not verifier.accepts(row.signature, message):
             raise RecordAltered(f"record #{position}: the event signature is not valid")
+
+    def _check_thoroughly(self, row: Row, leaf: Leaf) -> int:
+        try:
+            envelope = record.read_envelope(row.envelope)
+        except (RecordMalformed, FormatUnknown) as problem:
+            raise RecordAltered(f"record #{leaf.position}: {problem.message}") from None
+        if record.commitments_of(envelope) != leaf.key_commitment:
+            raise RecordAltered(f"record #{leaf.position}: the key commitments do not fit")
+        if not self._identity.kind.signed:
+            return 0
+        self._check_event_signature(row, leaf.position)
+        return 1
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -213,17 +230,13 @@ class _Verification:
         fits = (self._head.size, self._head.time) == (frontier.size, last)
         if not fits or list(self._head.frontier) != frontier.hashes:
             raise RootMismatch("the head does not fit the records")
-        if self._checkpoints and self._checkpoints[-1].size < frontier.size:
-            self._check_tail(frontier.size)
-
-    def _check_tail(self, size: int) -> None:
         # A crash between a commit and its checkpoint leaves records that none covers yet; whoever
-        # opens the log next signs them.  On `changes` each still carries its own signature.
-        signed = self._checkpoints[-1].size
-        raise LogTruncated(
-            f"records #{signed} to #{size - 1} are not covered by a signed checkpoint; "
-            "open the store once, so that its head is signed"
-        )
+        # opens the log next signs them.
+        signed = self._checkpoints[-1].size if self._checkpoints else 0
+        if signed < frontier.size:
+            raise TailUnsigned(
+                f"records #{signed} to #{frontier.size - 1} are not covered by a signed checkpoint"
+            )
 
 
 def _about(evidence: Evidence) -> tuple[Identity, Head, Epochs]:
@@ -249,21 +262,40 @@ def _read(note: str) -> Checkpoint:
 
 @contextmanager
 def evidence_in(directory: Path) -> Iterator[Evidence]:
-    """The evidence in a log's directory, from one LMDB snapshot."""
+    """The evidence in a log's directory, from one LMDB snapshot.
+
+    While others write, the checkpoint may be a commit behind or ahead of the snapshot; a few looks
+    give a pair that belongs together.
+    """
     environment = open_environment(directory, create=False)
     try:
         main = environment.open_db(None)
         records = environment.open_db(RECORDS, create=False)
-        with environment.begin() as transaction, transaction.cursor(db=records) as cursor:
-            yield Evidence(
-                transaction.get(IDENTITY, b"", db=main),
-                transaction.get(HEAD, b"", db=main),
-                transaction.get(EPOCHS, b"", db=main),
-                cursor.iternext(),
-                _own_checkpoint(directory),
-            )
+        for patience in range(_LOOKS, -1, -1):
+            with environment.begin() as transaction, transaction.cursor(db=records) as cursor:
+                head, checkpoint = transaction.get(HEAD, b"", db=main), _own_checkpoint(directory)
+                if patience and not _belong_together(head, checkpoint):
+                    time.sleep(_PAUSE)
+                    continue
+                yield Evidence(
+                    transaction.get(IDENTITY, b"", db=main),
+                    head,
+                    transaction.get(EPOCHS, b"", db=main),
+                    cursor.iternext(),
+                    checkpoint,
+                )
+                return
+    except lmdb.Error as problem:
+        raise RecordAltered(f"{directory}: {problem}") from None
     finally:
         environment.close()
+
+
+def _belong_together(head: bytes, checkpoint: str) -> bool:
+    try:
+        return heads.decode_head(head).size == parse_checkpoint(checkpoint).size
+    except (RecordMalformed, CheckpointMalformed):
+        return False
 
 
 def _own_checkpoint(directory: Path) -> str:

@@ -103,6 +103,10 @@ class Reader:
                     yield place[start:], self._decode(place, cursor.value(), kind)
                 found = cursor.next()
 
+    def place(self, key: RowKey) -> bytes:
+        """Where the row of *key* lies on disk."""
+        return self._sealer.place(key)
+
     def opened(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows, opened but not decoded, in the order of their places."""
         with self._transaction.cursor(db=self._table) as cursor:

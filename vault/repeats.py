@@ -45,9 +45,9 @@ def recorded(snapshot: Snapshot, rows: Rows, caller: Caller) -> list[Entry[Any]]
 
 def is_repeated(snapshot: Snapshot, command: commands.Command[Any], past: list[Entry[Any]]) -> bool:
     """Whether *past* is what *command* would have recorded."""
-    event: Any = past[0].event
-    if type(event) is not _RECORDED[type(command)]:
+    if type(past[0].event) is not _RECORDED[type(command)]:
         return False
+    event: Any = past[0].event
     match command:
         case commands.SetSecret():
             return len(past) == 1 and _same_set(snapshot, command, past[0])

@@ -61,6 +61,8 @@ class Vault:
         )
         self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
         self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
+        self.changes.settle()
+        self.access.settle()
         with self.changes.snapshot() as snapshot:
             self.name = settings_of(self.views.reader(snapshot.transaction)).name
 
