@@ -1,0 +1,122 @@
+"""One decorator makes a command: its own options, the options of every command, and a `Session`.
+
+Options may be typed as `az` users type them: after the verb, lists separated by spaces
+(`--tags a=1 b=2`).  What could be a value typed in the wrong place is never printed back.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from cli.session import Session
+from cli.settings import COLORS, FORMS
+
+COMMON_SECTION = "Common options"
+
+
+class CommonOption(click.Option):
+    """An option of every command; it stands in a section of its own in the help."""
+
+
+class Greedy(click.Option):
+    """An option that takes all words up to the next option, as `az` reads lists.
+
+    With *only* it takes the first word, and after it only words with *only* in them: so that a
+    bare NAME can follow `--tags a=1 b=2`.
+    """
+
+    def __init__(self, *args: Any, only: str = "", **kwargs: Any) -> None:
+        kwargs["multiple"] = True
+        super().__init__(*args, **kwargs)
+        self.only = only
+
+
+class Command(click.Command):
+    """A command that reads greedy options and keeps what it did not understand to itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        greedy = {
+            name: option
+            for option in self.params
+            if isinstance(option, Greedy)
+            for name in option.opts
+        }
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, _spread(args, greedy))
+        if rest and not ctx.resilient_parsing:
+            # Not which one: a value that was typed as an argument must not go to a log.
+            raise click.UsageError("there are more arguments than this command takes", ctx)
+        return rest
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], COMMON_SECTION: []}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if isinstance(option, click.Option) and record is not None:
+                common = isinstance(option, CommonOption)
+                sections[COMMON_SECTION if common else "Options"].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _spread(args: Sequence[str], greedy: dict[str, Greedy]) -> list[str]:
+    """Write `--tags a b` as `--tags a --tags b`."""
+    spread: list[str] = []
+    option: Greedy | None = None
+    for at, word in enumerate(args):
+        if word == "--":
+            return spread + list(args[at:])
+        if word.startswith("-") and word != "-":
+            option = greedy.get(word)
+            spread.append(word)
+            continue
+        if option is not None and spread[-1] not in option.opts:
+            if option.only in word:
+                spread.append(option.opts[0])
+            else:
+                option = None
+        spread.append(word)
+    return spread
+
+
+def common_options() -> list[click.Option]:
+    """The options of every command, made anew for each."""
+    option = CommonOption
+    return [
+        option(["-o", "--output"], type=click.Choice(FORMS), help="Form of the output [table]."),
+        option(["--query"], metavar="JMESPATH", help="Print only what this selects."),
+        option(["--vault-name", "vault"], metavar="NAME", help="The vault, if there are several."),
+        option(["--home"], metavar="DIR", help="The store."),
+        option(["--root-key"], metavar="DIR", help="The root key [the store's path + .key]."),
+        option(["--passphrase-file"], metavar="FILE", help="A file that holds the passphrase."),
+        option(["--as", "principal"], metavar="PRINCIPAL", help="Ask as somebody else; recorded."),
+        option(["--request-id"], metavar="ID", help="Repeat a request with its id, at most once."),
+        option(["--color"], type=click.Choice(COLORS), help="Colour [auto]."),
+        option(["--no-pager"], is_flag=True, help="Never page the output."),
+    ]
+
+
+def command(name: str) -> Callable[[Callable[..., None]], Command]:
+    """Make a command that gets a `Session` first, and its own parameters by name."""
+
+    def decorate(function: Callable[..., None]) -> Command:
+        shared = common_options()
+        names = [option.name for option in shared if option.name]
+
+        @functools.wraps(function)
+        def run(**given: Any) -> None:
+            flags = {shared_name: given.pop(shared_name) for shared_name in names}
+            function(Session(flags), **given)
+
+        made = click.command(name, cls=Command)(run)
+        own = {option.name for option in made.params}
+        made.params.extend(option for option in shared if option.name not in own)
+        return made
+
+    return decorate

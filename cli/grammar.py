@@ -1,0 +1,120 @@
+"""Every noun and verb, where it stands, and what it does in a line.  Importing a verb costs only it.
+
+The summaries stand here so that `muniment --help` imports no command; a test holds them to the
+commands' own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+
+class Verb(NamedTuple):
+    """A command that is imported when it is run."""
+
+    place: str
+    summary: str
+
+
+GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
+    "demo": Verb("cli.demo:demo", "Show the main job, guided, on real input."),
+    "init": Verb("cli.init:init", "Make a store and its first vault."),
+    "vault": {
+        "create": Verb("cli.vaults:create", "Make another vault in the store."),
+        "show": Verb("cli.vaults:show", "Show a vault's settings, sizes, keys and checkpoints."),
+        "list": Verb("cli.vaults:list_vaults", "List the vaults of the store."),
+        "update": Verb("cli.vaults:update", "Change a vault's settings."),
+    },
+    "secret": {
+        "set": Verb("cli.secret_values:set_secret", "Make a new version of a secret."),
+        "show": Verb("cli.secret_values:show", "Print a secret with its value."),
+        "list": Verb("cli.secret_lists:list_secrets", "List the secrets, without values."),
+        "list-versions": Verb("cli.secret_lists:list_versions", "List the versions of a secret."),
+        "set-attributes": Verb(
+            "cli.secret_attributes:set_attributes", "Change a version's attributes or tags."
+        ),
+        "delete": Verb("cli.secret_deletion:delete", "Delete a secret; it can be recovered."),
+        "list-deleted": Verb("cli.secret_lists:list_deleted", "List the deleted secrets."),
+        "show-deleted": Verb("cli.secret_deletion:show_deleted", "Show a deleted secret."),
+        "recover": Verb("cli.secret_deletion:recover", "Bring a deleted secret back."),
+        "purge": Verb("cli.secret_deletion:purge", "Destroy a deleted secret's key, for ever."),
+        "backup": Verb("cli.secret_backup:backup", "Write all versions to an encrypted file."),
+        "restore": Verb("cli.secret_backup:restore", "Bring back what a backup holds."),
+        "download": Verb("cli.secret_values:download", "Write a secret's value to a file."),
+        "import": Verb("cli.secret_import:import_secrets", "Set many secrets from a file."),
+        "export": Verb("cli.secret_export:export", "Write names and values to a file."),
+    },
+    "policy": {
+        "set": Verb("cli.policy:set_policy", "Say what a principal may do."),
+        "delete": Verb("cli.policy:delete", "Take everything from a principal."),
+        "list": Verb("cli.policy:list_policies", "List the access policies."),
+    },
+    "log": Verb("cli.log:log", "Show what happened, who asked, and who was refused."),
+    "verify": Verb("cli.verify:verify", "Check the history with public keys only."),
+    "checkpoint": {
+        "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),
+    },
+    "rebuild": Verb("cli.rebuild:rebuild", "Make the views anew from the log, and compare."),
+    "key": {
+        "rotate": Verb("cli.key:rotate", "Rotate the root, signing and audit keys."),
+        "change-passphrase": Verb("cli.key:change_passphrase", "Choose another passphrase."),
+    },
+    "doctor": Verb("cli.doctor:doctor", "Look at everything, and say how to mend it."),
+    "completion": Verb("cli.completion:completion", "Print the completion script of a shell."),
+}
+
+NOUNS: Mapping[str, str] = {
+    "vault": "Vaults: each has its own logs, policies and settings.",
+    "secret": "Secrets: set, read, delete, bring back.",
+    "policy": "Access policies: who may do what.",
+    "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
+    "key": "The keys of the store.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run."""
+
+    def __init__(self, name: str, verbs: Mapping[str, Verb | Mapping[str, Verb]], help: str):
+        super().__init__(name, help=help, no_args_is_help=True)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        verb = self._verbs.get(cmd_name)
+        if verb is None:
+            return None
+        return load(verb) if isinstance(verb, Verb) else group(cmd_name, verb)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self._verbs and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=self._verbs, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, verb.summary if isinstance(verb, Verb) else NOUNS[name])
+                    for name, verb in self._verbs.items()
+                ]
+            )
+
+
+def load(verb: Verb) -> click.Command:
+    module, _, attribute = verb.place.partition(":")
+    found = getattr(import_module(module), attribute)
+    assert isinstance(found, click.Command), verb.place
+    return found
+
+
+def group(name: str, verbs: Mapping[str, Verb]) -> LazyGroup:
+    return LazyGroup(name, verbs, NOUNS[name])

@@ -1,0 +1,139 @@
+"""Data on standard output, in the form that was asked for: table, json, jsonl, tsv or none.
+
+`tsv` and `--query` are as in the Azure CLI: a list is one line an item, what is nested in a row is
+left empty (a list shows its length), and the order of a query's keys is kept.  A query is compiled
+before the command runs, so that a typing error there cannot cost a recorded read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cli.problems import Usage
+from cli.tables import Column, cell, facts, table, visible
+from cli.terminal import Terminal
+
+Data = Any
+"""What JSON can say: dict, list, str, int, float, bool or None."""
+
+
+class Output:
+    """Standard output for one command."""
+
+    def __init__(self, form: str, query: str | None, terminal: Terminal) -> None:
+        self.form = form
+        self._terminal = terminal
+        self._query = None if query is None else _compiled(query)
+
+    @property
+    def for_people(self) -> bool:
+        return self.form == "table"
+
+    @property
+    def has_query(self) -> bool:
+        return self._query is not None
+
+    def emit(self, data: Data, columns: Sequence[Column] = (), *, paged: bool = False) -> None:
+        """Print *data*; *columns* are for the table of a list, if there is no query."""
+        if self._query is not None:
+            data, columns = self._query(data), ()
+        text = self._text(data, columns)
+        if paged and self.for_people:
+            self._page(text)
+        else:
+            sys.stdout.write(text)
+
+    def raw(self, text: str, data: Data) -> None:
+        """Print *text* as it is where a table was asked for, else *data*."""
+        if self.for_people and self._query is None:
+            sys.stdout.write(text)
+        else:
+            self.emit(data)
+
+    def _text(self, data: Data, columns: Sequence[Column]) -> str:
+        if self.form == "json":
+            return _json(data, indent=2)
+        if self.form == "jsonl":
+            items = data if isinstance(data, list) else [data]
+            return "".join(_json(item, indent=0) for item in items)
+        if self.form == "tsv":
+            return _tsv(data)
+        return "" if self.form == "none" else self._table(data, columns)
+
+    def _table(self, data: Data, columns: Sequence[Column]) -> str:
+        if isinstance(data, dict):
+            return facts(data, self._terminal.paint)
+        if not isinstance(data, list):
+            return "" if data is None else visible(str(cell(data))) + "\n"
+        if not data:
+            return ""
+        if not all(isinstance(item, dict) for item in data):
+            data, columns = [{"result": item} for item in data], [Column("RESULT", "result")]
+        columns = columns or _columns_of(data)
+        return table(data, columns, self._terminal.width).render(self._terminal.paint)
+
+    def _page(self, text: str) -> None:
+        import os
+
+        import click
+
+        # What `git log` does: stay out of the way where one screen holds everything.
+        os.environ.setdefault("LESS", "FRX")
+        click.echo_via_pager(text, color=True)
+
+
+def _columns_of(rows: list[dict[str, object]]) -> list[Column]:
+    """The plain keys of the first row, as the Azure CLI makes a table of a query's answer."""
+    keys = [key for key, value in rows[0].items() if not isinstance(value, dict | list)]
+    return [Column(key, key) for key in keys or rows[0]]
+
+
+def _json(data: Data, *, indent: int) -> str:
+    import msgspec
+
+    encoded = msgspec.json.encode(data)
+    return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode() + "\n"
+
+
+def _tsv(data: Data) -> str:
+    if data is None:
+        return ""
+    rows = data if isinstance(data, list) else [data]
+    return "".join(_tsv_row(row) + "\n" for row in rows)
+
+
+def _tsv_row(row: Data) -> str:
+    if isinstance(row, dict):
+        row = list(row.values())
+    if isinstance(row, list):
+        return "\t".join(_tsv_item(item) for item in row)
+    return _tsv_item(row)
+
+
+def _tsv_item(item: Data) -> str:
+    if isinstance(item, list):
+        return str(len(item))
+    if isinstance(item, dict):
+        return ""
+    return str(item).lower() if isinstance(item, bool) else str(item)
+
+
+def _compiled(query: str) -> Callable[[Data], Data]:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        expression = jmespath.compile(query)
+    except JMESPathError:
+        raise Usage("--query is not a JMESPath expression") from None
+
+    def search(data: Data) -> Data:
+        try:
+            return expression.search(data)
+        except JMESPathError as error:
+            # Its text may quote the data.
+            raise Usage(f"--query does not fit the answer: {type(error).__name__}") from None
+
+    return search

@@ -1,0 +1,126 @@
+"""What can go wrong at the terminal itself, before or after the vault is asked.  Pure.
+
+Like every error of the house these have a class, a code and a way out.  A message may name an
+option, a file, a line or a key, and never what could be a value.
+"""
+
+from __future__ import annotations
+
+from eventstore.errors import MunimentError, VerificationFailed
+
+
+class TerminalError(MunimentError):
+    """The terminal could not do what was asked."""
+
+    code = "terminal.error"
+
+
+class Usage(TerminalError):
+    """The command line does not say what to do."""
+
+    code = "usage"
+
+
+class ValueOnCommandLine(Usage):
+    """A secret value is never an argument: everybody on the machine can read arguments."""
+
+    code = "usage.value-as-argument"
+    hint = "give it on standard input, in a file with --file, or at the prompt on a terminal"
+
+
+class SettingInvalid(Usage):
+    """A setting has a value, or a name, that Muniment does not know."""
+
+    code = "setting.invalid"
+
+
+class PointInvalid(Usage):
+    """The text is not a point in time."""
+
+    code = "point.invalid"
+    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z or now"
+
+
+class NotConfirmed(Usage):
+    """What destroys must be confirmed: type the name on a terminal, or give --yes."""
+
+    code = "confirm.missing"
+    hint = "nothing was changed; --plan shows what would happen"
+
+
+class FileInTheWay(TerminalError):
+    """There is a file at that place already; it was not touched."""
+
+    code = "file.exists"
+    hint = "name another file, or replace it with --yes"
+
+
+class FileUnusable(TerminalError):
+    """A file could not be read or written."""
+
+    code = "file.unusable"
+
+
+class ValueNotText(Usage):
+    """The bytes are not text in that encoding, and a secret's value is text."""
+
+    code = "value.not-text"
+    hint = "keep a binary file as text with --encoding base64; download turns it back"
+
+
+class ImportMalformed(Usage):
+    """The file is not of the format that it should be; nothing was imported."""
+
+    code = "import.malformed"
+
+
+class ImportTooLarge(Usage):
+    """The file does not fit into one commit, so it cannot be imported as a whole; nothing was."""
+
+    code = "import.too-large"
+    hint = "--keep-going imports it in several commits"
+
+
+class ImportIncomplete(TerminalError):
+    """Some of the items could not be imported; all others were."""
+
+    code = "import.incomplete"
+
+
+class ExportAmbiguous(TerminalError):
+    """Two secrets would have the same name in the file."""
+
+    code = "export.ambiguous"
+    hint = "export as json, or name the secrets to export"
+
+
+class Unwell(TerminalError):
+    """Something about the store or its surroundings needs mending."""
+
+    code = "doctor.unwell"
+
+
+class VerifiedWeaker(VerificationFailed):
+    """The history is whole, but not everything that was asked for could be checked."""
+
+    code = "verify.weaker"
+    hint = "what was checked, and against what, stands in the report"
+
+
+class OutputGone(TerminalError):
+    """Nobody reads the output any more."""
+
+    code = "output.gone"
+
+
+class Interrupted(TerminalError):
+    """Interrupted; what was not yet acknowledged did not happen."""
+
+    code = "interrupted"
+
+
+class Internal(TerminalError):
+    """Something went wrong that Muniment did not foresee."""
+
+    code = "internal"
+    hint = "MUNIMENT_DEBUG=1 shows where, without any value"

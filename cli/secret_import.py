@@ -1,0 +1,118 @@
+"""`secret import`: many secrets from one file, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.command import command
+from cli.import_formats import FORMATS, read
+from cli.import_items import Failed, Planned, check_fits, commits, located, plan
+from cli.problems import ImportIncomplete
+from cli.progress import Progress
+from cli.session import Session
+from cli.tables import Column
+from cli.values import read_bytes, to_text
+
+if TYPE_CHECKING:
+    from vault.service import Vault
+
+_PLAN = [Column("NAME", "name"), Column("FROM", "from"), Column("BYTES", "bytes")]
+_DONE = [Column("NAME", "name"), Column("VERSION", "version")]
+
+
+@command("import")
+@click.argument("file", metavar="FILE|-")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="[found out]")
+@click.option("--prefix", default="", metavar="TEXT", help="Put before each name.")
+@click.option("--keep-going", is_flag=True, help="Import what can be; name what cannot.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be set; change nothing.")
+def import_secrets(
+    session: Session, file: str, form: str | None, prefix: str, keep_going: bool, only_plan: bool
+) -> None:
+    """Set many secrets from a file.
+
+    FILE is .env, a JSON object of names and values, or what `az keyvault secret show` or
+    `vault kv get -format=json` printed.  Underscores become hyphens: DATABASE_URL is set as
+    DATABASE-URL.  Each secret is an event of its own, and all are one commit: all or none.
+    """
+    planned, failed = plan(read(to_text(read_bytes(file), "utf-8"), form), prefix)
+    if not keep_going:
+        if failed:
+            raise located(failed[0])
+        check_fits(planned)
+    if only_plan:
+        _show_plan(session, planned)
+    else:
+        failed = failed + _import(session, planned, keep_going)
+    for one in failed:
+        session.terminal.note(f"not imported: {located(one).message}")
+    if failed:
+        raise ImportIncomplete(
+            f"{len(failed):,} of {len(planned) + len(failed):,} cannot be imported"
+            if only_plan
+            else f"{len(failed):,} were not imported"
+        )
+
+
+def _show_plan(session: Session, planned: Sequence[Planned]) -> None:
+    rows = [{"bytes": one.size, "from": one.where, "name": one.asked.name} for one in planned]
+    session.output.emit(rows, _PLAN)
+    count = sum(1 for _ in commits(planned))
+    session.terminal.note(f"{len(planned):,} would be set in {count:,} commits; nothing was.")
+
+
+def _import(session: Session, planned: Sequence[Planned], keep_going: bool) -> list[Failed]:
+    done: list[dict[str, str]] = []
+    failed: list[Failed] = []
+    if planned:
+        with session.vault() as vault, Progress("secrets") as progress:
+            for number, part in enumerate(commits(planned), 1):
+                made, refused = _commit(session, vault, part, number, keep_going)
+                done += made
+                failed += refused
+                progress(len(done) + len(failed), len(planned))
+    session.output.emit(done, _DONE)
+    session.terminal.note(f"{len(done):,} secrets were set.")
+    return failed
+
+
+def _commit(
+    session: Session, vault: Vault, part: Sequence[Planned], number: int, keep_going: bool
+) -> tuple[list[dict[str, str]], list[Failed]]:
+    """Set *part* in one commit; if it is refused and *keep_going* says so, one by one."""
+    from vault.commands import ImportSecrets
+    from vault.refusals import AccessDenied, VaultError
+
+    # Each commit is a request of its own: the second must not be taken for a repeat of the first.
+    request = f"{session.request}/{number}" if session.request and number > 1 else session.request
+    asked = ImportSecrets(items=tuple(one.asked for one in part))
+    try:
+        answer = vault.handle(session.caller_for(request), asked)
+    except AccessDenied:
+        raise
+    except VaultError:
+        if not keep_going:
+            raise
+        return _one_by_one(session, vault, part, request)
+    return [{"name": name, "version": version} for name, version in answer.items], []
+
+
+def _one_by_one(
+    session: Session, vault: Vault, part: Sequence[Planned], request: str
+) -> tuple[list[dict[str, str]], list[Failed]]:
+    from vault.refusals import VaultError
+
+    done: list[dict[str, str]] = []
+    failed: list[Failed] = []
+    for number, one in enumerate(part, 1):
+        try:
+            caller = session.caller_for(f"{request}.{number}" if request else "")
+            answer = vault.handle(caller, one.asked)
+        except VaultError as error:
+            failed.append(Failed(one.where, error))
+        else:
+            done.append({"name": answer.name, "version": answer.version})
+    return done, failed

@@ -1,0 +1,87 @@
+"""Lists without values: `secret list`, `list-versions`, `list-deleted`."""
+
+from __future__ import annotations
+
+import click
+
+from cli import shapes
+from cli.command import command
+from cli.reference import Reference
+from cli.secret_options import secret_argument
+from cli.session import Session
+from cli.tables import Column
+
+_SECRETS = [
+    Column("NAME", "name"),
+    Column("ENABLED", "enabled"),
+    Column("CONTENT TYPE", "contentType"),
+    Column("EXPIRES", "expires"),
+    Column("UPDATED", "updated"),
+    Column("TAGS", "tags"),
+]
+_VERSIONS = [
+    Column("VERSION", "version"),
+    Column("ENABLED", "enabled"),
+    Column("CONTENT TYPE", "contentType"),
+    Column("CREATED", "created"),
+    Column("EXPIRES", "expires"),
+    Column("TAGS", "tags"),
+]
+_DELETED = [
+    Column("NAME", "name"),
+    Column("DELETED", "deletedDate"),
+    Column("PURGED AFTER", "scheduledPurgeDate"),
+]
+
+_limit = click.option(
+    "--maxresults", type=click.IntRange(min=1), metavar="N", help="At most so many [all]."
+)
+
+
+@command("list")
+@_limit
+def list_secrets(session: Session, maxresults: int | None) -> None:
+    """List the secrets, without values.
+
+    Each is shown with the attributes of its newest version.
+    """
+    from vault.commands import ListSecrets
+
+    vault, answers = session.ask(ListSecrets(limit=maxresults))
+    _emit(session, [shapes.item(vault, answer) for answer in answers], _SECRETS)
+
+
+@command("list-versions")
+@secret_argument(versions=False)
+@_limit
+def list_versions(session: Session, secret: Reference, maxresults: int | None) -> None:
+    """List the versions of a secret.
+
+    They are in the order of their ids, as in Key Vault; `created` says which is newest.
+    """
+    from vault.commands import ListSecretVersions
+
+    asked = ListSecretVersions(name=secret.name, limit=maxresults)
+    vault, answers = session.ask(asked, secret.vault)
+    _emit(session, [shapes.item(vault, answer, versioned=True) for answer in answers], _VERSIONS)
+
+
+@command("list-deleted")
+@_limit
+def list_deleted(session: Session, maxresults: int | None) -> None:
+    """List the deleted secrets.
+
+    They can be recovered until the date that is shown.
+    """
+    from vault.commands import ListDeletedSecrets
+
+    vault, answers = session.ask(ListDeletedSecrets(limit=maxresults))
+    _emit(session, [shapes.item(vault, answer) for answer in answers], _DELETED)
+
+
+def _emit(session: Session, items: list[shapes.Shape], columns: list[Column]) -> None:
+    if session.output.for_people and not session.output.has_query:
+        items = [
+            item | item["attributes"] | {"version": item["id"].rpartition("/")[2]} for item in items
+        ]
+    session.output.emit(items, columns)

@@ -1,0 +1,167 @@
+"""What one command has in hand: its settings, its output, who asks, and the store when it is needed.
+
+The store is opened at the first question and closed with it.  Nothing here imports the vault before
+that: help, completion and a typing error stay cheap.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cli.output import Output
+from cli.problems import FileUnusable, SettingInvalid, Usage
+from cli.settings import Settings
+from cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from vault.caller import Caller
+    from vault.commands import Command
+    from vault.service import Vault
+    from vault.store import Store
+
+A = TypeVar("A")
+
+AGENT = "muniment cli"
+
+
+class Session:
+    """One command's run.  *flags* holds the common options as they were given."""
+
+    def __init__(
+        self, flags: Mapping[str, Any], clock: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
+        self.settings = Settings(flags)
+        self.terminal = Terminal(self.settings.resolve("color").value or "auto")
+        self.output = Output(
+            self.settings.resolve("output").value or "table", flags.get("query"), self.terminal
+        )
+        self.paged = not flags.get("no_pager")
+        self._request = flags.get("request_id") or ""
+        self._clock = clock
+
+    @cached_property
+    def now(self) -> int:
+        """Microseconds since 1970; one moment for the whole command."""
+        return self._clock()
+
+    # --- who asks, and which vault ----------------------------------------------------------------
+
+    @cached_property
+    def caller(self) -> Caller:
+        return self.caller_for(self._request)
+
+    def caller_for(self, request: str) -> Caller:
+        """The caller with a request id of its own; `--as` is recorded as what it is, a claim."""
+        from vault.caller import Caller
+
+        here = f"local:{os_user()}"
+        claimed = self.settings.resolve("principal").value
+        if claimed is None or claimed == here:
+            return Caller(principal=here, auth="local", agent=AGENT, request=request)
+        return Caller(principal=claimed, auth=f"asserted by {here}", agent=AGENT, request=request)
+
+    @property
+    def request(self) -> str:
+        return self._request
+
+    def vault_name(self, named: str | None = None) -> str | None:
+        """The vault to ask; *named* is what an id said.  Raise Usage where two differ."""
+        chosen = self.settings.resolve("vault")
+        if named is None:
+            return chosen.value
+        if chosen.origin == "--vault-name" and chosen.value and chosen.value != named:
+            raise Usage("--vault-name and the vault in --id are not the same")
+        return named
+
+    # --- the store --------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def root_directory(self) -> Path | None:
+        return self.settings.path("root_key")
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        from vault.store import Store
+
+        opened = Store.open(
+            self.home, root_directory=self.root_directory, passphrase=self.passphrase()
+        )
+        with opened as store:
+            yield store
+
+    @contextmanager
+    def vault(self, named: str | None = None) -> Iterator[Vault]:
+        name = self.vault_name(named)
+        with self.store() as store:
+            yield store.vault(name)
+
+    def ask(self, command: Command[A], named: str | None = None) -> tuple[str, A]:
+        """Ask one thing; give the vault's name and the answer."""
+        with self.vault(named) as vault:
+            return vault.name, vault.handle(self.caller, command)
+
+    # --- the passphrase ---------------------------------------------------------------------------
+
+    def passphrase(self) -> Callable[[], bytes] | None:
+        """How the store may ask for its passphrase; None if it cannot be known."""
+        path = self.settings.path("passphrase_file")
+        if path is not None:
+            return lambda: read_passphrase(path)
+        return self._prompted if self._can_prompt else None
+
+    def new_passphrase(self, file: str | None, prompt: str = "New passphrase: ") -> bytes:
+        """A passphrase that is being chosen: typed twice, or from *file*."""
+        if file is not None:
+            return read_passphrase(Path(file))
+        given = self.terminal.ask_hidden(prompt, again=True)
+        if not given:
+            raise Usage("a passphrase is needed: type one on a terminal, or name a file")
+        return given.encode()
+
+    @property
+    def _can_prompt(self) -> bool:
+        import sys
+
+        from cli.terminal import is_terminal
+
+        return self.terminal.answers or is_terminal(sys.stderr)
+
+    def _prompted(self) -> bytes:
+        from eventstore.errors import StoreLocked
+
+        given = self.terminal.ask_hidden("Passphrase: ")
+        if given is None:
+            raise StoreLocked
+        return given.encode()
+
+
+def read_passphrase(path: Path) -> bytes:
+    """The first line of *path*, without its end."""
+    try:
+        read = path.read_bytes()
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from None
+    first = read.split(b"\n", 1)[0].rstrip(b"\r")
+    if not first:
+        raise SettingInvalid(f"{path} holds no passphrase")
+    return first
+
+
+def os_user() -> str:
+    """Who the operating system says it is; never what a variable says."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

@@ -1,0 +1,141 @@
+"""Answers as `az keyvault` prints them: its names, its order (alphabetical), nulls included.  Pure.
+
+Times are RFC 3339 in UTC.  An id names the vault as a host under `vault.localhost`, which no other
+machine can own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cli.points import SECOND, rfc3339
+
+if TYPE_CHECKING:
+    from eventstore.checkpoint import Checkpoint
+    from vault.answers import (
+        Attributes,
+        HistoryItem,
+        Policy,
+        Purged,
+        SecretBundle,
+        VaultFacts,
+    )
+
+Shape = dict[str, Any]
+
+DOMAIN = "vault.localhost"
+
+
+def secret_id(vault: str, name: str, version: str = "", collection: str = "secrets") -> str:
+    tail = f"/{version}" if version else ""
+    return f"https://{vault}.{DOMAIN}/{collection}/{name}{tail}"
+
+
+def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape:
+    """One version of a secret; a list's item has an id without the version."""
+    shape: Shape = {
+        "attributes": attributes(answer.attributes),
+        "contentType": answer.content_type,
+        "id": secret_id(vault, answer.name, answer.version if versioned else ""),
+        "kid": None,
+        "managed": None,
+        "name": answer.name,
+        "tags": answer.tags or {},
+        "value": answer.value,
+    }
+    if answer.deletion is not None:
+        shape |= {
+            "deletedDate": rfc3339(answer.deletion.deleted_date * SECOND),
+            "recoveryId": secret_id(vault, answer.name, collection="deletedsecrets"),
+            "scheduledPurgeDate": rfc3339(answer.deletion.scheduled_purge_date * SECOND),
+        }
+    return dict(sorted(shape.items()))
+
+
+def item(vault: str, answer: SecretBundle, *, versioned: bool = False) -> Shape:
+    """A bundle without a value, as lists and changes give it."""
+    shape = bundle(vault, answer, versioned=versioned)
+    del shape["value"]
+    return shape
+
+
+def attributes(answer: Attributes) -> Shape:
+    return {
+        "created": rfc3339(answer.created * SECOND),
+        "enabled": answer.enabled,
+        "expires": _date(answer.exp),
+        "notBefore": _date(answer.nbf),
+        "recoverableDays": answer.recoverable_days,
+        "recoveryLevel": answer.recovery_level,
+        "updated": rfc3339(answer.updated * SECOND),
+    }
+
+
+def purged(answer: Purged) -> Shape:
+    return {
+        "assurance": answer.assurance,
+        "name": answer.name,
+        "openBackups": list(answer.open_backups),
+        "position": answer.position,
+        "provider": answer.provider,
+        "receipt": answer.receipt,
+    }
+
+
+def policy(answer: Policy) -> Shape:
+    return {
+        "objectId": answer.object_id,
+        "permissions": {"secrets": list(answer.secrets), "storage": list(answer.storage)},
+        "position": answer.position,
+    }
+
+
+def vault(answer: VaultFacts) -> Shape:
+    return {
+        "administrators": list(answer.administrators),
+        "checkpoints": answer.checkpoints,
+        "created": rfc3339(answer.created * SECOND),
+        "enablePurgeProtection": answer.purge_protection,
+        "enableSoftDelete": True,
+        "name": answer.name,
+        "records": {"access": answer.access, "changes": answer.changes},
+        "softDeleteRetentionInDays": answer.retention_days,
+        "vaultUri": f"https://{answer.name}.{DOMAIN}/",
+        "verifiers": answer.verifiers,
+    }
+
+
+def history(answer: HistoryItem) -> Shape:
+    """One record of either log; `at` is the position of `changes` that a read was answered at."""
+    return {
+        "log": answer.log,
+        "position": answer.position,
+        "time": rfc3339(answer.time),
+        "operation": answer.operation,
+        "principal": answer.principal,
+        "name": answer.name or None,
+        "version": answer.version or None,
+        "outcome": answer.outcome,
+        "rule": answer.rule or None,
+        "auth": answer.auth,
+        "address": answer.address or None,
+        "agent": answer.agent or None,
+        "request": answer.request or None,
+        "cause": answer.cause,
+        "at": answer.at,
+        "details": answer.details,
+    }
+
+
+def checkpoint(log: str, read: Checkpoint) -> Shape:
+    return {
+        "log": log,
+        "note": read.note,
+        "origin": read.origin,
+        "root": read.root.hex(),
+        "size": read.size,
+    }
+
+
+def _date(seconds: int | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds * SECOND)

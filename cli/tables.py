@@ -1,0 +1,135 @@
+"""Rows and facts as text for people.  Pure: the width and the painter are given.
+
+A cell never carries a control character to the terminal: what is stored must not be able to move
+the cursor.  Where there is a width the widest column gives way first, and a cut is shown; without
+one nothing is cut.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+Paint = Callable[[str, str], str]
+"""(text, style) to painted text."""
+
+_GAP = "  "
+_NARROWEST = 6
+_CUT = "\N{HORIZONTAL ELLIPSIS}"
+
+
+class Column(NamedTuple):
+    """A heading, and the key of a row that stands under it."""
+
+    heading: str
+    key: str
+
+
+def table(rows: Sequence[dict[str, object]], columns: Sequence[Column], width: int | None) -> Table:
+    cells = [[cell(row.get(column.key)) for column in columns] for row in rows]
+    headings = [column.heading for column in columns]
+    sizes = [max(map(shown_width, texts)) for texts in zip(headings, *cells, strict=True)]
+    return Table(headings, cells, _fitted(sizes, headings, width))
+
+
+class Table(NamedTuple):
+    """Cells and the width of each column."""
+
+    headings: list[str]
+    cells: list[list[str]]
+    sizes: list[int]
+
+    def render(self, paint: Paint) -> str:
+        lines = [paint(self._line(self.headings), "bold")]
+        lines += [self._line(row) for row in self.cells]
+        return "".join(line + "\n" for line in lines)
+
+    def _line(self, row: Sequence[str]) -> str:
+        padded = (_padded(text, size) for text, size in zip(row, self.sizes, strict=True))
+        return _GAP.join(padded).rstrip()
+
+
+def facts(values: dict[str, object], paint: Paint) -> str:
+    """One object, a fact a line; what is nested is named with dots."""
+    flat = list(_flattened("", values))
+    size = max((shown_width(name) for name, _ in flat), default=0)
+    return "".join(
+        f"{paint(_padded(name, size), 'bold')}{_GAP}{value}".rstrip() + "\n" for name, value in flat
+    )
+
+
+def cell(value: object) -> str:
+    """A value as one line of text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{cell(key)}={cell(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value)
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """*text* with every control and format character written out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter
+        if letter == " " or unicodedata.category(letter)[0] not in "CZ"
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def shown_width(text: str) -> int:
+    """How many columns *text* takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
+
+
+def _flattened(prefix: str, values: dict[str, object]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found += _flattened(f"{prefix}{name}.", value)
+        elif value is not None and value != {}:
+            found.append((visible(prefix + name), cell(value)))
+    return found
+
+
+def _fitted(sizes: list[int], headings: list[str], width: int | None) -> list[int]:
+    if width is None:
+        return sizes
+    floors = [
+        min(size, max(_NARROWEST, len(heading)))
+        for size, heading in zip(sizes, headings, strict=True)
+    ]
+    fitted = list(sizes)
+    excess = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width
+    while excess > 0:
+        room = [size - floor for size, floor in zip(fitted, floors, strict=True)]
+        if max(room) <= 0:
+            break
+        widest = max(range(len(fitted)), key=lambda at: (room[at] > 0, fitted[at]))
+        fitted[widest] -= 1
+        excess -= 1
+    return fitted
+
+
+def _padded(text: str, size: int) -> str:
+    taken = shown_width(text)
+    if taken <= size:
+        return text + " " * (size - taken)
+    kept = ""
+    for letter in text:
+        if shown_width(kept + letter) > size - 1:
+            break
+        kept += letter
+    return kept + _CUT + " " * (size - 1 - shown_width(kept))
