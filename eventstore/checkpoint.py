@@ -85,15 +85,29 @@ def signature_line(verifier: Verifier, signature: bytes) -> str:
     return f"\N{EM DASH} {verifier.name} {stamp}\n"
 
 
-def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
+class Signer:
+    """A private Ed25519 key with the name it signs under."""
+
+    def __init__(self, name: str, private: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(private)
+        self.verifier = Verifier(name, self._key.public_key().public_bytes_raw())
+
+    def __repr__(self) -> str:
+        return f"Signer({self.verifier})"
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
+
+def sign_note(text: str, signer: Signer) -> str:
     """Sign *text* (which ends with a newline) and give the note."""
-    verifier = Verifier(name, key.public_key().public_bytes_raw())
-    return text + "\n" + signature_line(verifier, key.sign(text.encode()))
+    return text + "\n" + signature_line(signer.verifier, signer.sign(text.encode()))
 
 
-def sign_checkpoint(origin: str, size: int, root: bytes, key: Ed25519PrivateKey) -> str:
-    """Sign a tree head under the log's own name."""
-    return sign_note(checkpoint_text(origin, size, root), origin, key)
+def sign_checkpoint(size: int, root: bytes, signer: Signer) -> str:
+    """Sign a tree head; the signer's name is the log's origin."""
+    origin = signer.verifier.name
+    return sign_note(checkpoint_text(origin, size, root), signer)
 
 
 def signatures(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:

@@ -28,20 +28,7 @@ class CheckpointFile:
     def read(self) -> Checkpoint | None:
         """The checkpoint that stands there, not yet believed; None if there is none."""
         with self._locked(fcntl.LOCK_SH):
-            return self._read()
-
-    def replace(self, size: int, note: str) -> None:
-        """Put *note* there unless a checkpoint of a larger size already stands.  Raise OSError."""
-        written = note.encode()
-        with self._locked(fcntl.LOCK_EX):
-            if self._standing() > size:
-                return
-            if os.pwrite(self._fd, written, 0) != len(written):
-                raise OSError("the checkpoint was not written whole")
-            os.ftruncate(self._fd, len(written))
-
-    def _read(self) -> Checkpoint | None:
-        note = os.pread(self._fd, MAX_NOTE_SIZE, 0)
+            note = os.pread(self._fd, MAX_NOTE_SIZE, 0)
         if not note:
             return None
         try:
@@ -49,12 +36,17 @@ class CheckpointFile:
         except UnicodeDecodeError:
             raise CheckpointMalformed from None
 
-    def _standing(self) -> int:
-        try:
-            standing = self._read()
-        except CheckpointMalformed:
-            return -1
-        return -1 if standing is None else standing.size
+    def replace(self, size: int, note: str) -> None:
+        """Put *note* there unless a checkpoint of a larger size already stands.  Raise OSError."""
+        written = note.encode()
+        with self._locked(fcntl.LOCK_EX):
+            standing = os.pread(self._fd, MAX_NOTE_SIZE, 0)
+            if _size(standing) > size:
+                return
+            if os.pwrite(self._fd, written, 0) != len(written):
+                raise OSError("the checkpoint was not written whole")
+            if len(standing) > len(written):
+                os.ftruncate(self._fd, len(written))
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
@@ -67,3 +59,9 @@ class CheckpointFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _size(note: bytes) -> int:
+    """The size that *note* names, or -1: enough to know which of two is newer."""
+    lines = note.split(b"\n", 2)
+    return int(lines[1]) if len(lines) == 3 and lines[1].isdigit() else -1

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from functools import lru_cache
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from eventstore.checkpoint import Verifier, open_note, parse_verifier, sign_note
+from eventstore.checkpoint import Signer, Verifier, open_note, parse_verifier, sign_note
 from eventstore.errors import (
     CheckpointMalformed,
     CheckpointSignatureInvalid,
@@ -137,8 +137,9 @@ def decode_identity(row: bytes) -> Identity:
     return read
 
 
+@lru_cache(maxsize=64)
 def decode_epochs(row: bytes) -> Epochs:
-    """Raise RecordMalformed."""
+    """Raise RecordMalformed.  Cached, since every transaction reads the same few bytes."""
     try:
         read = _epochs.decode(row)
     except msgspec.DecodeError:
@@ -154,9 +155,9 @@ def _endorsement_text(origin: str, start: int, verifier: str) -> str:
     return f"muniment/endorsement/v1\n{origin}\n{start}\n{verifier}\n"
 
 
-def endorse(origin: str, start: int, verifier: Verifier, old: Ed25519PrivateKey) -> str:
+def endorse(start: int, verifier: Verifier, old: Signer) -> str:
     """The old key's word that *verifier* counts from position *start*."""
-    return sign_note(_endorsement_text(origin, start, str(verifier)), origin, old)
+    return sign_note(_endorsement_text(verifier.name, start, str(verifier)), old)
 
 
 def verifiers(identity: Identity, epochs: Epochs) -> list[Verifier]:

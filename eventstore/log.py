@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import lmdb
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore import head as heads
-from eventstore.checkpoint import Verifier, parse_checkpoint, sign_checkpoint
+from eventstore.checkpoint import Signer, sign_checkpoint
 from eventstore.checkpoint_file import CheckpointFile
 from eventstore.errors import (
     CheckpointMalformed,
@@ -94,7 +93,7 @@ class Log:
         self._turn = threading.Condition()
         self._busy = False
         self._readers = 0
-        self._signer: tuple[int, Ed25519PrivateKey] | None = None
+        self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
         self._tables: Tables
         self._checkpoints = CheckpointFile(path)
@@ -118,8 +117,7 @@ class Log:
     ) -> Log:
         """Make an empty log in the directory *path* and open it."""
         identity = Identity(heads.FORMAT, kind.name, log_id)
-        private = Ed25519PrivateKey.from_private_bytes(keys.key(signing_key))
-        verifier = Verifier(identity.origin, private.public_key().public_bytes_raw())
+        verifier = Signer(identity.origin, keys.key(signing_key)).verifier
         epochs = Epochs(
             (SigningEpoch(0, signing_key, str(verifier), ""),), (AuditEpoch(0, audit_key),)
         )
@@ -205,20 +203,22 @@ class Log:
         with self.snapshot() as snapshot:
             return self._sign(snapshot.head, snapshot.epochs)
 
-    def _private_key(self, number: int) -> Ed25519PrivateKey:
-        if self._signer is None or self._signer[0] != number:
-            private = Ed25519PrivateKey.from_private_bytes(self._keys.key(number))
-            self._signer = (number, private)
-        return self._signer[1]
+    def _signer_of(self, number: int) -> Signer:
+        known = self._signer
+        if known is None or known[0] != number:
+            known = (number, Signer(self.identity.origin, self._keys.key(number)))
+            self._signer = known
+        return known[1]
 
     def _sign(self, head: Head, epochs: Epochs) -> str:
-        private = self._private_key(epochs.signing[-1].key)
-        return sign_checkpoint(self.identity.origin, head.size, head.root(), private)
+        signer = self._signer_of(epochs.signing[-1].key)
+        return sign_checkpoint(head.size, head.root(), signer)
 
     def publish(self) -> str:
         """Sign the head and put the checkpoint beside the log."""
-        note = self.checkpoint()
-        self._put_checkpoint(note)
+        with self.snapshot() as snapshot:
+            note = self._sign(snapshot.head, snapshot.epochs)
+        self._put_checkpoint(snapshot.size, note)
         return note
 
     def settle(self) -> None:
@@ -230,11 +230,11 @@ class Log:
         if standing is None or standing.size != self.head().size:
             self.publish()
 
-    def _put_checkpoint(self, note: str) -> bool:
+    def _put_checkpoint(self, size: int, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
         # written with the next commit or at the next opening, and `doctor` says that it lags.
         try:
-            self._checkpoints.replace(parse_checkpoint(note).size, note)
+            self._checkpoints.replace(size, note)
         except OSError:
             return False
         return True
@@ -293,7 +293,7 @@ class Log:
                 self._keys,
                 clock=self._clock,
                 entropy=self._entropy,
-                private_key=self._private_key,
+                signer=self._signer_of,
                 observe=self._observer.apply if self._observer else None,
             )
             self._run(batch, append)
@@ -301,6 +301,9 @@ class Log:
                 transaction.abort()
                 return
             append.finish()
+            # Fetched before the commit: another process may rotate right after it, and the old key
+            # is destroyed then, but this head is still this key's to sign.
+            self._signer_of(append.epochs.signing[-1].key)
         except _WroteThenRefused:
             transaction.abort()
             self._commit_one_by_one(batch)
@@ -315,7 +318,7 @@ class Log:
             transaction.commit()
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
-        self._put_checkpoint(self._sign(append.new_head(), append.epochs))
+        self._put_checkpoint(append.size, self._sign(append.new_head(), append.epochs))
 
     def _run(self, batch: list[_Ticket], append: Append) -> None:
         for ticket in batch:

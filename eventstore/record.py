@@ -13,9 +13,9 @@ from hashlib import sha256, shake_256
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore import merkle, seal
+from eventstore.checkpoint import Signer
 from eventstore.errors import EventUnknown, FormatUnknown, RecordMalformed, SealBroken
 from eventstore.events import Access, Change, Context, Event, SecretContent
 
@@ -112,7 +112,7 @@ class Sealing(NamedTuple):
 
     audit_key: bytes
     content_key: bytes | None
-    signing_key: Ed25519PrivateKey | None
+    signer: Signer | None
     salt: bytes
 
 
@@ -186,9 +186,9 @@ def build(
         sha256(envelope).digest(),
         sha256(_COMMITMENTS + commitments).digest(),
     )
-    if keys.signing_key is None:
+    if keys.signer is None:
         return Built(leaf, leaf + envelope)
-    return Built(leaf, leaf + keys.signing_key.sign(signed_message(log_id, leaf)) + envelope)
+    return Built(leaf, leaf + keys.signer.sign(signed_message(log_id, leaf)) + envelope)
 
 
 def _content_bound(bound: bytes, meta: bytes) -> bytes:

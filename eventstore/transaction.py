@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import lmdb
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from eventstore import head as heads
 from eventstore import merkle, record
-from eventstore.checkpoint import Verifier
+from eventstore.checkpoint import Signer
 from eventstore.errors import LogConflict, LogNotFound, LogUnavailable, PositionUnknown
 from eventstore.events import (
     AuditKeyRotated,
@@ -163,13 +162,13 @@ class Append(Snapshot):
         *,
         clock: Callable[[], int],
         entropy: Callable[[int], bytes],
-        private_key: Callable[[int], Ed25519PrivateKey],
+        signer: Callable[[int], Signer],
         observe: Callable[[lmdb.Transaction[bytes], Entry[Any]], None] | None,
     ) -> None:
         super().__init__(tables, transaction, keys)
         self._clock = clock
         self._entropy = entropy
-        self._private_key = private_key
+        self._signer = signer
         self._observe = observe
         self._frontier = merkle.Frontier(self.head.size, self.head.frontier)
         self._last = self.head.time
@@ -218,7 +217,7 @@ class Append(Snapshot):
         sealing = Sealing(
             audit_key=self._audit_key(position),
             content_key=content_key,
-            signing_key=self._private_key(self.epochs.signing[-1].key) if kind.signed else None,
+            signer=self._signer(self.epochs.signing[-1].key) if kind.signed else None,
             salt=self._entropy(32),
         )
         built = record.build(kind, identity.log_id, position, time, draft, sealing)
@@ -240,12 +239,10 @@ class Append(Snapshot):
     ) -> Entry[Any]:
         """From the next record on sign with key *number*; the old key signs this last event."""
         old = self.epochs.signing[-1]
-        origin = self.identity.origin
-        public = Ed25519PrivateKey.from_private_bytes(self._keys.key(number)).public_key()
-        verifier = Verifier(origin, public.public_bytes_raw())
+        verifier = Signer(self.identity.origin, self._keys.key(number)).verifier
         event = SigningKeyRotated(verifier=str(verifier), key=number, retired=old.key, also=also)
         entry = self.append(Draft(context, event))
-        note = heads.endorse(origin, self.size, verifier, self._private_key(old.key))
+        note = heads.endorse(self.size, verifier, self._signer(old.key))
         epoch = SigningEpoch(self.size, number, str(verifier), note)
         self._move(Epochs((*self.epochs.signing, epoch), self.epochs.audit))
         return entry

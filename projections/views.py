@@ -26,6 +26,7 @@ from projections.rows import ROWS, Put, R, Row, RowKey, Table
 _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
+_REMEMBERED = 8192
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
@@ -56,15 +57,22 @@ class Sealer:
         self._cipher = AESGCMSIV(view_key)
         self._index_key = index_key
         self._entropy = entropy
+        self._prefixes: dict[tuple[Table, bytes], bytes] = {}
 
     def place(self, key: RowKey) -> bytes:
         """table u8 || HMAC-SHA256(index key, table || owner), 16 bytes || order."""
         return self.prefix(key.table, key.owner) + key.order
 
     def prefix(self, table: Table, owner: bytes) -> bytes:
-        number = bytes((table,))
-        hashed = hmac.digest(self._index_key, number + owner, "sha256")
-        return number + hashed[:_OWNER_SIZE]
+        prefix = self._prefixes.get((table, owner))
+        if prefix is None:
+            number = bytes((table,))
+            hashed = hmac.digest(self._index_key, number + owner, "sha256")
+            prefix = number + hashed[:_OWNER_SIZE]
+            if len(self._prefixes) >= _REMEMBERED:
+                self._prefixes.clear()
+            self._prefixes[table, owner] = prefix
+        return prefix
 
     def seal(self, place: bytes, row: Row) -> bytes:
         nonce = self._entropy(_NONCE_SIZE)
@@ -78,17 +86,32 @@ class Sealer:
 
 
 class Reader:
-    """The live views inside one transaction."""
+    """The views inside one transaction.
+
+    A row that was read or put is remembered, since deciding, applying and answering look at the
+    same few; what is put also goes to LMDB at once, so that a scan sees it.
+    """
 
     def __init__(self, transaction: lmdb.Transaction[bytes], table: Any, sealer: Sealer) -> None:
         self._transaction = transaction
         self._table = table
         self._sealer = sealer
+        self._rows: dict[RowKey, Row | None] = {}
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
+        if key in self._rows:
+            row = self._rows[key]
+            return row if isinstance(row, kind) else None
         place = self._sealer.place(key)
         sealed = self._transaction.get(place, db=self._table)
-        return None if sealed is None else self._decode(place, sealed, kind)
+        found = None if sealed is None else self._decode(place, sealed, kind)
+        self._remember(key, found)
+        return found
+
+    def _remember(self, key: RowKey, row: Row | None) -> None:
+        if len(self._rows) >= _REMEMBERED:
+            self._rows.clear()
+        self._rows[key] = row
 
     def scan(
         self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
@@ -120,6 +143,7 @@ class Reader:
     def put(self, puts: list[Put]) -> None:
         for key, row in puts:
             place = self._sealer.place(key)
+            self._remember(key, row)
             if row is None:
                 self._transaction.delete(place, db=self._table)
             else:
@@ -145,6 +169,7 @@ class Views:
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
         self._live: tuple[bytes, Pointer, Sealer] | None = None
+        self._latest: tuple[lmdb.Transaction[bytes], Reader] | None = None
 
     def attach(self, environment: lmdb.Environment) -> None:
         """Follow the log in *environment* from now on."""
@@ -160,9 +185,14 @@ class Views:
         return self._follow(transaction)[1]
 
     def reader(self, transaction: lmdb.Transaction[bytes]) -> Reader:
-        """The views that are live in *transaction*."""
+        """The views that are live in *transaction*: one reader for the whole of it."""
+        latest = self._latest
+        if latest is not None and latest[0] is transaction:
+            return latest[1]
         _, pointer, sealer = self._follow(transaction)
-        return Reader(transaction, self._table(pointer), sealer)
+        reader = Reader(transaction, self._table(pointer), sealer)
+        self._latest = (transaction, reader)
+        return reader
 
     def generation(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> Reader:
         """The views of a generation that may not be live yet."""
