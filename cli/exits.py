@@ -81,6 +81,7 @@ EXITS: dict[str, int] = {
     "backup.foreign": USAGE,
     "secret.not-found": NOT_FOUND,
     "secret.deleted-not-found": NOT_FOUND,
+    "secret.erased": NOT_FOUND,
     "secret.disabled": DENIED,
     "secret.is-deleted": CONFLICT,
     "secret.exists": CONFLICT,

@@ -98,7 +98,7 @@ class Erasure(Row, frozen=True):
 
 
 class Backup(Row, frozen=True):
-    """A blob that was issued of a secret's lifetime."""
+    """A blob that was issued of a secret, in this lifetime of its name or an earlier one."""
 
     backup_key: int
     at: int
@@ -163,8 +163,8 @@ def erasure_key(position: int) -> RowKey:
     return RowKey(Table.ERASURES, b"", _u64(position))
 
 
-def backup_key(secret: int, backup: int) -> RowKey:
-    return RowKey(Table.BACKUPS, _u64(secret), _u64(backup))
+def backup_key(name: str, backup: int) -> RowKey:
+    return RowKey(Table.BACKUPS, name.upper().encode(), _u64(backup))
 
 
 def request_key(principal: str, request: str) -> RowKey:

@@ -138,9 +138,10 @@ def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[
     for order, _ in rows.scan(Table.VERSIONS, Version, key.owner):
         puts.append(Put(version_key(event.name, order.hex()), None))
     open_backups = []
-    for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(event.key, 0).owner):
-        puts.append(Put(backup_key(event.key, backup.backup_key), None))
-        if backup.backup_key not in event.backups:
+    for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(event.name, 0).owner):
+        if backup.backup_key in event.backups:
+            puts.append(Put(backup_key(event.name, backup.backup_key), None))
+        else:
             open_backups.append(backup.backup_key)
     erasure = Erasure((event.key, *event.backups), tuple(open_backups))
     puts.append(Put(erasure_key(entry.position), erasure))
@@ -155,5 +156,5 @@ def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> 
     backup = Backup(event.backup_key, entry.position)
     return [
         Put(key, replace(secret, at=entry.position)),
-        Put(backup_key(secret.key, event.backup_key), backup),
+        Put(backup_key(event.name, event.backup_key), backup),
     ]

@@ -43,7 +43,7 @@ from vault.commands import (
     ListSecrets,
     ListSecretVersions,
 )
-from vault.refusals import SecretIsDisabled, VaultNotFound
+from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
 from vault.secrets import active, deleted, not_found, recovery_level
 
 READS = (
@@ -132,11 +132,11 @@ class Reading:
     # -- records ---------------------------------------------------------------------------------
 
     def content(self, secret: Secret, position: int) -> SecretContent:
-        """The content at *position*.  A key that is gone means a purge won the race."""
+        """The content at *position*.  In a copy of the log older than a purge, the key is gone."""
         try:
             return self.snapshot.content(position, secret.key)
         except KeyErased:
-            raise not_found(secret.name) from None
+            raise SecretErased(f"the key of {secret.name} was destroyed by a purge") from None
 
     def whole_content(self, secret: Secret, version: Version) -> SecretContent:
         """Value, content type and tags as they stand: an update may have changed the latter."""

@@ -137,6 +137,13 @@ class DeletedSecretNotFound(VaultError):
     hint = "`muniment secret list-deleted` shows the names"
 
 
+class SecretErased(VaultError):
+    """The secret's key was destroyed by a purge: nobody opens it again."""
+
+    code = "secret.erased"
+    hint = "this copy of the log is older than the purge; the value is gone"
+
+
 class SecretIsDisabled(VaultError):
     """The version is disabled, so its value is not given out."""
 

@@ -243,6 +243,7 @@ class Store:
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
+        directory.mkdir(mode=0o700)
         views = Views(self.keyring, self._entropy)
         changes = Log.create(
             directory / "changes",

@@ -160,7 +160,7 @@ class Writing:
         return self._rows.get(policy_key(principal), Policy)
 
     def _backups(self, secret: Secret) -> tuple[int, ...]:
-        owner = backup_key(secret.key, 0).owner
+        owner = backup_key(secret.name, 0).owner
         issued = self._rows.scan(Table.BACKUPS, Backup, owner)
         return tuple(one.backup_key for _, one in issued)
 
