@@ -1,0 +1,88 @@
+"""A trusted key vouches for what it signed, and not for a log that only names it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from eventstore import head as heads
+from eventstore import record
+from eventstore.checkpoint import Signer, parse_verifier
+from eventstore.errors import KeyChainBroken
+from eventstore.events import Context, PolicySet
+from eventstore.head import Epochs, SigningEpoch
+from eventstore.log import Log
+from eventstore.storage import open_environment
+from eventstore.transaction import EPOCHS
+from eventstore.verify import verify_log
+from support.vaults import ALICE, Clock, check_store, make_vault
+from vault.commands import RotateKeys
+
+
+class Forger:
+    """Keys of his own; of the log that he copies he knows what is public."""
+
+    def __init__(self) -> None:
+        self._keys = [os.urandom(32), os.urandom(32)]
+
+    def key(self, number: int) -> bytes:
+        return self._keys[number]
+
+
+def forge(directory: Path, log_id: bytes, trusted: str) -> None:
+    """Make a log of five records that names *trusted* as the key after the forger's."""
+    forger = Forger()
+    log = Log.create(
+        directory,
+        record.CHANGES,
+        forger,
+        log_id=log_id,
+        signing_key=0,
+        audit_key=1,
+        clock=Clock(),
+        entropy=os.urandom,
+    )
+    context = Context(principal="mallory", auth="test")
+    for _ in range(5):
+        log.transact(
+            lambda append: append.append(record.Draft(context, PolicySet(object_id="mallory")))
+        )
+    epochs = log.epochs()
+    log.close()
+    victim = parse_verifier(trusted)
+    note = heads.endorse(1000, victim, Signer(victim.name, forger.key(0)))
+    later = SigningEpoch(1000, 9, trusted, note)
+    environment = open_environment(directory, create=False)
+    with environment.begin(write=True) as transaction:
+        transaction.put(EPOCHS, heads.encode(Epochs((*epochs.signing, later), epochs.audit)))
+    environment.close()
+
+
+def test_a_log_that_names_the_trusted_key_but_is_signed_by_another_is_refused(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    store, vault = make_vault(tmp_path / "store", clock)
+    trusted = vault.changes.epochs().signing[-1].verifier
+    forge(tmp_path / "forged", vault.changes.identity.log_id, trusted)
+    store.close()
+
+    with pytest.raises(KeyChainBroken):
+        verify_log(tmp_path / "forged", trusted=trusted)
+    check_store(tmp_path / "store", clock)
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_log_verifies_by_its_first_key_and_by_one_that_counts_from_the_next_record(
+    tmp_path: Path, which: int
+) -> None:
+    clock = Clock()
+    store, vault = make_vault(tmp_path / "store", clock)
+    vault.handle(ALICE, RotateKeys(audit=False))
+    directory, trusted = vault.access.path, vault.access.epochs().signing[which].verifier
+    store.close()
+
+    assert verify_log(directory, trusted=trusted).size > 0
+    check_store(tmp_path / "store", clock)
