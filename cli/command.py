@@ -7,7 +7,7 @@ Options may be typed as `az` users type them: after the verb, lists separated by
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -39,14 +39,9 @@ class Command(click.Command):
     """A command that reads greedy options and keeps what it did not understand to itself."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        greedy = {
-            name: option
-            for option in self.params
-            if isinstance(option, Greedy)
-            for name in option.opts
-        }
+        options = {name: option for option in self.params for name in option.opts}
         ctx.allow_extra_args = True
-        rest = super().parse_args(ctx, _spread(args, greedy))
+        rest = super().parse_args(ctx, _spread(args, options))
         if rest and not ctx.resilient_parsing:
             # Not which one: a value that was typed as an argument must not go to a log.
             raise click.UsageError("there are more arguments than this command takes", ctx)
@@ -65,22 +60,29 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
-def _spread(args: Sequence[str], greedy: dict[str, Greedy]) -> list[str]:
-    """Write `--tags a b` as `--tags a --tags b`."""
+def _spread(args: Sequence[str], options: Mapping[str, click.Parameter]) -> list[str]:
+    """Write `--tags a b` as `--tags a --tags b`, and `-o` as `--output`.
+
+    The short form is read by click as well, but only after it has looked for a long option that is
+    spelt much like it, which costs more than all other parsing.
+    """
     spread: list[str] = []
-    option: Greedy | None = None
+    greedy: Greedy | None = None
+    first = False
     for at, word in enumerate(args):
         if word == "--":
             return spread + list(args[at:])
         if word.startswith("-") and word != "-":
-            option = greedy.get(word)
-            spread.append(word)
+            option = options.get(word)
+            greedy, first = option if isinstance(option, Greedy) else None, True
+            spread.append(word if option is None else max(option.opts, key=len))
             continue
-        if option is not None and spread[-1] not in option.opts:
-            if option.only in word:
-                spread.append(option.opts[0])
+        if greedy is not None and not first:
+            if greedy.only in word:
+                spread.append(greedy.opts[0])
             else:
-                option = None
+                greedy = None
+        first = False
         spread.append(word)
     return spread
 

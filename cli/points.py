@@ -16,10 +16,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from cli.moments import EPOCH, SECOND, rfc3339
 from cli.problems import PointInvalid
-
-SECOND = 1_000_000
-"""Microseconds, in which a log counts."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SHORT = re.compile(r"([0-9]{1,12})([smhdw])", re.ASCII)
@@ -35,7 +33,6 @@ _TIME = re.compile(
     re.ASCII,
 )
 _POSITION = re.compile(r"#([0-9]{1,18})", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Point(NamedTuple):
@@ -69,18 +66,6 @@ def moment(text: str) -> int:
     return _instant(text.strip(), _shown(text)) // SECOND
 
 
-def rfc3339(time: int) -> str:
-    """Microseconds since 1970 as RFC 3339 in UTC, with a fraction only if there is one."""
-    try:
-        moment = _EPOCH + timedelta(microseconds=time)
-    except OverflowError:
-        raise PointInvalid("the time is not between the years 1 and 9999") from None
-    text = moment.replace(tzinfo=None).isoformat(
-        timespec="microseconds" if time % SECOND else "seconds"
-    )
-    return text + "Z"
-
-
 def _moment(text: str, now: int, direction: int, shown: str) -> int:
     if text == "now":
         return now
@@ -110,7 +95,7 @@ def _instant(text: str, shown: str) -> int:
         raise PointInvalid(f"{shown} has no zone: end it with Z for UTC, or with +01:00")
     try:
         moment = datetime.fromisoformat(text.upper() if parts is None else _canonical(parts))
-        since = moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH
+        since = moment.replace(tzinfo=moment.tzinfo or UTC) - EPOCH
     except (ValueError, OverflowError):
         raise PointInvalid(f"{shown} is not in the calendar") from None
     return since // timedelta(microseconds=1)

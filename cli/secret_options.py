@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import click
 
 from cli.command import Greedy
-from cli.points import future
 from cli.problems import PointInvalid, Usage
 from cli.reference import Reference, reference
 
@@ -67,6 +66,8 @@ class Given(NamedTuple):
         text: str | None = getattr(self, name)
         if text is None:
             return None
+        from cli.points import future
+
         try:
             return future(text, now)
         except PointInvalid as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cli.points import SECOND, rfc3339
+from cli.moments import SECOND, rfc3339
 
 if TYPE_CHECKING:
     from eventstore.checkpoint import Checkpoint

@@ -7,7 +7,6 @@ one nothing is cut.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -76,6 +75,8 @@ def visible(text: str) -> str:
     """*text* with every control and format character written out."""
     if text.isascii() and text.isprintable():
         return text
+    import unicodedata
+
     return "".join(
         letter
         if letter == " " or unicodedata.category(letter)[0] not in "CZ"
@@ -88,6 +89,8 @@ def shown_width(text: str) -> int:
     """How many columns *text* takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text

@@ -7,7 +7,6 @@ where nobody can answer.  Meaning is never carried by colour alone.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import IO
@@ -32,7 +31,11 @@ class Terminal:
     @property
     def width(self) -> int | None:
         """The columns of the terminal; None where output is not to be cut to any width."""
-        return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+        if not is_terminal(sys.stdout):
+            return None
+        import shutil
+
+        return shutil.get_terminal_size().columns
 
     def paint(self, text: str, style: str, stream: IO[str] | None = None) -> str:
         """*text* in a style of `_CODES`, if *stream* (standard output) takes colour."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cli.command import command
-from cli.points import rfc3339
+from cli.moments import rfc3339
 from cli.problems import FileUnusable, Usage, VerifiedWeaker
 from cli.progress import Progress
 from cli.session import Session

@@ -81,6 +81,11 @@ class Keeping:
 
     # -- erasure ---------------------------------------------------------------------------------
 
+    def unfinished(self) -> tuple[int, ...]:
+        """The positions of the erasures that have no receipt yet."""
+        with self._changes.snapshot() as snapshot:
+            return tuple(_pending(self._views.reader(snapshot.transaction)))
+
     def finish_erasures(self) -> dict[int, Entry[Any]]:
         """Destroy the keys of every erasure without a receipt, and append the receipts.
 

@@ -1,0 +1,177 @@
+"""`muniment doctor`: what is there, who said so, and how to mend what is wrong.
+
+It looks from outside in: settings, files and who may read them, root key, then each vault.  What it
+finds on the way does not stop it; only what stands behind a locked door stays unsaid, and that is
+said.  Exit status 0 only if all is well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli import doctor_files as files
+from cli.command import command
+from cli.problems import Unwell
+from cli.session import Session
+from cli.settings import KEYS
+from cli.tables import visible
+from cli.terminal import Terminal
+from eventstore.errors import MunimentError
+
+if TYPE_CHECKING:
+    from eventstore.log import Log
+    from vault.service import Vault
+
+OK, NOTE, WRONG = "ok", "note", "wrong"
+_STYLES = {OK: "green", NOTE: "yellow", WRONG: "red"}
+_CHECK_WIDTH = 24
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.  *state* is ok, note (it works, but) or wrong."""
+
+    check: str
+    found: str
+    state: str = OK
+    mend: str = ""
+    origin: str = ""
+
+
+@command("doctor")
+def doctor(session: Session) -> None:
+    """Look at everything, and say how to mend it.
+
+    Reads no secret.  Opening the store finishes what a crash may have left, as every command does.
+    """
+    findings = [*_settings(session), *_surroundings(session), *_inside(session)]
+    text = "".join(_told(session.terminal, finding) for finding in findings)
+    session.output.raw(text, [finding._asdict() for finding in findings])
+    wrong = [finding.check for finding in findings if finding.state == WRONG]
+    if wrong:
+        raise Unwell(f"to be mended: {', '.join(wrong)}")
+
+
+def _told(terminal: Terminal, finding: Finding) -> str:
+    """A line for people, and what to do in a second one."""
+    state = terminal.paint(finding.state.ljust(6), _STYLES[finding.state])
+    origin = f"  ({visible(finding.origin)})" if finding.origin else ""
+    mend = f"      {'':{_CHECK_WIDTH}}  to mend: {finding.mend}\n" if finding.mend else ""
+    return f"{state}{finding.check:{_CHECK_WIDTH}}  {visible(finding.found)}{origin}\n{mend}"
+
+
+def _settings(session: Session) -> list[Finding]:
+    unset = {
+        "principal": session.caller.principal,
+        "root_key": "where the store says",
+        "vault": "the only one",
+    }
+    found = []
+    for name, key in KEYS.items():
+        value, origin = session.settings.resolve(name)
+        shown = value or unset.get(name, "none")
+        found.append(Finding(f"setting {key.flag[2:]}", shown, origin=origin))
+    found += [Finding("settings file", str(path)) for path, _ in session.settings.files()]
+    return found
+
+
+# --- what can be seen without a key ---------------------------------------------------------------
+
+
+def _surroundings(session: Session) -> list[Finding]:
+    from vault.store import read_configuration, root_directory_of
+
+    home = session.home
+    try:
+        configuration = read_configuration(home)
+    except MunimentError as error:
+        return [Finding("store", error.message, WRONG, error.hint)]
+    root = session.root_directory or root_directory_of(home, configuration)
+    findings = [
+        Finding("store", f"{home}, format {configuration.format}"),
+        _privacy("store's files", home),
+        Finding("root key", f"{root}, provider {configuration.provider}"),
+        _privacy("root key's files", root),
+        _apart(home, root),
+        _space(home),
+    ]
+    passphrase = session.settings.path("passphrase_file")
+    if passphrase is not None and passphrase.exists():
+        findings.append(_privacy("passphrase file", passphrase))
+    return findings
+
+
+def _privacy(check: str, place: Path) -> Finding:
+    exposed = files.exposed(place)
+    if not exposed:
+        return Finding(check, "only their owner may use them")
+    shown = ", ".join(str(path) for path in exposed[:3]) + (" ..." if len(exposed) > 3 else "")
+    return Finding(check, f"others may use {shown}", WRONG, f"chmod -R go= {place}")
+
+
+def _apart(home: Path, root: Path) -> Finding:
+    if root.absolute().is_relative_to(home.absolute()):
+        mend = "move it out: a copy of the store must not be a copy of its key"
+        return Finding("root key's place", "inside the store", WRONG, mend)
+    return Finding("root key's place", "outside the store")
+
+
+def _space(home: Path) -> Finding:
+    free = files.free_share(home)
+    if free < files.SCARCE:
+        mend = "free some: with no room nothing is recorded, and so nothing is done"
+        return Finding("free space", f"{free:.1%}", NOTE, mend)
+    return Finding("free space", f"{free:.0%}")
+
+
+# --- what takes the key ---------------------------------------------------------------------------
+
+
+def _inside(session: Session) -> list[Finding]:
+    from vault.store import Store
+
+    signed = files.signed_sizes(session.home)
+    try:
+        opened = Store.open(
+            session.home, root_directory=session.root_directory, passphrase=session.passphrase()
+        )
+        with opened as store:
+            return [
+                Finding("opens", f"yes, root key epoch {store.keyring.root_epoch}"),
+                _assurance(store.configuration.provider),
+                *(finding for vault in store.vaults() for finding in _vault(vault, signed)),
+            ]
+    except MunimentError as error:
+        return [Finding("opens", error.message, WRONG, error.hint)]
+
+
+def _assurance(provider: str) -> Finding:
+    from eventstore.rootkey import FileRootKey, PassphraseRootKey
+
+    kept = PassphraseRootKey if provider == "passphrase" else FileRootKey
+    return Finding("a purge promises", kept.assurance)
+
+
+def _vault(vault: Vault, signed: dict[Path, int]) -> list[Finding]:
+    findings = [_lag(vault.name, log, signed) for log in (vault.changes, vault.access)]
+    if pending := vault.keeping.unfinished():
+        positions = ", ".join(f"#{position}" for position in pending)
+        mend = "any command on the vault finishes it; if it stays, mend the disk"
+        findings.append(Finding(f"{vault.name} erasures", f"pending: {positions}", WRONG, mend))
+    else:
+        findings.append(Finding(f"{vault.name} erasures", "none pending"))
+    mend = "keep `muniment checkpoint show` elsewhere, and give it to verify --against"
+    unseen = "since #0: nobody else holds a checkpoint that Muniment knows of"
+    findings.append(Finding(f"{vault.name} unanchored", unseen, NOTE, mend))
+    return findings
+
+
+def _lag(name: str, log: Log, signed: dict[Path, int]) -> Finding:
+    """The checkpoint that lay beside the log before it was opened, against the log's head."""
+    check, size = f"{name} {log.identity.kind_name}", log.head().size
+    covered = signed.get(log.path)
+    if covered == size:
+        return Finding(check, f"{size:,} records, all under the signed checkpoint")
+    behind = "no readable checkpoint" if covered is None else f"{covered:,} of them signed"
+    mend = "opening the log signs the rest: run `muniment verify`, then this again"
+    return Finding(check, f"{size:,} records, {behind}", WRONG, mend)
