@@ -19,7 +19,7 @@ from vault import names
 from vault.answers import HistoryItem
 from vault.commands import ReadHistory
 
-_SHOWN = {"type", "name", "version", "at", "operation"}
+_SHOWN = {"type", "name", "object_id", "version", "at", "operation"}
 
 
 def read(snapshots: dict[str, Snapshot], command: ReadHistory) -> list[HistoryItem]:
@@ -49,7 +49,7 @@ def item(log: str, entry: Entry[Any]) -> HistoryItem:
         auth=context.auth,
         outcome=context.outcome,
         rule=context.rule,
-        name=fields.get("name", ""),
+        name=fields.get("name") or fields.get("object_id", ""),
         version=fields.get("version", ""),
         address=context.address,
         agent=context.agent,
