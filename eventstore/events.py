@@ -267,10 +267,14 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
 
 
 class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
-    """Both logs were checked from the first record; *outcome* in the context says how it ended."""
+    """The history was checked from the first record, up to so many records of each log.
+
+    A log that was not checked counts none.
+    """
 
     at: int
-    records: int
+    changes: int
+    access: int
 
 
 class RequestRefused(Event, frozen=True, kw_only=True, tag="request.refused"):

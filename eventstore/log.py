@@ -92,6 +92,7 @@ class Log:
         self._queue: list[_Ticket] = []
         self._turn = threading.Condition()
         self._busy = False
+        self._committer: int | None = None
         self._readers = 0
         self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
@@ -251,11 +252,14 @@ class Log:
         ticket = _Ticket(work)
         batch: list[_Ticket] = []
         with self._turn:
+            if self._committer == threading.get_ident():
+                raise LogBusy("a work cannot wait for a commit of the log it works in")
             self._queue.append(ticket)
             while not ticket.done and self._busy:
                 self._turn.wait()
             if not ticket.done:
                 self._busy = True
+                self._committer = threading.get_ident()
                 batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         if batch:
             self._lead(batch)
@@ -267,15 +271,20 @@ class Log:
     def _lead(self, batch: list[_Ticket]) -> None:
         try:
             self._commit(batch)
-        except BaseException as problem:
+        except Exception as problem:
             for ticket in batch:
-                if ticket.failure is None:
-                    ticket.failure = problem
+                ticket.failure = ticket.failure or problem
+        except BaseException:
+            # Only this thread was interrupted, and it may have been after the commit.
+            for ticket in batch:
+                ticket.failure = OutcomeUnknown("the committing thread was interrupted")
+            raise
         finally:
             with self._turn:
                 for ticket in batch:
                     ticket.done = True
                 self._busy = False
+                self._committer = None
                 self._turn.notify_all()
 
     def _commit(self, batch: list[_Ticket]) -> None:

@@ -218,6 +218,14 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     newest: int | None = None
 
 
+class RecordVerification(Command[None], frozen=True, kw_only=True):
+    """Say in `access` that the history was verified, up to so many records of each log."""
+
+    records: ClassVar[str] = "history.verified"
+    changes: int
+    access: int
+
+
 class RotateKeys(Command[list[HistoryItem]], frozen=True, kw_only=True):
     """Rotate the signing keys, the audit keys, or both, of both logs."""
 

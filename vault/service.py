@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
-from eventstore.events import Context, HistoryRead, RequestRefused, VaultRead
+from eventstore.events import (
+    Context,
+    Event,
+    HistoryRead,
+    HistoryVerified,
+    RequestRefused,
+    VaultRead,
+)
 from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft
@@ -28,6 +35,7 @@ from vault.commands import (
     Command,
     PurgeDeletedSecret,
     ReadHistory,
+    RecordVerification,
     RotateKeys,
     ShowVault,
     UpdateVault,
@@ -86,6 +94,8 @@ class Vault:
                 return self._show(caller, command, seen)
             case ReadHistory():
                 return self._history(caller, command, seen)
+            case RecordVerification():
+                return self._verified(caller, command)
             case RotateKeys():
                 return self._rotate(caller, command, seen)
             case _ if isinstance(command, READS):
@@ -158,6 +168,12 @@ class Vault:
         self._record_read(caller, rule, event)
         return found
 
+    def _verified(self, caller: Caller, command: RecordVerification) -> None:
+        # Whoever holds the public keys may verify; it gives nothing out.
+        at = self.changes.head().size
+        event = HistoryVerified(at=at, changes=command.changes, access=command.access)
+        self._record_read(caller, "public keys", event)
+
     def _show(self, caller: Caller, command: ShowVault, seen: list[int]) -> answers.VaultFacts:
         rule = self._authorize(caller, command, seen)
         self._record_read(caller, rule, VaultRead(what="settings", at=seen[0]))
@@ -181,7 +197,7 @@ class Vault:
 
     # -- the trace -------------------------------------------------------------------------------
 
-    def _record_read(self, caller: Caller, rule: str, event: HistoryRead | VaultRead) -> None:
+    def _record_read(self, caller: Caller, rule: str, event: Event) -> None:
         context = _context(caller, rule, request=caller.request)
         self.access.transact(lambda append: append.append(Draft(context, event)))
 
