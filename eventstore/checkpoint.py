@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ from eventstore.errors import CheckpointMalformed, CheckpointSignatureInvalid
 ED25519 = b"\x01"
 MAX_NOTE_SIZE = 64 * 1024
 _MAX_SIGNATURES = 64
+# What signed-note refuses in a note.  A lone surrogate, which no UTF-8 holds, gets into a str by way
+# of JSON, or of a command line that is not UTF-8.
+_NOT_TEXT = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 class Verifier(NamedTuple):
@@ -53,6 +57,8 @@ def parse_verifier(line: str) -> Verifier:
     """Read a verifier key line.  Raise CheckpointMalformed."""
     # A name holds no plus sign but base64 may, so the split is from the left.
     parts = line.strip().split("+", 2)
+    if _NOT_TEXT.search(line.strip()):
+        raise CheckpointMalformed("the verifier key is not text")
     if len(parts) != 3 or not parts[0] or any(letter.isspace() for letter in parts[0]):
         raise CheckpointMalformed("the verifier key is not of the form name+id+key")
     key = _decode(parts[2])
@@ -115,6 +121,8 @@ def signatures(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     text, gap, rest = note.rpartition("\n\n")
     if not gap or not rest.endswith("\n") or len(note) > MAX_NOTE_SIZE:
         raise CheckpointMalformed
+    if _NOT_TEXT.search(note):
+        raise CheckpointMalformed("the note is not UTF-8 without control characters")
     found = []
     for line in rest[:-1].split("\n"):
         dash, _, tail = line.partition(" ")

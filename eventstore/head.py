@@ -128,7 +128,7 @@ def decode_identity(row: bytes) -> Identity:
     """Raise RecordMalformed or FormatUnknown."""
     try:
         read = _identity.decode(row)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the log's identity is not decodable") from None
     if read.format != FORMAT or read.kind_name not in KINDS:
         raise FormatUnknown(f"store format {read.format}, log {read.kind_name!r}")
@@ -142,7 +142,7 @@ def decode_epochs(row: bytes) -> Epochs:
     """Raise RecordMalformed.  Cached, since every transaction reads the same few bytes."""
     try:
         read = _epochs.decode(row)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the log's epochs are not decodable") from None
     for epochs in (read.signing, read.audit):
         starts = [epoch.start for epoch in epochs]

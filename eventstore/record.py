@@ -218,7 +218,7 @@ def read_envelope(envelope: bytes) -> Envelope:
     """Decode an envelope.  Raise RecordMalformed or FormatUnknown."""
     try:
         read = _envelope_decoder.decode(envelope)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the envelope is not the MessagePack that the format asks") from None
     if read.schema != SCHEMA:
         raise FormatUnknown(f"schema {read.schema}")
@@ -249,7 +249,7 @@ def decode_meta(kind: Kind, opened: Opened) -> Entry[Any]:
     """Decode opened metadata.  Raise EventUnknown for a tag or a field that is not known."""
     try:
         meta = kind.decoder.decode(opened.meta)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise EventUnknown(f"record {opened.leaf.position}: {_without_values(problem)}") from None
     position, time = opened.leaf.position, opened.leaf.time
     return Entry(position, time, meta.context, meta.event, meta.content_key)
@@ -270,7 +270,7 @@ def open_content(kind: Kind, log_id: bytes, row: Row, content_key: bytes) -> Sec
     text = seal.open_with(keys, _content_bound(bound, envelope.meta), envelope.content)
     try:
         return _content_decoder.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SealBroken(f"the content of record {leaf.position} is not decodable") from None
 
 
@@ -282,6 +282,6 @@ def commitments_of(envelope: Envelope) -> bytes:
     return sha256(_COMMITMENTS + found).digest()
 
 
-def _without_values(problem: msgspec.DecodeError) -> str:
+def _without_values(problem: Exception) -> str:
     # msgspec quotes an unknown tag or field name, never a value, when the type is known.
     return str(problem).split(" - at")[0]

@@ -152,7 +152,7 @@ class Reader:
     def _decode(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
         try:
             row = _decoders[kind].decode(self._sealer.open(place, sealed))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise ViewCorrupt from None
         return cast(R, row)
 
@@ -226,5 +226,5 @@ class Views:
 def decode_pointer(stored: bytes) -> Pointer:
     try:
         return _pointer.decode(stored)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the pointer to the views is not decodable") from None

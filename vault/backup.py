@@ -102,7 +102,7 @@ def open_blob(blob: bytes, header: Header, key: bytes) -> Blob:
     try:
         payload = _decoder.decode(seal.open_seal(key, _LABEL, front, sealed))
         _check(payload)
-    except (SealBroken, WrongKey, msgspec.DecodeError, VaultError):
+    except (SealBroken, WrongKey, msgspec.DecodeError, UnicodeDecodeError, VaultError):
         raise BackupInvalid from None
     return Blob(payload.name, payload.versions, header.log_id.hex(), header.backup_key)
 

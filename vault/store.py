@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ _CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT, _INDEX, _VIEW,
 
 Passphrase = Callable[[], bytes]
 
+_STORE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `store.json` holds.  An empty *root* is the default place, beside the store."""
@@ -67,6 +70,8 @@ def read_configuration(home: Path) -> Configuration:
         raise FormatUnknown(f"{home / 'store.json'} is not of a form that is known") from None
     if read.format != FORMAT or read.provider not in ("file", "passphrase"):
         raise FormatUnknown(f"{home / 'store.json'}: format {read.format}, {read.provider!r}")
+    if not _STORE_ID.fullmatch(read.store_id) or "\0" in read.root:
+        raise FormatUnknown(f"{home / 'store.json'} names no store, or no place for a root key")
     return read
 
 
