@@ -157,6 +157,7 @@ class Writing:
         return Found(secret)
 
     def _policy(self, principal: str) -> Policy | None:
+        names.check_principal(principal)
         return self._rows.get(policy_key(principal), Policy)
 
     def _backups(self, secret: Secret) -> tuple[int, ...]:
