@@ -13,8 +13,9 @@ from cli.problems import PointInvalid
 NOW = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) * SECOND
 
 
-def at(year: int, month: int, day: int, *time: int) -> int:
-    return int(datetime(year, month, day, *time, tzinfo=UTC).timestamp()) * SECOND
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    return int(moment.timestamp()) * SECOND
 
 
 @pytest.mark.parametrize(

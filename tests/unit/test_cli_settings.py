@@ -51,6 +51,12 @@ def test_an_empty_variable_says_nothing(places: tuple[Path, dict[str, str]]) -> 
     assert settings.resolve("output").origin == "default"
 
 
+def test_an_empty_flag_is_refused(places: tuple[Path, dict[str, str]]) -> None:
+    work, environ = places
+    with pytest.raises(SettingInvalid, match="--home is empty"):
+        Settings({"home": ""}, environ, work).resolve("home")
+
+
 def test_the_default_home_is_the_users_data_directory(
     places: tuple[Path, dict[str, str]],
 ) -> None:
