@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from support.life import Life, life_in
-from support.vaults import ALICE, BOB, make_store
+from support.vaults import ALICE, make_store
 from vault.answers import SecretBundle
 from vault.commands import (
     BackupSecret,
@@ -227,20 +226,4 @@ def test_the_blob_that_a_secret_came_back_from_counts_among_its_backups(life: Li
     life(RestoreSecret(blob=blob))
     life.delete("db")
     assert life(PurgeDeletedSecret(name="db", backups=True)).open_backups == ()
-    life.refuses("backup.erased", RestoreSecret(blob=blob))
-
-
-def test_a_backup_that_is_asked_again_late_is_still_named_and_ended_by_a_purge(life: Life) -> None:
-    caller = msgspec.structs.replace(BOB, request="one")
-    life.allow("all")
-    life.set("db", "old")
-    life(BackupSecret(name="db"), caller)
-    life.purge("db")
-    life.set("db", "new")
-    blob = life(BackupSecret(name="db"), caller).blob
-    life.delete("db")
-    assert len(life(PurgeDeletedSecret(name="db")).open_backups) == 1
-    life(RestoreSecret(blob=blob))
-    life.delete("db")
-    life(PurgeDeletedSecret(name="db", backups=True))
     life.refuses("backup.erased", RestoreSecret(blob=blob))
