@@ -174,6 +174,7 @@ class Append(Snapshot):
         self._last = self.head.time
         self._behind = self.head.behind
         self._observed = clock()
+        self._lag = self._last - self._observed
         self._epochs_moved = False
         self.rows: dict[int, bytes] = {}
         self.touched = False
@@ -194,6 +195,7 @@ class Append(Snapshot):
     def begin_work(self) -> None:
         """Look at the clock for the next work of the batch."""
         self._observed = self._clock()
+        self._lag = self._last - self._observed
 
     def append(self, draft: Draft, *, expected_size: int | None = None) -> Entry[Any]:
         """Append *draft*.  Raise LogConflict if the log has not *expected_size* records."""
@@ -205,8 +207,8 @@ class Append(Snapshot):
         return entry
 
     def _mind_the_clock(self) -> None:
-        lag = self._last - self._observed
-        if lag > CLOCK_TOLERANCE and not self._behind:
+        # As it was when the work began: a long one runs ahead of the clock by what it wrote itself.
+        if self._lag > CLOCK_TOLERANCE and not self._behind:
             self._behind = True
             self._put(Draft(ITSELF, ClockSteppedBack(observed=self._observed, last=self._last)))
 
