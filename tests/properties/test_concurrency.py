@@ -1,0 +1,259 @@
+"""Two processes and 32 threads in one vault: nothing is lost, doubled or out of order.
+
+Every thread keeps what it did, when it began and when it was answered.  Afterwards the history is
+read by itself, and everything that was answered must follow from it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import pytest
+
+from eventstore.errors import LogConflict, MunimentError
+from projections.rows import Secret, secret_key
+from support.vaults import ALICE, check_store
+from vault.answers import HistoryItem
+from vault.caller import Caller
+from vault.commands import (
+    Command,
+    DeleteSecret,
+    GetSecret,
+    ReadHistory,
+    RecoverDeletedSecret,
+    SetSecret,
+)
+from vault.service import Vault
+from vault.store import Store, system_clock
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+THREADS = 16
+"""In each of the two processes."""
+ROUNDS = 12
+COUNTERS = 3
+"""How many threads of each process count up one shared secret."""
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["vault.store"])
+
+
+class Done(NamedTuple):
+    """One request: who asked under which id, for what, when, and how it ended."""
+
+    thread: str
+    request: str
+    operation: str
+    name: str
+    began: float
+    ended: float
+    outcome: str
+    version: str
+    value: str
+
+
+class Worker:
+    """One thread: asks, and keeps the answers."""
+
+    def __init__(self, vault: Vault, thread: str) -> None:
+        self.vault, self.thread = vault, thread
+        self.done: list[Done] = []
+
+    def ask(self, command: Command[Any]) -> Any:
+        request = f"{self.thread}.{len(self.done)}"
+        caller = Caller(principal=ALICE.principal, auth="test", request=request)
+        began, outcome, answer = time.monotonic(), "ok", None
+        try:
+            answer = self.vault.handle(caller, command)
+        except MunimentError as refusal:
+            outcome = refusal.code
+        name, version = getattr(command, "name", ""), getattr(answer, "version", "")
+        value = getattr(answer, "value", None) or ""
+        self.done.append(
+            Done(
+                self.thread, request, command.records, name, began, time.monotonic(), outcome,
+                version, value,
+            )
+        )  # fmt: skip
+        return answer
+
+    def count_up(self) -> None:
+        """Add one to the shared counter, as often as the others let it."""
+        for _ in range(ROUNDS):
+            while True:
+                at = stream_version(self.vault, "counter")
+                value = int(self.ask(GetSecret(name="counter")).value)
+                if self.ask(SetSecret(name="counter", value=str(value + 1), expected=at)):
+                    break
+
+    def use_secrets(self) -> None:
+        """Set, read, delete and recover: a name of its own, and one that all share."""
+        own = f"own-{self.thread}"
+        for number in range(ROUNDS):
+            self.ask(SetSecret(name=own, value=f"{self.thread} {number}"))
+            self.ask(SetSecret(name="shared", value=f"{self.thread} {number}"))
+            self.ask(GetSecret(name="shared"))
+            self.ask(DeleteSecret(name=own))
+            self.ask(RecoverDeletedSecret(name=own))
+            self.ask(GetSecret(name=own))
+            self.ask(DeleteSecret(name="comes-and-goes"))
+            self.ask(GetSecret(name="comes-and-goes"))
+            self.ask(RecoverDeletedSecret(name="comes-and-goes"))
+
+
+def stream_version(vault: Vault, name: str) -> int:
+    """The position of the secret's last event: what an append can be made to expect."""
+    with vault.changes.snapshot() as snapshot:
+        secret = vault.views.reader(snapshot.transaction).get(secret_key(name), Secret)
+    assert secret is not None
+    return secret.at
+
+
+def all_threads(vault: Vault, process: str, start: Callable[[], object]) -> list[Done]:
+    workers = [Worker(vault, f"{process}{number}") for number in range(THREADS)]
+    jobs = [worker.count_up for worker in workers[:COUNTERS]]
+    jobs += [worker.use_secrets for worker in workers[COUNTERS:]]
+    threads = [threading.Thread(target=job) for job in jobs]
+    start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [done for worker in workers for done in worker.done]
+
+
+def _other_process(pipe: Connection, home: Path) -> None:
+    with Store.open(home) as store:
+        vault = store.vault()
+        pipe.send("ready")
+        pipe.send(all_threads(vault, "there-", pipe.recv))
+
+
+def commits(log: Path) -> int:
+    with lmdb.open(str(log), readonly=True, lock=False) as environment:
+        return int(environment.info()["last_txnid"])
+
+
+class Past(NamedTuple):
+    """What was done, by those who did it, and what the vault's history says."""
+
+    done: list[Done]
+    changes: list[HistoryItem]
+    access: list[HistoryItem]
+    commits: dict[str, int]
+    records: dict[str, int]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    home = tmp_path_factory.mktemp("together") / "store"
+    with Store.create(home) as store:
+        vault = store.create_vault(ALICE, "test-vault")
+        vault.handle(ALICE, SetSecret(name="counter", value="0"))
+        vault.handle(ALICE, SetSecret(name="comes-and-goes", value="x"))
+        [directory] = (home / "vaults").iterdir()
+        sizes = {log: getattr(vault, log).head().size for log in ("changes", "access")}
+    before = {log: commits(directory / log) for log in sizes}
+
+    pipe, theirs = _context.Pipe()
+    other = _context.Process(target=_other_process, args=(theirs, home), daemon=True)
+    other.start()
+    theirs.close()
+    with Store.open(home) as store:
+        assert pipe.recv() == "ready"
+        began = time.monotonic()
+        done = all_threads(store.vault(), "here-", lambda: pipe.send("go"))
+        done += pipe.recv()
+        seconds = time.monotonic() - began
+        other.join()
+    after = {log: commits(directory / log) - before[log] for log in sizes}
+    with Store.open(home) as store:
+        vault = store.vault()
+        written = {log: getattr(vault, log).head().size - sizes[log] for log in sizes}
+        changes = vault.handle(ALICE, ReadHistory(logs=("changes",)))
+        access = vault.handle(ALICE, ReadHistory(logs=("access",)))
+    yield Past(done, changes, access, after, written, seconds)
+    check_store(home, system_clock)
+
+
+def answered(past: Past, *operations: str) -> list[Done]:
+    return [one for one in past.done if one.outcome == "ok" and one.operation in operations]
+
+
+CHANGES = ("secret.set", "secret.deleted", "secret.recovered")
+
+
+def test_every_answered_change_stands_in_the_log_once_and_no_other(past: Past) -> None:
+    recorded = Counter((item.request, item.operation, item.name) for item in past.changes)
+    told = Counter((one.request, one.operation, one.name) for one in answered(past, *CHANGES))
+    assert told == Counter({key: count for key, count in recorded.items() if key[0]})
+    assert set(told.values()) == {1}
+    versions = {item.request: item.version for item in past.changes}
+    assert all(versions[one.request] == one.version for one in answered(past, "secret.set"))
+
+
+def test_every_read_and_every_refusal_stands_in_the_access_log_once(past: Past) -> None:
+    recorded = Counter((item.request, item.operation, item.outcome) for item in past.access)
+    told = Counter(
+        (one.request, one.operation, one.outcome)
+        for one in past.done
+        if one.outcome != "ok" or one.operation == "secret.read"
+    )
+    assert told == Counter({key: count for key, count in recorded.items() if key[0]})
+
+
+@pytest.mark.parametrize("log", ["changes", "access"])
+def test_positions_have_no_gap_and_times_follow_them(past: Past, log: str) -> None:
+    items: list[HistoryItem] = getattr(past, log)
+    assert [item.position for item in items] == list(range(len(items)))
+    assert [item.time for item in items] == sorted({item.time for item in items})
+
+
+@pytest.mark.parametrize("log", ["changes", "access"])
+def test_what_was_answered_before_another_was_asked_stands_before_it(past: Past, log: str) -> None:
+    position = {item.request: item.position for item in getattr(past, log) if item.request}
+    here = [one for one in past.done if one.request in position]
+    by_end = sorted(here, key=lambda one: one.ended)
+    highest, ended = -1, 0
+    for one in sorted(here, key=lambda one: one.began):
+        while by_end[ended].ended < one.began:
+            highest = max(highest, position[by_end[ended].request])
+            ended += 1
+        assert position[one.request] > highest
+
+
+def test_no_update_is_lost_under_an_append_condition(past: Past) -> None:
+    sets = [item for item in past.changes if item.name == "counter"]
+    values = {one.version: one.value for one in answered(past, "secret.set")}
+    counted = [int(values[item.version]) for item in sets[1:]]
+    assert counted == list(range(1, 2 * COUNTERS * ROUNDS + 1))
+    refused = [one for one in past.done if one.outcome == LogConflict.code]
+    assert refused, "nobody was in anybody's way: the test shows nothing"
+
+
+def test_a_value_that_was_read_is_the_one_that_stood_where_the_trace_says(past: Past) -> None:
+    traces = {item.request: item for item in past.access}
+    values = {one.version: one.value for one in answered(past, "secret.set")}
+    reads = [one for one in answered(past, "secret.read") if one.version in values]
+    assert len(reads) > THREADS * ROUNDS
+    for one in reads:
+        at = traces[one.request].at
+        assert at is not None
+        before = [item for item in past.changes[:at] if item.name == one.name]
+        current = [item.version for item in before if item.operation == "secret.set"][-1]
+        assert (one.version, one.value) == (current, values[current])
+        assert before[-1].operation != "secret.deleted"
+
+
+def test_commits_are_shared(past: Past) -> None:
+    for log in ("changes", "access"):
+        assert past.commits[log] < past.records[log] / 2, log
