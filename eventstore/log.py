@@ -67,6 +67,15 @@ class _Ticket:
         self.failure: BaseException | None = None
 
 
+def _as_it_is(append: Append) -> None:
+    """Commit the head as it is: what stands now then stands on the disk.
+
+    A kill amid a commit, or an error, may leave a head that stands in memory only.  It must not be
+    signed: if the power went, the next record would get the same size.
+    """
+    append.touch()
+
+
 class _WroteThenRefused(Exception):
     """A work raised after it had written, so the whole transaction must go."""
 
@@ -96,9 +105,15 @@ class Log:
         self._readers = 0
         self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
+        self._closed = False
+        self._in_doubt = False
         self._tables: Tables
-        self._checkpoints = CheckpointFile(path)
         self._attach()
+        try:
+            self._checkpoints = CheckpointFile(path)
+        except OSError as problem:
+            self._detach()
+            raise LogUnavailable(f"{path}: {problem.strerror}") from None
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -125,6 +140,8 @@ class Log:
         environment = open_environment(path, create=True)
         try:
             Tables.create(environment, identity, epochs)
+        except lmdb.Error as problem:
+            raise LogUnavailable(f"{path}: {problem}") from None
         finally:
             environment.close()
         return cls(path, keys, clock=clock, entropy=entropy, observer=observer)
@@ -135,15 +152,29 @@ class Log:
             self._tables = Tables.open(environment)
             if self._observer is not None:
                 self._observer.attach(environment)
+        except lmdb.Error as problem:
+            environment.close()
+            raise LogUnavailable(f"{self._path}: {problem}") from None
         except BaseException:
             environment.close()
             raise
         self._environment = environment
 
+    def _detach(self) -> None:
+        """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
+        with self._turn:
+            while self._readers:
+                self._turn.wait()
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
+
     def close(self) -> None:
-        if self._environment is not None:
-            self._environment.close()
-            self._environment = None
+        if not self._closed:
+            self._closed = True
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
             self._checkpoints.close()
 
     @property
@@ -157,9 +188,14 @@ class Log:
     def _open_environment(self) -> lmdb.Environment:
         if os.getpid() != self._pid:
             raise LogBusy("the log was opened before this process was forked")
-        if self._environment is None:
+        if self._closed:
             raise LogUnavailable("the log is closed")
-        return self._environment
+        with self._turn:
+            if self._environment is None:
+                # It could not be opened again after a commit had failed.
+                self._attach()
+            assert self._environment is not None
+            return self._environment
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -201,6 +237,8 @@ class Log:
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the last commit, as a C2SP note."""
+        if self._in_doubt:
+            self.transact(_as_it_is)
         with self.snapshot() as snapshot:
             return self._sign(snapshot.head, snapshot.epochs)
 
@@ -228,8 +266,10 @@ class Log:
             standing = self._checkpoints.read()
         except CheckpointMalformed:
             standing = None
+        except OSError as problem:
+            raise LogUnavailable(f"{self._path}: {problem.strerror}") from None
         if standing is None or standing.size != self.head().size:
-            self.publish()
+            self.transact(_as_it_is)
 
     def _put_checkpoint(self, size: int, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
@@ -250,23 +290,30 @@ class Log:
         OutcomeUnknown if it cannot be told.
         """
         ticket = _Ticket(work)
-        batch: list[_Ticket] = []
         with self._turn:
             if self._committer == threading.get_ident():
                 raise LogBusy("a work cannot wait for a commit of the log it works in")
             self._queue.append(ticket)
-            while not ticket.done and self._busy:
-                self._turn.wait()
-            if not ticket.done:
-                self._busy = True
-                self._committer = threading.get_ident()
-                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-        if batch:
-            self._lead(batch)
+        # More than once if so many wait that the first batches go by without this one.
+        while not ticket.done:
+            if batch := self._next_batch(ticket):
+                self._lead(batch)
         if ticket.failure is not None:
             raise ticket.failure
         result: T = ticket.result
         return result
+
+    def _next_batch(self, ticket: _Ticket) -> list[_Ticket]:
+        """Wait until *ticket* is done, or until it is this thread's turn to commit for others."""
+        with self._turn:
+            while not ticket.done and self._busy:
+                self._turn.wait()
+            if ticket.done:
+                return []
+            self._busy = True
+            self._committer = threading.get_ident()
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            return batch
 
     def _lead(self, batch: list[_Ticket]) -> None:
         try:
@@ -288,8 +335,6 @@ class Log:
                 self._turn.notify_all()
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        if self._environment is None:
-            self._attach_again()
         environment = self._open_environment()
         try:
             transaction = environment.begin(write=True)
@@ -325,6 +370,7 @@ class Log:
             raise
         try:
             transaction.commit()
+            self._in_doubt = False
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
         self._put_checkpoint(append.size, self._sign(append.new_head(), append.epochs))
@@ -355,21 +401,19 @@ class Log:
     # -- after a failure -------------------------------------------------------------------------
 
     def _resolve(self, append: Append, problem: Exception) -> None:
-        """Find out whether the commit that *problem* interrupted stands.  Law 4."""
+        """Find out whether the commit that *problem* interrupted stands, and make it sure.  Law 4."""
+        self._in_doubt = True
         try:
-            self._attach_again()
-        except MunimentError:
+            self._detach()
+            with self.snapshot() as snapshot:
+                stands = any(snapshot.holds(*record) for record in append.rows.items())
+            if stands:
+                self._commit([_Ticket(_as_it_is)])
+            else:
+                # LMDB put the old head back, in memory.  This needs no room on the disk.
+                self._open_environment().sync(True)
+                self._in_doubt = not append.rows
+        except (MunimentError, lmdb.Error):
             raise OutcomeUnknown(f"{self._path}: {problem}") from None
-        with self.snapshot() as snapshot:
-            stands = (snapshot.holds(*record) for record in append.rows.items())
-            if not next(stands, False):
-                raise LogUnavailable(f"{self._path}: {problem}") from None
-
-    def _attach_again(self) -> None:
-        with self._turn:
-            while self._readers:
-                self._turn.wait()
-            if self._environment is not None:
-                self._environment.close()
-                self._environment = None
-            self._attach()
+        if not stands:
+            raise LogUnavailable(f"{self._path}: {problem}") from None
