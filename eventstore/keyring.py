@@ -89,6 +89,8 @@ class Keyring:
         self._writing = threading.RLock()
         self._reading = threading.RLock()
         self._opened: _Opened | None = None
+        self._closed = False
+        self._detached = False
         self._env = _open_environment(path, create)
 
     @classmethod
@@ -111,13 +113,16 @@ class Keyring:
             raise KeyringExists
         if any(_holds_something(root, slot) for slot in SLOTS):
             raise RootKeyExists
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = cls(place, root, entropy, create=True)
-        with ring._closed_on_failure(), ring._root_lock():
-            ring._found(store_id)
-            # LMDB syncs its file, but not the directories that name it.
-            _sync_directory(place)
-            _sync_directory(place.parent)
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ring = cls(place, root, entropy, create=True)
+            with ring._closed_on_failure(), ring._root_lock():
+                ring._found(store_id)
+                # LMDB syncs its file, but not the directories that name it.
+                _sync_directory(place)
+                _sync_directory(place.parent)
+        except OSError as failure:
+            raise LogUnavailable("the keyring could not be made") from failure
         return ring
 
     @classmethod
@@ -137,8 +142,8 @@ class Keyring:
         # A child leaves the environment alone: it is its parent's.
         if os.getpid() == self._process:
             with self._writing, self._reading:
-                self._env.close()
-                self._opened = None
+                self._closed = True
+                self._detach()
 
     def __enter__(self) -> Keyring:
         return self
@@ -214,7 +219,7 @@ class Keyring:
         """What *look* sees in one snapshot."""
         self._refuse_after_fork()
         try:
-            with self._reading, self._env.begin() as txn:
+            with self._reading, self._environment().begin() as txn:
                 return look(txn.get)
         except lmdb.Error as failure:
             raise LogUnavailable("the keyring could not be read") from failure
@@ -305,7 +310,7 @@ class Keyring:
         self._refuse_after_fork()
         with self._writing:
             try:
-                txn = self._env.begin(write=True)
+                txn = self._environment().begin(write=True)
                 try:
                     yield txn
                 finally:
@@ -349,15 +354,33 @@ class Keyring:
         """Commit the header as it is: what stands now then stands on the disk."""
         with self._transaction() as txn:
             _put(txn, HEADER_ROW, txn.get(HEADER_ROW) or b"")
-            self._end(txn)
+            try:
+                self._end(txn)
+            except lmdb.Error:
+                self._detach()
+                raise
 
     def _reopen(self) -> None:
+        with self._reading:
+            self._detach()
+            self._environment()
+
+    def _detach(self) -> None:
         # LMDB refuses an environment whose commit failed, and what it had mapped is not to be
-        # trusted.
+        # trusted.  If it cannot be opened anew at once, the next who needs it tries again.
         with self._reading:
             self._opened = None
             self._env.close()
-            self._env = _open_environment(self._path, create=False)
+            self._detached = True
+
+    def _environment(self) -> lmdb.Environment:
+        with self._reading:
+            if self._closed:
+                raise LogUnavailable("the keyring is closed")
+            if self._detached:
+                self._env = _open_environment(self._path, create=False)
+                self._detached = False
+            return self._env
 
     # --- one at a time ---------------------------------------------------------------------------
 
@@ -405,6 +428,8 @@ def _open_environment(path: Path, create: bool) -> lmdb.Environment:
     except lmdb.Error as failure:
         if "already open in this process" in str(failure):
             raise LogBusy("the keyring is open in this process already") from None
+        raise LogUnavailable("the keyring could not be opened") from failure
+    except OSError as failure:
         raise LogUnavailable("the keyring could not be opened") from failure
     return env
 
