@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from eventstore.errors import KeyErased, MunimentError
+from eventstore.errors import KeyErased, LogUnavailable, MunimentError, OutcomeUnknown
 from eventstore.events import Context, KeysErased, RootKeyRotated
 from eventstore.keyring import Erasure as Destroyed
 from eventstore.keyring import Keyring
@@ -99,9 +99,9 @@ class Keeping:
         numbers = [number for erasure in pending.values() for number in erasure.keys]
         try:
             destroyed = self._keyring.destroy(numbers)
+            return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
         except MunimentError as problem:
             raise ErasurePending(f"{ErasurePending.__doc__} {problem.message}") from problem
-        return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
 
     def _receipts(
         self, append: Append, pending: dict[int, Erasure], destroyed: Destroyed
@@ -149,7 +149,15 @@ class Keeping:
 
         access = self._access.transact(lambda append: work("access", block, (), append))
         retired = self._retired() if signing else ()
-        changes = self._changes.transact(lambda append: work("changes", block + 2, retired, append))
+        try:
+            changes = self._changes.transact(
+                lambda append: work("changes", block + 2, retired, append)
+            )
+        except LogUnavailable as problem:
+            raise OutcomeUnknown(
+                f"the keys of `access` are new, those of `changes` are not: "
+                f"rotate them once more ({problem.message})"
+            ) from problem
         if signing:
             self.finish_erasures()
         return [("access", entry) for entry in access] + [("changes", entry) for entry in changes]

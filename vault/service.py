@@ -9,6 +9,7 @@ none of this can be recorded, the request fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -64,15 +65,19 @@ class Vault:
         self._keyring = keyring
         self._entropy = entropy
         self.views = Views(keyring, entropy)
-        self.changes = Log(
-            path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
-        )
-        self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
+        with ExitStack() as opened:
+            self.changes = Log(
+                path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
+            )
+            opened.callback(self.changes.close)
+            self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
+            opened.callback(self.access.close)
+            self.changes.settle()
+            self.access.settle()
+            with self.changes.snapshot() as snapshot:
+                self.name = settings_of(self.views.reader(snapshot.transaction)).name
+            opened.pop_all()
         self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
-        self.changes.settle()
-        self.access.settle()
-        with self.changes.snapshot() as snapshot:
-            self.name = settings_of(self.views.reader(snapshot.transaction)).name
 
     def close(self) -> None:
         self.changes.close()

@@ -13,18 +13,25 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from eventstore import record
-from eventstore.errors import FormatUnknown, KeyringNotFound, RootKeyMissing, StoreLocked
+from eventstore.errors import (
+    FormatUnknown,
+    KeyringNotFound,
+    LogUnavailable,
+    OutcomeUnknown,
+    RootKeyMissing,
+    StoreLocked,
+)
 from eventstore.events import Context, PolicySet, VaultCreated
 from eventstore.keyring import Erasure, Keyring
 from eventstore.log import Log
-from eventstore.record import LOG_ID_SIZE, Draft
+from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
 from eventstore.transaction import Append
 from projections.views import Pointer, Views
@@ -43,6 +50,10 @@ from vault.service import Vault
 FORMAT = 1
 
 _CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT, _INDEX, _VIEW, _FIRST = range(7)
+_KEYS_OF = {
+    record.CHANGES.name: (_CHANGES_SIGNING, _CHANGES_AUDIT),
+    record.ACCESS.name: (_ACCESS_SIGNING, _ACCESS_AUDIT),
+}
 
 Passphrase = Callable[[], bytes]
 
@@ -145,10 +156,15 @@ class Store:
             provider=provider,
             root=os.fspath(root_directory.absolute()) if root_directory else "",
         )
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (home / "vaults").mkdir(exist_ok=True, mode=0o700)
-        keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
-        _write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+        with ExitStack() as made, _failing_disk(home):
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (home / "vaults").mkdir(exist_ok=True, mode=0o700)
+            keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
+            made.callback(keyring.close)
+            _sync_directory(home.absolute().parent)
+            # The last step: a store whose making a crash cut short is not there.
+            _write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+            made.pop_all()
         return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
 
     @classmethod
@@ -248,29 +264,7 @@ class Store:
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
-        directory.mkdir(mode=0o700)
         views = Views(self.keyring, self._entropy)
-        changes = Log.create(
-            directory / "changes",
-            record.CHANGES,
-            self.keyring,
-            log_id=log_id,
-            signing_key=block + _CHANGES_SIGNING,
-            audit_key=block + _CHANGES_AUDIT,
-            clock=self._clock,
-            entropy=self._entropy,
-            observer=views,
-        )
-        access = Log.create(
-            directory / "access",
-            record.ACCESS,
-            self.keyring,
-            log_id=self._entropy(LOG_ID_SIZE),
-            signing_key=block + _ACCESS_SIGNING,
-            audit_key=block + _ACCESS_AUDIT,
-            clock=self._clock,
-            entropy=self._entropy,
-        )
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
         created = VaultCreated(
             name=name,
@@ -288,20 +282,43 @@ class Store:
             append.append(Draft(context, created))
             append.append(Draft(context, everything))
 
-        try:
+        with ExitStack() as made, _failing_disk(directory):
+            directory.mkdir(mode=0o700)
+            changes = self._make_log(directory / "changes", record.CHANGES, log_id, block, views)
+            made.callback(changes.close)
+            access_id = self._entropy(LOG_ID_SIZE)
+            access = self._make_log(directory / "access", record.ACCESS, access_id, block)
+            made.callback(access.close)
             changes.transact(work)
             access.publish()
-        finally:
-            changes.close()
-            access.close()
-        # The last step: a vault whose making a crash cut short is not there.
-        _write_durably(directory / "made", b"")
+            # LMDB syncs its files, but not the directories that name them.
+            for place in (changes.path, access.path, directory.parent):
+                _sync_directory(place)
+            # The last step: a vault whose making a crash cut short is not there.
+            _write_durably(directory / "made", b"")
         return directory
+
+    def _make_log(
+        self, path: Path, kind: Kind, log_id: bytes, block: int, views: Views | None = None
+    ) -> Log:
+        signing, audit = _KEYS_OF[kind.name]
+        return Log.create(
+            path,
+            kind,
+            self.keyring,
+            log_id=log_id,
+            signing_key=block + signing,
+            audit_key=block + audit,
+            clock=self._clock,
+            entropy=self._entropy,
+            observer=views,
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two processes must not make two vaults of one name."""
-        fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _failing_disk(self.home):
+            fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -328,8 +345,14 @@ class Store:
 
     def _record_rotation(self, caller: Caller, destroyed: Erasure) -> None:
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-        for vault in self.vaults():
-            vault.keeping.record_root_rotation(context, destroyed)
+        try:
+            for vault in self.vaults():
+                vault.keeping.record_root_rotation(context, destroyed)
+        except LogUnavailable as problem:
+            raise OutcomeUnknown(
+                f"the root key has a new value, but not every vault's history says so: "
+                f"rotate it once more ({problem.message})"
+            ) from problem
 
 
 def root_directory_of(home: Path, configuration: Configuration) -> Path:
@@ -337,14 +360,27 @@ def root_directory_of(home: Path, configuration: Configuration) -> Path:
     return Path(configuration.root) if configuration.root else default_root_directory(home)
 
 
-def _write_durably(path: Path, text: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+@contextmanager
+def _failing_disk(place: Path) -> Iterator[None]:
     try:
-        os.write(fd, text)
+        yield
+    except OSError as problem:
+        raise LogUnavailable(f"{place}: {problem.strerror}") from None
+
+
+def _write_durably(path: Path, text: bytes) -> None:
+    """Put a file there, whole or not at all.  Raise OSError, or OutcomeUnknown if it may stand."""
+    new = path.with_name(path.name + ".new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(text)
+        file.flush()
         os.fsync(fd)
-    finally:
-        os.close(fd)
-    _sync_directory(path.parent)
+    os.rename(new, path)
+    try:
+        _sync_directory(path.parent)
+    except OSError as problem:
+        raise OutcomeUnknown(f"{path}: {problem.strerror}") from None
 
 
 def _sync_directory(directory: Path) -> None:
