@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
 )
 from msgspec import UNSET
 
 from eventstore.log import Log
-from support.other_process import OtherProcess, Refused, StillClock, outcome
+from support.other_process import OtherProcess, StillClock, outcome
 from support.vault_model import DAY, SECOND, Records, Trace, VaultModel, World
 from support.vaults import ALICE, BOB, MALLORY, START, check_store, make_store, open_store
 from vault import history
@@ -64,7 +62,8 @@ RETENTION = {"first-vault": 7, "other-vault": 90}
 PEOPLE = {person.principal: person for person in (ALICE, BOB, MALLORY)}
 
 # Small worlds, so that things meet.
-names = st.sampled_from(["db", "DB", "api-key", "Api-Key", "x"]) | st.just("no name")
+NAMES = ["db", "DB", "api-key", "Api-Key", "x"]
+names = st.sampled_from([*NAMES, *NAMES, "no name"])
 values = st.sampled_from(["", "s3cret", "zwölf", "x" * 300])
 dates = st.none() | st.sampled_from([0, START // SECOND, 4_000_000_000])
 types = st.none() | st.sampled_from(["", "text/plain"])
@@ -72,9 +71,10 @@ tags = st.none() | st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "
 starts = st.sampled_from(["", "api-key", "DB"])
 limits = st.sampled_from([None, 0, 1, 2])
 vaults = st.sampled_from(sorted(RETENTION))
-callers = st.sampled_from([ALICE, ALICE, ALICE, BOB, MALLORY])
+callers = st.sampled_from([*[ALICE] * 8, BOB, MALLORY])
 permissions = st.lists(st.sampled_from([*SECRET_PERMISSIONS, "all"]), max_size=4) | st.just(["fly"])
 which = st.integers(0, 5)
+where = st.integers(0, 9)
 elsewhere = st.sampled_from([False, False, True])
 
 
@@ -95,8 +95,6 @@ sets = st.builds(
 
 
 class VaultMachine(RuleBasedStateMachine):
-    blobs = Bundle("blobs")
-
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
@@ -104,18 +102,22 @@ class VaultMachine(RuleBasedStateMachine):
         self.clock = StillClock()
         self.other: OtherProcess | None = None
         self.kept: dict[str, list[str]] = {}
-
-    @initialize(target=blobs)
-    def begin(self) -> Any:
-        self.store = make_store(self.home, self.clock)
         self.world = World()
+
+    @initialize()
+    def begin(self) -> None:
+        self.store = make_store(self.home, self.clock)
         self.models = {}
         for name, days in RETENTION.items():
             self.store.create_vault(ALICE, name, retention_days=days)
             model = VaultModel(self.world, name, ALICE.principal, self.clock.now, days)
             self.models[name] = model
         self.compared = {(name, log): 0 for name in RETENTION for log in ("changes", "access")}
-        return multiple(b"", b"no backup, though it is long enough to be one of some store" * 3)
+        items = tuple(SetSecret(name=name, value=f"first {name}") for name in NAMES)
+        for vault in RETENTION:
+            self.ask(vault, ALICE, ImportSecrets(items=items), there=False)
+            policy = SetPolicy(object_id=BOB.principal, secrets=("get", "delete", "restore"))
+            self.ask(vault, ALICE, policy, there=False)
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -126,6 +128,7 @@ class VaultMachine(RuleBasedStateMachine):
             given = self.other.do(self.clock.now, vault, caller, command)
         else:
             given = outcome(self.store, vault, caller, command)
+        note(f"answered: {given!r}")
         assert given == self.models[vault].handle(self.clock.now, caller, command, given)
         self.compare_records(vault)
         return given
@@ -148,6 +151,18 @@ class VaultMachine(RuleBasedStateMachine):
     def logs(self, vault: str) -> list[tuple[Log, Records]]:
         found, model = self.store.vault(vault), self.models[vault]
         return [(found.changes, model.changes), (found.access, model.access)]
+
+    def name_of(self, vault: str, number: int, *, gone: bool = False) -> str:
+        """Mostly one that is active, or deleted; else any, or none at all."""
+        known = self.models[vault].secrets.values()
+        fit = [secret.name for secret in known if (secret.deleted is not None) is gone]
+        if gone and not fit and known and number < 8:
+            name = self.name_of(vault, number)
+            self.ask(vault, ALICE, DeleteSecret(name=name), there=False)
+            return name
+        if number < 8 and fit:
+            return fit[number % len(fit)]
+        return "no name" if number == 9 else NAMES[number % len(NAMES)]
 
     def version_of(self, vault: str, name: str, number: int) -> str:
         """One that the secret has, the empty one, one that nobody has, or none at all."""
@@ -184,15 +199,16 @@ class VaultMachine(RuleBasedStateMachine):
     ) -> None:
         self.ask(vault, caller, ImportSecrets(items=tuple(items)), there)
 
-    @rule(vault=vaults, caller=callers, name=names, number=which, there=elsewhere)
-    def get(self, vault: str, caller: Caller, name: str, number: int, there: bool) -> None:
-        version = self.version_of(vault, name, number)
-        self.ask(vault, caller, GetSecret(name=name, version=version), there)
+    @rule(vault=vaults, caller=callers, name=where, number=which, there=elsewhere)
+    def get(self, vault: str, caller: Caller, name: int, number: int, there: bool) -> None:
+        named = self.name_of(vault, name)
+        version = self.version_of(vault, named, number)
+        self.ask(vault, caller, GetSecret(name=named, version=version), there)
 
     @rule(
         vault=vaults,
         caller=callers,
-        name=names,
+        name=where,
         number=which,
         changed=st.fixed_dictionaries(
             {
@@ -207,40 +223,58 @@ class VaultMachine(RuleBasedStateMachine):
         there=elsewhere,
     )
     def update(
-        self, vault: str, caller: Caller, name: str, number: int, changed: Any, right: Any,
+        self, vault: str, caller: Caller, name: int, number: int, changed: Any, right: Any,
         there: bool,
     ) -> None:  # fmt: skip
+        named = self.name_of(vault, name)
         version, expected = (
-            self.version_of(vault, name, number),
-            self.expected_of(vault, name, right),
+            self.version_of(vault, named, number),
+            self.expected_of(vault, named, right),
         )
-        command = UpdateSecret(name=name, version=version, expected=expected, **changed)
+        command = UpdateSecret(name=named, version=version, expected=expected, **changed)
         self.ask(vault, caller, command, there)
 
-    @rule(vault=vaults, caller=callers, name=names, there=elsewhere)
-    def delete(self, vault: str, caller: Caller, name: str, there: bool) -> None:
-        self.ask(vault, caller, DeleteSecret(name=name), there)
+    @rule(vault=vaults, caller=callers, name=where, there=elsewhere)
+    def delete(self, vault: str, caller: Caller, name: int, there: bool) -> None:
+        named = self.name_of(vault, name)
+        self.ask(vault, caller, DeleteSecret(name=named), there)
 
-    @rule(vault=vaults, caller=callers, name=names, there=elsewhere)
-    def recover(self, vault: str, caller: Caller, name: str, there: bool) -> None:
-        self.ask(vault, caller, RecoverDeletedSecret(name=name), there)
+    @rule(vault=vaults, caller=callers, name=where, there=elsewhere)
+    def recover(self, vault: str, caller: Caller, name: int, there: bool) -> None:
+        named = self.name_of(vault, name, gone=True)
+        self.ask(vault, caller, RecoverDeletedSecret(name=named), there)
 
-    @rule(vault=vaults, caller=callers, name=names, backups=st.booleans(), there=elsewhere)
-    def purge(self, vault: str, caller: Caller, name: str, backups: bool, there: bool) -> None:
-        self.ask(vault, caller, PurgeDeletedSecret(name=name, backups=backups), there)
+    @rule(vault=vaults, caller=callers, name=where, backups=st.booleans(), there=elsewhere)
+    def purge(self, vault: str, caller: Caller, name: int, backups: bool, there: bool) -> None:
+        named = self.name_of(vault, name, gone=True)
+        self.ask(vault, caller, PurgeDeletedSecret(name=named, backups=backups), there)
 
-    @rule(target=blobs, vault=vaults, caller=callers, name=names, there=elsewhere)
-    def backup(self, vault: str, caller: Caller, name: str, there: bool) -> Any:
-        given = self.ask(vault, caller, BackupSecret(name=name), there)
-        return multiple() if isinstance(given, Refused) else given.blob
+    @rule(vault=vaults, caller=callers, name=where, there=elsewhere)
+    def backup(self, vault: str, caller: Caller, name: int, there: bool) -> None:
+        named = self.name_of(vault, name)
+        self.ask(vault, caller, BackupSecret(name=named), there)
 
-    @rule(vault=vaults, caller=callers, blob=blobs, torn=which, there=elsewhere)
-    def restore(self, vault: str, caller: Caller, blob: bytes, torn: int, there: bool) -> None:
-        self.ask(vault, caller, RestoreSecret(blob=blob[:-1] if torn == 0 else blob), there)
+    @rule(vault=vaults, caller=callers, number=where, room=st.booleans(), there=elsewhere)
+    @precondition(lambda self: self.world.blobs)
+    def restore(self, vault: str, caller: Caller, number: int, room: bool, there: bool) -> None:
+        issued = self.world.blobs[number % len(self.world.blobs)]
+        if room:
+            self.ask(vault, ALICE, DeleteSecret(name=issued.name), there)
+            self.ask(vault, ALICE, PurgeDeletedSecret(name=issued.name), there)
+        self.ask(vault, caller, RestoreSecret(blob=issued.blob), there)
 
-    @rule(vault=vaults, caller=callers, name=names, there=elsewhere)
-    def get_deleted(self, vault: str, caller: Caller, name: str, there: bool) -> None:
-        self.ask(vault, caller, GetDeletedSecret(name=name), there)
+    @rule(vault=vaults, caller=callers, blob=st.binary(max_size=200), whole=st.booleans())
+    def restore_what_is_no_backup(
+        self, vault: str, caller: Caller, blob: bytes, whole: bool
+    ) -> None:
+        if self.world.blobs and not whole:
+            blob = self.world.blobs[-1].blob[: len(blob) - 201]
+        self.ask(vault, caller, RestoreSecret(blob=blob), there=False)
+
+    @rule(vault=vaults, caller=callers, name=where, there=elsewhere)
+    def get_deleted(self, vault: str, caller: Caller, name: int, there: bool) -> None:
+        named = self.name_of(vault, name, gone=True)
+        self.ask(vault, caller, GetDeletedSecret(name=named), there)
 
     @rule(
         vault=vaults,
@@ -257,14 +291,15 @@ class VaultMachine(RuleBasedStateMachine):
         self.ask(vault, caller, command(after=after, limit=limit), there)
 
     @rule(
-        vault=vaults, caller=callers, name=names, number=st.sampled_from([0, 2]), there=elsewhere,
+        vault=vaults, caller=callers, name=where, number=st.sampled_from([0, 2]), there=elsewhere,
         limit=limits,
     )  # fmt: skip
     def list_versions(
-        self, vault: str, caller: Caller, name: str, number: int, there: bool, limit: int | None
+        self, vault: str, caller: Caller, name: int, number: int, there: bool, limit: int | None
     ) -> None:
-        after = self.version_of(vault, name, number)
-        self.ask(vault, caller, ListSecretVersions(name=name, after=after, limit=limit), there)
+        named = self.name_of(vault, name)
+        after = self.version_of(vault, named, number)
+        self.ask(vault, caller, ListSecretVersions(name=named, after=after, limit=limit), there)
 
     # -- rules, history and keys -----------------------------------------------------------------
 
@@ -424,7 +459,7 @@ class VaultMachine(RuleBasedStateMachine):
 
 TestVaults = VaultMachine.TestCase
 TestVaults.settings = settings(
-    max_examples=int(EXAMPLES or 60),
+    max_examples=int(EXAMPLES or 40),
     stateful_step_count=50,
     derandomize=EXAMPLES is None,
     deadline=None,
