@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,8 @@ class Log:
         self._turn = threading.Condition()
         self._busy = False
         self._committer: int | None = None
-        self._readers = 0
+        self._readers: Counter[int] = Counter()
+        self._leaving = False
         self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
         self._closed = False
@@ -163,8 +165,14 @@ class Log:
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
         with self._turn:
-            while self._readers:
-                self._turn.wait()
+            # New readers wait meanwhile: if they kept coming, there would never be none.
+            self._leaving = True
+            try:
+                while self._readers:
+                    self._turn.wait()
+            finally:
+                self._leaving = False
+                self._turn.notify_all()
             if self._environment is not None:
                 self._environment.close()
                 self._environment = None
@@ -202,9 +210,13 @@ class Log:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view of the log as of its last commit.  Hold it briefly."""
+        reader = threading.get_ident()
         with self._turn:
+            # A thread that reads already is waited for, and so must not wait itself.
+            while self._leaving and reader not in self._readers:
+                self._turn.wait()
             environment = self._open_environment()
-            self._readers += 1
+            self._readers[reader] += 1
         try:
             with environment.begin() as transaction:
                 yield Snapshot(self._tables, transaction, self._keys)
@@ -212,7 +224,9 @@ class Log:
             raise LogUnavailable(f"{self._path}: {problem}") from None
         finally:
             with self._turn:
-                self._readers -= 1
+                self._readers[reader] -= 1
+                if not self._readers[reader]:
+                    del self._readers[reader]
                 self._turn.notify_all()
 
     def head(self) -> Head:
