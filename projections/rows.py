@@ -98,10 +98,15 @@ class Erasure(Row, frozen=True):
 
 
 class Backup(Row, frozen=True):
-    """A blob that was issued of a secret, in this lifetime of its name or an earlier one."""
+    """A blob that holds a secret of this name, in this lifetime or an earlier one.
+
+    One that another vault issued (*foreign*) was restored here: it could bring the value back, but
+    only that vault may destroy its key.
+    """
 
     backup_key: int
     at: int
+    foreign: bool = False
 
 
 class Request(Row, frozen=True):

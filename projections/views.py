@@ -27,6 +27,8 @@ _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
+_PADDED = 64
+"""Rows are padded to multiples of this, so that their size tells little of a name's length."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
@@ -76,13 +78,16 @@ class Sealer:
 
     def seal(self, place: bytes, row: Row) -> bytes:
         nonce = self._entropy(_NONCE_SIZE)
-        return nonce + self._cipher.encrypt(nonce, _encoder.encode(row), place)
+        text = _encoder.encode(row) + b"\x80"
+        padded = text.ljust(-(-len(text) // _PADDED) * _PADDED, b"\0")
+        return nonce + self._cipher.encrypt(nonce, padded, place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
+            padded = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
         except (InvalidTag, ValueError):
             raise ViewCorrupt from None
+        return padded.rstrip(b"\0")[:-1]
 
 
 class Reader:

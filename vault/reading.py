@@ -182,8 +182,9 @@ class Reading:
     # -- queries ---------------------------------------------------------------------------------
 
     def _get(self, command: GetSecret) -> answers.SecretBundle:
+        asked = names.check_version(command.version) if command.version else ""
         secret = active(self.secret(command.name), command.name)
-        version = self.version(secret.name, command.version or secret.current)
+        version = self.version(secret.name, asked or secret.current)
         if version is None:
             raise not_found(command.name, command.version)
         if not version.enabled:
