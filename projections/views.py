@@ -9,6 +9,7 @@ view key and swaps.  Views are disposable: nothing is lost with them.
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -162,6 +163,16 @@ class Reader:
         return cast(R, row)
 
 
+class _Latest(threading.local):
+    """A thread's latest transaction and its reader.
+
+    A reader remembers rows, so a transaction has one reader only.  A transaction belongs to one
+    thread: what others read meanwhile must not take its reader away.
+    """
+
+    pair: tuple[lmdb.Transaction[bytes], Reader] | None = None
+
+
 class Views:
     """The live views of one vault; an observer of its `changes`.
 
@@ -174,7 +185,7 @@ class Views:
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
         self._live: tuple[bytes, Pointer, Sealer] | None = None
-        self._latest: tuple[lmdb.Transaction[bytes], Reader] | None = None
+        self._latest = _Latest()
 
     def attach(self, environment: lmdb.Environment) -> None:
         """Follow the log in *environment* from now on."""
@@ -191,12 +202,12 @@ class Views:
 
     def reader(self, transaction: lmdb.Transaction[bytes]) -> Reader:
         """The views that are live in *transaction*: one reader for the whole of it."""
-        latest = self._latest
+        latest = self._latest.pair
         if latest is not None and latest[0] is transaction:
             return latest[1]
         _, pointer, sealer = self._follow(transaction)
         reader = Reader(transaction, self._table(pointer), sealer)
-        self._latest = (transaction, reader)
+        self._latest.pair = (transaction, reader)
         return reader
 
     def generation(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> Reader:
@@ -206,6 +217,8 @@ class Views:
     def swap(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Make *pointer* the live generation, in a write transaction."""
         transaction.put(_POINTER, _encoder.encode(pointer))
+        # Who comes next in this transaction writes to the new ones.
+        self._latest.pair = None
 
     def clear(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Take all rows out of *pointer*'s table."""
