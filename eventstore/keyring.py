@@ -198,7 +198,9 @@ class Keyring:
         return self._rotate(sorted(set(numbers)), None)
 
     def rotate_root(self, to: RootKey | None = None) -> Erasure:
-        """Change the root key; every leaf key stays.
+        """Change the root key and the key of every node; every leaf key stays.
+
+        So an old root key, even with an old copy of the keyring, opens no key made from now on.
 
         *to* keeps the root key from now on, and must keep it in the same slots: this is how a
         passphrase is set, changed or given up.  The assurance is that of the provider before it.
@@ -262,7 +264,9 @@ class Keyring:
                 header = read_header(txn.get)
                 draft = self._draft(txn, header)
                 destroyed = draft.destroy(numbers or ())
-                if numbers is not None and not destroyed:
+                if numbers is None:
+                    draft.renew(header.next_leaf_node)
+                elif not destroyed:
                     return Erasure(header.root_epoch, (), old.provider, old.assurance)
                 root = self._new_root(to or old, 1 - header.slot)
                 draft.rekey(root)

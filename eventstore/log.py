@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 import lmdb
 
 from eventstore import head as heads
-from eventstore.checkpoint import Signer, sign_checkpoint
+from eventstore.checkpoint import Signer, parse_checkpoint, sign_checkpoint
 from eventstore.checkpoint_file import CheckpointFile
 from eventstore.errors import (
     CheckpointMalformed,
@@ -37,7 +37,7 @@ from eventstore.errors import (
     OutcomeUnknown,
 )
 from eventstore.events import SecretContent
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables
@@ -135,13 +135,11 @@ class Log:
     ) -> Log:
         """Make an empty log in the directory *path* and open it."""
         identity = Identity(heads.FORMAT, kind.name, log_id)
-        verifier = Signer(identity.origin, keys.key(signing_key)).verifier
-        epochs = Epochs(
-            (SigningEpoch(0, signing_key, str(verifier), ""),), (AuditEpoch(0, audit_key),)
-        )
+        signer = Signer(identity.origin, keys.key(signing_key))
+        numbers = Numbers((signing_key,), (AuditEpoch(0, audit_key),), False)
         environment = open_environment(path, create=True)
         try:
-            Tables.create(environment, identity, epochs)
+            Tables.create(environment, identity, numbers, signer)
         except lmdb.Error as problem:
             raise LogUnavailable(f"{path}: {problem}") from None
         finally:
@@ -237,6 +235,10 @@ class Log:
         with self.snapshot() as snapshot:
             return snapshot.epochs
 
+    def numbers(self) -> Numbers:
+        with self.snapshot() as snapshot:
+            return snapshot.numbers
+
     def read(self, position: int) -> Entry[Any]:
         """The record at *position*, its metadata opened.  Raise PositionUnknown."""
         with self.snapshot() as snapshot:
@@ -254,7 +256,8 @@ class Log:
         if self._in_doubt:
             self.transact(_as_it_is)
         with self.snapshot() as snapshot:
-            return self._sign(snapshot.head, snapshot.epochs)
+            snapshot.check_head(self._signer_of)
+            return self._sign(snapshot.head, snapshot.numbers)
 
     def _signer_of(self, number: int) -> Signer:
         known = self._signer
@@ -263,15 +266,14 @@ class Log:
             self._signer = known
         return known[1]
 
-    def _sign(self, head: Head, epochs: Epochs) -> str:
-        signer = self._signer_of(epochs.signing[-1].key)
+    def _sign(self, head: Head, numbers: Numbers) -> str:
+        signer = self._signer_of(numbers.signing[-1])
         return sign_checkpoint(head.size, head.root(), signer)
 
     def publish(self) -> str:
         """Sign the head and put the checkpoint beside the log."""
-        with self.snapshot() as snapshot:
-            note = self._sign(snapshot.head, snapshot.epochs)
-        self._put_checkpoint(snapshot.size, note)
+        note = self.checkpoint()
+        self._put_checkpoint(parse_checkpoint(note).size, note)
         return note
 
     def settle(self) -> None:
@@ -371,7 +373,7 @@ class Log:
             append.finish()
             # Fetched before the commit: another process may rotate right after it, and the old key
             # is destroyed then, but this head is still this key's to sign.
-            self._signer_of(append.epochs.signing[-1].key)
+            self._signer_of(append.numbers.signing[-1])
         except _WroteThenRefused:
             transaction.abort()
             self._commit_one_by_one(batch)
@@ -387,7 +389,7 @@ class Log:
             self._in_doubt = False
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
-        self._put_checkpoint(append.size, self._sign(append.new_head(), append.epochs))
+        self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))
 
     def _run(self, batch: list[_Ticket], append: Append) -> None:
         for ticket in batch:

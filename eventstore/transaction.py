@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import lmdb
+from msgspec.structs import replace
 
 from eventstore import head as heads
 from eventstore import merkle, record
@@ -23,7 +24,15 @@ from eventstore.events import (
     SecretContent,
     SigningKeyRotated,
 )
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.head import (
+    AuditEpoch,
+    Epochs,
+    Head,
+    Identity,
+    Numbers,
+    PublicRows,
+    SigningEpoch,
+)
 from eventstore.record import Draft, Entry, Row, Sealing
 
 CLOCK_TOLERANCE = 50_000
@@ -35,6 +44,7 @@ RECORDS = b"records"
 IDENTITY = b"log"
 HEAD = b"head"
 EPOCHS = b"epochs"
+NUMBERS = b"numbers"
 
 
 class KeySource(Protocol):
@@ -44,23 +54,25 @@ class KeySource(Protocol):
 
 
 class Tables(NamedTuple):
-    """The tables of a log: the main one holds three rows about itself, the other the records."""
+    """The tables of a log: the main one holds four rows about itself, the other the records."""
 
     identity: Identity
     main: Any
     records: Any
 
     @staticmethod
-    def create(environment: lmdb.Environment, identity: Identity, epochs: Epochs) -> None:
+    def create(
+        environment: lmdb.Environment, identity: Identity, numbers: Numbers, signer: Signer
+    ) -> None:
+        epochs = Epochs((SigningEpoch(0, str(signer.verifier), ""),))
+        public = PublicRows(
+            heads.encode(identity), heads.encode_head(Head(0, 0, ())), heads.encode(epochs)
+        )
+        rows = (*public, heads.encode_numbers(numbers, public, signer))
         with environment.begin(write=True) as transaction:
             main = environment.open_db(None, txn=transaction)
             environment.open_db(RECORDS, txn=transaction)
-            head = heads.encode_head(Head(0, 0, False, ()))
-            for name, row in (
-                (IDENTITY, heads.encode(identity)),
-                (EPOCHS, heads.encode(epochs)),
-                (HEAD, head),
-            ):
+            for name, row in zip((IDENTITY, HEAD, EPOCHS, NUMBERS), rows, strict=True):
                 if not transaction.put(name, row, db=main, overwrite=False):
                     raise LogConflict("there is a log already")
 
@@ -89,12 +101,21 @@ class Snapshot:
         self._tables = tables
         self._keys = keys
         self._audit_keys: dict[int, bytes] = {}
-        self.head = heads.decode_head(transaction.get(HEAD, b"", db=tables.main))
-        self.epochs = heads.decode_epochs(transaction.get(EPOCHS, b"", db=tables.main))
+        self._public = PublicRows(*(self._about(name) for name in (IDENTITY, HEAD, EPOCHS)))
+        self.head = heads.decode_head(self._public.head)
+        self.epochs = heads.decode_epochs(self._public.epochs)
+        self.numbers = heads.decode_numbers(self._about(NUMBERS))
+
+    def _about(self, name: bytes) -> bytes:
+        return self.transaction.get(name, b"", db=self._tables.main)
 
     @property
     def size(self) -> int:
         return self.head.size
+
+    def check_head(self, signer: Callable[[int], Signer]) -> None:
+        """Raise HeadAltered if somebody without the log's keys wrote what it says about itself."""
+        heads.check_numbers(self.numbers, self._public, signer(self.numbers.signing[-1]))
 
     def row(self, position: int) -> bytes:
         """The stored bytes at *position*.  Raise PositionUnknown."""
@@ -128,7 +149,7 @@ class Snapshot:
         return entry
 
     def _audit_key(self, position: int) -> bytes:
-        number = self.epochs.audit_key(position)
+        number = self.numbers.audit_key(position)
         if number not in self._audit_keys:
             self._audit_keys[number] = self._keys.key(number)
         return self._audit_keys[number]
@@ -169,13 +190,13 @@ class Append(Snapshot):
         self._clock = clock
         self._entropy = entropy
         self._signer = signer
+        self.check_head(signer)
         self._observe = observe
         self._frontier = merkle.Frontier(self.head.size, self.head.frontier)
         self._last = self.head.time
-        self._behind = self.head.behind
+        self._behind = self.numbers.behind
         self._observed = clock()
         self._lag = self._last - self._observed
-        self._epochs_moved = False
         self.rows: dict[int, bytes] = {}
         self.touched = False
 
@@ -219,7 +240,7 @@ class Append(Snapshot):
         sealing = Sealing(
             audit_key=self._audit_key(position),
             content_key=content_key,
-            signer=self._signer(self.epochs.signing[-1].key) if kind.signed else None,
+            signer=self._signer(self.numbers.signing[-1]) if kind.signed else None,
             salt=self._entropy(32),
         )
         built = record.build(kind, identity.log_id, position, time, draft, sealing)
@@ -240,34 +261,37 @@ class Append(Snapshot):
         self, context: Context, number: int, also: tuple[int, ...] = ()
     ) -> Entry[Any]:
         """From the next record on sign with key *number*; the old key signs this last event."""
-        old = self.epochs.signing[-1]
-        verifier = Signer(self.identity.origin, self._keys.key(number)).verifier
-        event = SigningKeyRotated(verifier=str(verifier), key=number, retired=old.key, also=also)
+        old = self.numbers.signing[-1]
+        signer = Signer(self.identity.origin, self._keys.key(number))
+        event = SigningKeyRotated(verifier=str(signer.verifier), key=number, retired=old, also=also)
         entry = self.append(Draft(context, event))
-        note = heads.endorse(self.size, verifier, self._signer(old.key))
-        epoch = SigningEpoch(self.size, number, str(verifier), note)
-        self._move(Epochs((*self.epochs.signing, epoch), self.epochs.audit))
+        note = heads.endorse(self.size, self._signer(old), signer)
+        epoch = SigningEpoch(self.size, str(signer.verifier), note)
+        self.epochs = Epochs((*self.epochs.signing, epoch))
+        self.numbers = replace(self.numbers, signing=(*self.numbers.signing, number))
         return entry
 
     def rotate_audit_key(self, context: Context, number: int) -> Entry[Any]:
         """From the next record on seal metadata under key *number*."""
         entry = self.append(Draft(context, AuditKeyRotated(key=number)))
         epoch = AuditEpoch(self.size, number)
-        self._move(Epochs(self.epochs.signing, (*self.epochs.audit, epoch)))
+        self.numbers = replace(self.numbers, audit=(*self.numbers.audit, epoch))
         return entry
-
-    def _move(self, epochs: Epochs) -> None:
-        self.epochs = epochs
-        self._epochs_moved = True
 
     # -- the end of the transaction --------------------------------------------------------------
 
     def new_head(self) -> Head:
-        return Head(self.size, self._last, self._behind, tuple(self._frontier.hashes))
+        return Head(self.size, self._last, tuple(self._frontier.hashes))
 
     def finish(self) -> None:
-        """Write the new head, before the commit."""
+        """Write what the log says about itself, before the commit."""
+        public = PublicRows(
+            self._public.identity, heads.encode_head(self.new_head()), heads.encode(self.epochs)
+        )
+        numbers = replace(self.numbers, behind=self._behind)
+        signer = self._signer(numbers.signing[-1])
         main = self._tables.main
-        self.transaction.put(HEAD, heads.encode_head(self.new_head()), db=main)
-        if self._epochs_moved:
-            self.transaction.put(EPOCHS, heads.encode(self.epochs), db=main)
+        self.transaction.put(HEAD, public.head, db=main)
+        if public.epochs != self._public.epochs:
+            self.transaction.put(EPOCHS, public.epochs, db=main)
+        self.transaction.put(NUMBERS, heads.encode_numbers(numbers, public, signer), db=main)

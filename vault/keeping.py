@@ -164,7 +164,7 @@ class Keeping:
 
     def _retired(self) -> tuple[int, ...]:
         """The signing keys of `access` that are no longer used and not yet destroyed."""
-        old = [epoch.key for epoch in self._access.epochs().signing[:-1]]
+        old = self._access.numbers().signing[:-1]
         return tuple(number for number in old if self._is_alive(number))
 
     def _is_alive(self, number: int) -> bool:
