@@ -29,7 +29,7 @@ from eventstore.transaction import Append
 from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.rows import Rows
 from projections.views import Views
-from vault import answers, history
+from vault import answers, history, names
 from vault.access import authorize
 from vault.caller import Caller
 from vault.commands import (
@@ -88,6 +88,7 @@ class Vault:
         self.keeping.catch_up()
         seen = [0]
         try:
+            names.check_caller(caller)
             return cast(A, self._handle(caller, command, seen))
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen[0])
@@ -215,7 +216,8 @@ class Vault:
             name=_writable(getattr(command, "name", ""))[:127],
             version=_writable(getattr(command, "version", ""))[:32],
         )
-        context = _context(caller, "", request=caller.request, outcome=refusal.code)
+        asked = _writable_caller(caller)
+        context = _context(asked, "", request=asked.request, outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
 
     # -- upkeep ----------------------------------------------------------------------------------
@@ -229,6 +231,18 @@ def _writable(text: str) -> str:
     # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
     # surrogates), and the refusal must be recorded all the same.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _writable_caller(caller: Caller) -> Caller:
+    texts = (caller.principal, caller.auth, caller.address, caller.agent, caller.request)
+    writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
+    return Caller(
+        principal=writable[0],
+        auth=writable[1],
+        address=writable[2],
+        agent=writable[3],
+        request=writable[4],
+    )
 
 
 def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:
