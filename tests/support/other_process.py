@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from eventstore.errors import MunimentError
 from support.vaults import Clock, open_store
@@ -17,8 +21,16 @@ from vault.caller import Caller
 from vault.commands import Command
 from vault.store import Store
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["vault.store"])
+
+def server() -> ForkServerContext:
+    """Forks processes with the packages loaded: the installed ones, as in every test."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vault.store"])
+    with pytest.MonkeyPatch.context() as patch:
+        # It starts as `python -c`, which would look for packages in the current directory first.
+        patch.setenv("PYTHONSAFEPATH", "1")
+        forkserver.ensure_running()
+    return context
 
 
 class Refused(NamedTuple):
@@ -46,8 +58,9 @@ class OtherProcess:
     """The process, its store opened by the first thing that it is asked to do there."""
 
     def __init__(self, home: Path) -> None:
-        self._pipe, theirs = _context.Pipe()
-        self._process = _context.Process(target=_live, args=(theirs, home), daemon=True)
+        context = server()
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_live, args=(theirs, home), daemon=True)
         self._process.start()
         theirs.close()
 

@@ -146,6 +146,7 @@ class VaultModel:
         self.secrets: dict[str, Secret] = {}
         self.policies: dict[str, answers.Policy] = {}
         self.backups: defaultdict[str, list[int]] = defaultdict(list)
+        self.foreign: defaultdict[str, set[int]] = defaultdict(set)
         self.changes, self.access = Records(), Records()
         first = self.changes.append(now, "vault.created", owner, "store owner", name)
         self.created = self.changes.seconds(first)
@@ -344,7 +345,7 @@ class VaultModel:
             receipt=self.changes.size - 1,
             provider="file",
             assurance=given.assurance,
-            open_backups=tuple(issued),
+            open_backups=tuple(sorted(self.foreign[secret.name.upper()].union(issued))),
         )
 
     def _backup(self, command: c.BackupSecret, given: Any) -> Any:
@@ -366,6 +367,8 @@ class VaultModel:
         held = self._find(issued.name)
         if held is not None:
             raise Refusal("secret.exists" if held.deleted is None else "secret.is-deleted")
+        if issued.key not in self.backups[issued.name.upper()]:
+            self.foreign[issued.name.upper()].add(issued.key)
         at = self._change("secret.restored", issued.name)
         for _ in issued.versions:
             at = self._change("secret.version-restored", issued.name)
