@@ -127,6 +127,21 @@ class Snapshot:
             raise PositionUnknown(f"the record at #{position} says it is #{entry.position}")
         return entry
 
+    def size_at(self, time: int) -> int:
+        """How many records have a time of at most *time* (microseconds): a binary search."""
+        low, high = 0, self.size
+        while low < high:
+            middle = (low + high) // 2
+            if self.time_of(middle) <= time:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def time_of(self, position: int) -> int:
+        """The time of the record at *position*, from its leaf."""
+        return record.read_leaf(self._split(position).leaf).time
+
     def _audit_key(self, position: int) -> bytes:
         number = self.epochs.audit_key(position)
         if number not in self._audit_keys:

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from eventstore.log import Log
 from eventstore.transaction import Append
-from projections import state
 from projections.rows import Put, R, Row, RowKey, Table
 from projections.views import Pointer, Reader, Views
 
@@ -91,7 +90,7 @@ def _chunk(append: Append, views: Views, fresh: Pointer, start: int) -> int:
     stop = min(start + CHUNK, append.size)
     rows = _Buffered(views.generation(append.transaction, fresh))
     for entry in append.entries(start, stop):
-        rows.put(state.apply(rows, entry))
+        rows.put(views.fold(rows, entry))
     rows.flush()
     append.touch()
     return stop

@@ -25,6 +25,13 @@ class Table(IntEnum):
     ERASURES = 7
     BACKUPS = 8
     REQUESTS = 9
+    PAST = 10
+    KNOWN_SECRETS = 11
+    KNOWN_POLICIES = 12
+    BY_NAME = 13
+    BY_PRINCIPAL = 14
+    ERASED = 15
+    EXPOSURE = 16
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -111,6 +118,32 @@ class Request(Row, frozen=True):
     count: int
 
 
+class Known(Row, frozen=True):
+    """A name that ever had a secret, or a principal that ever had a policy."""
+
+    name: str
+
+
+class Mark(Row, frozen=True):
+    """A record concerns this name or principal: its place is all that there is to know."""
+
+
+class Erased(Row, frozen=True):
+    """A key that a purge destroyed; *at* is the purge's position."""
+
+    at: int
+
+
+class Exposure(Row, frozen=True):
+    """A version that a principal read: first and last time as positions of `access`."""
+
+    name: str
+    version: str
+    first: int
+    last: int
+    count: int
+
+
 ROWS: dict[Table, type[Row]] = {
     Table.SETTINGS: Settings,
     Table.SECRETS: Secret,
@@ -121,7 +154,14 @@ ROWS: dict[Table, type[Row]] = {
     Table.ERASURES: Erasure,
     Table.BACKUPS: Backup,
     Table.REQUESTS: Request,
+    Table.KNOWN_SECRETS: Known,
+    Table.KNOWN_POLICIES: Known,
+    Table.BY_NAME: Mark,
+    Table.BY_PRINCIPAL: Mark,
+    Table.ERASED: Erased,
+    Table.EXPOSURE: Exposure,
 }
+"""The kind of row of each table; PAST holds rows of the kinds that have a past."""
 
 
 class RowKey(NamedTuple):
@@ -169,6 +209,35 @@ def backup_key(name: str, backup: int) -> RowKey:
 
 def request_key(principal: str, request: str) -> RowKey:
     return RowKey(Table.REQUESTS, principal.encode() + b"\0" + request.encode())
+
+
+def known_secret_key(name: str) -> RowKey:
+    return RowKey(Table.KNOWN_SECRETS, name.upper().encode())
+
+
+def known_policy_key(object_id: str) -> RowKey:
+    return RowKey(Table.KNOWN_POLICIES, object_id.encode())
+
+
+def by_name_key(name: str, position: int) -> RowKey:
+    return RowKey(Table.BY_NAME, name.upper().encode(), _u64(position))
+
+
+def by_principal_key(principal: str, position: int) -> RowKey:
+    return RowKey(Table.BY_PRINCIPAL, principal.encode(), _u64(position))
+
+
+def erased_key(number: int) -> RowKey:
+    return RowKey(Table.ERASED, _u64(number))
+
+
+def exposure_key(principal: str, version: str) -> RowKey:
+    return RowKey(Table.EXPOSURE, principal.encode(), bytes.fromhex(version))
+
+
+def past_key(key: RowKey, position: int) -> RowKey:
+    """Where the row that stood at *key* until the record at *position* is kept."""
+    return RowKey(Table.PAST, bytes((key.table,)) + key.owner, key.order + _u64(position))
 
 
 def _u64(number: int) -> bytes:

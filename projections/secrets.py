@@ -24,6 +24,7 @@ from eventstore.record import Entry
 from projections.rows import (
     Backup,
     Due,
+    Erased,
     Erasure,
     Put,
     Rows,
@@ -32,6 +33,7 @@ from projections.rows import (
     Version,
     backup_key,
     due_key,
+    erased_key,
     erasure_key,
     secret_key,
     version_key,
@@ -145,7 +147,8 @@ def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[
             open_backups.append(backup.backup_key)
     erasure = Erasure((event.key, *event.backups), tuple(open_backups))
     puts.append(Put(erasure_key(entry.position), erasure))
-    return puts
+    erased = Erased(entry.position)
+    return [*puts, *(Put(erased_key(number), erased) for number in erasure.keys)]
 
 
 def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> list[Put]:

@@ -33,7 +33,7 @@ from eventstore.events import (
     VaultUpdated,
 )
 from eventstore.record import Entry
-from projections import keys, policies, secrets
+from projections import keys, past, policies, secrets, trail
 from projections.rows import (
     Put,
     R,
@@ -50,7 +50,8 @@ _encoder = msgspec.msgpack.Encoder()
 
 def apply(rows: Rows, entry: Entry[Change]) -> list[Put]:
     """All rows that *entry* changes, each at most once."""
-    return [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
+    puts = [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
+    return [*puts, *past.keep(rows, puts, entry.position), *trail.marks(entry)]
 
 
 def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:

@@ -21,14 +21,16 @@ from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
 from eventstore.transaction import KeySource
 from projections import state
-from projections.rows import ROWS, Put, R, Row, RowKey, Table
+from projections.rows import ROWS, Mark, Put, R, Row, RowKey, Rows, Table
 
 _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
+_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL)
 
 _encoder = msgspec.msgpack.Encoder()
+_MARK = _encoder.encode(Mark())
 _decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
 
 
@@ -46,6 +48,9 @@ class Pointer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     view_key: int
     index_key: int
 
+
+Apply = Callable[[Rows, Entry[Any]], list[Put]]
+"""What an entry changes: `state.apply` for `changes`, `trail.apply` for `access`."""
 
 _pointer = msgspec.msgpack.Decoder(Pointer)
 
@@ -75,10 +80,14 @@ class Sealer:
         return prefix
 
     def seal(self, place: bytes, row: Row) -> bytes:
+        if isinstance(row, Mark):
+            return b""  # its place says it all
         nonce = self._entropy(_NONCE_SIZE)
         return nonce + self._cipher.encrypt(nonce, _encoder.encode(row), place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
+        if place[0] in _MARKS:
+            return _MARK
         try:
             return self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
         except (InvalidTag, ValueError):
@@ -158,13 +167,14 @@ class Reader:
 
 
 class Views:
-    """The live views of one vault; an observer of its `changes`.
+    """The live views of one log; an observer of it.  *apply* says what an entry changes.
 
     Two tables take turns: the live one, and the spare that the next rebuild fills.  Both handles
     are opened with the environment, since one opened inside a transaction dies if that aborts.
     """
 
-    def __init__(self, keys: KeySource, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, keys: KeySource, entropy: Callable[[int], bytes], apply: Apply) -> None:
+        self.fold = apply
         self._keys = keys
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
@@ -178,7 +188,7 @@ class Views:
     def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
         """Put what *entry* changes."""
         reader = self.reader(transaction)
-        reader.put(state.apply(reader, entry))
+        reader.put(self.fold(reader, entry))
 
     def pointer(self, transaction: lmdb.Transaction[bytes]) -> Pointer:
         """Which generation is live in *transaction*."""

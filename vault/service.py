@@ -25,6 +25,7 @@ from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft
 from eventstore.transaction import Append
+from projections import state, trail
 from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.rows import Rows
 from projections.views import Views
@@ -63,11 +64,14 @@ class Vault:
     ) -> None:
         self._keyring = keyring
         self._entropy = entropy
-        self.views = Views(keyring, entropy)
+        self.views = Views(keyring, entropy, state.apply)
+        self.trail = Views(keyring, entropy, trail.apply)
         self.changes = Log(
             path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
         )
-        self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
+        self.access = Log(
+            path / "access", keyring, clock=clock, entropy=entropy, observer=self.trail
+        )
         self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
         self.changes.settle()
         self.access.settle()
@@ -216,8 +220,16 @@ class Vault:
     # -- upkeep ----------------------------------------------------------------------------------
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
-        """Make the views anew from the log, compare, and swap."""
-        return rebuild(self.changes, self.views, self._keyring.allocate(), progress)
+        """Make the views of `changes` anew, compare, and swap; those of `access` too."""
+        block = self._keyring.allocate()
+        trailed = rebuild(self.access, self.trail, block + 1)
+        stated = rebuild(self.changes, self.views, block, progress)
+        return Rebuilt(
+            stated.events + trailed.events,
+            stated.before + trailed.before,
+            stated.after + trailed.after,
+            stated.seconds + trailed.seconds,
+        )
 
 
 def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,7 @@ from eventstore.log import Log
 from eventstore.record import LOG_ID_SIZE, Draft
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
 from eventstore.transaction import Append
+from projections import state, trail
 from projections.views import Pointer, Views
 from vault import names
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
@@ -42,7 +44,8 @@ from vault.service import Vault
 
 FORMAT = 1
 
-_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT, _INDEX, _VIEW, _FIRST = range(7)
+_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
+_INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
 
 Passphrase = Callable[[], bytes]
 
@@ -249,7 +252,8 @@ class Store:
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
         directory.mkdir(mode=0o700)
-        views = Views(self.keyring, self._entropy)
+        views = Views(self.keyring, self._entropy, state.apply)
+        traces = Views(self.keyring, self._entropy, trail.apply)
         changes = Log.create(
             directory / "changes",
             record.CHANGES,
@@ -270,6 +274,7 @@ class Store:
             audit_key=block + _ACCESS_AUDIT,
             clock=self._clock,
             entropy=self._entropy,
+            observer=traces,
         )
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
         created = VaultCreated(
@@ -290,6 +295,7 @@ class Store:
 
         try:
             changes.transact(work)
+            access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX)))
             access.publish()
         finally:
             changes.close()
@@ -335,6 +341,11 @@ class Store:
 def root_directory_of(home: Path, configuration: Configuration) -> Path:
     """Where the root key's slots are."""
     return Path(configuration.root) if configuration.root else default_root_directory(home)
+
+
+def _point(views: Views, pointer: Pointer, append: Append) -> None:
+    views.swap(append.transaction, pointer)
+    append.touch()
 
 
 def _write_durably(path: Path, text: bytes) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.vaults import ALICE, Clock, check_store, make_vault
 
+from support.vaults import ALICE, Clock, check_store, make_vault
 from vault.commands import GetSecret, SetSecret
 from vault.service import Vault
 
