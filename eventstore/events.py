@@ -88,6 +88,17 @@ class PolicyDeleted(Event, frozen=True, kw_only=True, tag="policy.deleted"):
     object_id: str
 
 
+class VaultRestored(Event, frozen=True, kw_only=True, tag="vault.restored"):
+    """The vault goes back to how it stood when `changes` had *to* records; what follows does it.
+
+    *origin* is the log id of the vault that is brought back, if it is another one.
+    """
+
+    to: int
+    names: int
+    origin: str = ""
+
+
 # --- changes: secrets ---------------------------------------------------------------------------
 
 
@@ -142,12 +153,15 @@ class SecretBackedUp(Event, frozen=True, kw_only=True, tag="secret.backed-up"):
 
 
 class SecretRestored(Event, frozen=True, kw_only=True, tag="secret.restored"):
-    """A secret came back from a blob; its versions follow, the current one last."""
+    """A secret came back from a blob, or from a point of another vault; its versions follow.
+
+    The current one is the last.  *origin* is the log id of the vault that it comes from.
+    """
 
     name: str
     versions: int
     origin: str
-    backup_key: int
+    backup_key: int | None = None
 
 
 class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.version-restored"):
@@ -215,11 +229,15 @@ class ClockSteppedBack(Event, frozen=True, kw_only=True, tag="clock.stepped-back
 
 
 class SecretRead(Event, frozen=True, kw_only=True, tag="secret.read"):
-    """A value was given out.  *at* is the size of `changes` it was answered at."""
+    """A value was given out.  *at* is the size of `changes` it was answered at.
+
+    *as_of* is the size of `changes` at the point of the past that was asked for, if one was.
+    """
 
     name: str
     version: str
     at: int
+    as_of: int | None = None
 
 
 class SecretsListed(Event, frozen=True, kw_only=True, tag="secrets.listed"):
@@ -227,6 +245,7 @@ class SecretsListed(Event, frozen=True, kw_only=True, tag="secrets.listed"):
 
     at: int
     count: int
+    as_of: int | None = None
 
 
 class SecretVersionsListed(Event, frozen=True, kw_only=True, tag="secret-versions.listed"):
@@ -235,6 +254,7 @@ class SecretVersionsListed(Event, frozen=True, kw_only=True, tag="secret-version
     name: str
     at: int
     count: int
+    as_of: int | None = None
 
 
 class DeletedSecretRead(Event, frozen=True, kw_only=True, tag="deleted-secret.read"):
@@ -242,6 +262,7 @@ class DeletedSecretRead(Event, frozen=True, kw_only=True, tag="deleted-secret.re
 
     name: str
     at: int
+    as_of: int | None = None
 
 
 class DeletedSecretsListed(Event, frozen=True, kw_only=True, tag="deleted-secrets.listed"):
@@ -249,6 +270,7 @@ class DeletedSecretsListed(Event, frozen=True, kw_only=True, tag="deleted-secret
 
     at: int
     count: int
+    as_of: int | None = None
 
 
 class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
@@ -256,6 +278,7 @@ class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
 
     what: str
     at: int
+    as_of: int | None = None
 
 
 class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
@@ -291,6 +314,7 @@ Change = (
     | VaultUpdated
     | PolicySet
     | PolicyDeleted
+    | VaultRestored
     | SecretSet
     | SecretUpdated
     | SecretDeleted

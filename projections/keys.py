@@ -16,11 +16,20 @@ from eventstore.events import (
     SecretBackedUp,
     SigningKeyRotated,
     VaultCreated,
+    VaultRestored,
 )
 from eventstore.record import Entry
 from projections.rows import Erasure, Keys, Put, Rows, erasure_key, keys_key
 
-KeyEvent = SigningKeyRotated | AuditKeyRotated | RootKeyRotated | KeysErased | ClockSteppedBack
+KeyEvent = (
+    SigningKeyRotated
+    | AuditKeyRotated
+    | RootKeyRotated
+    | KeysErased
+    | ClockSteppedBack
+    | VaultRestored
+)
+"""The events that change no secret and no rule."""
 
 
 def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
@@ -32,7 +41,7 @@ def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
         case KeysErased():
             cause = entry.context.cause
             return [] if cause is None else [Put(erasure_key(cause), None)]
-        case AuditKeyRotated() | RootKeyRotated() | ClockSteppedBack():
+        case AuditKeyRotated() | RootKeyRotated() | ClockSteppedBack() | VaultRestored():
             return []
         case _:
             assert_never(entry.event)

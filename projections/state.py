@@ -30,6 +30,7 @@ from eventstore.events import (
     SecretVersionRestored,
     SigningKeyRotated,
     VaultCreated,
+    VaultRestored,
     VaultUpdated,
 )
 from eventstore.record import Entry
@@ -74,6 +75,7 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             SigningKeyRotated()
             | AuditKeyRotated()
             | RootKeyRotated()
+            | VaultRestored()
             | KeysErased()
             | ClockSteppedBack()
         ):

@@ -28,7 +28,10 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*."""
+    """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*.
+
+    *erased_by* is the position of the purge that closed it since the point that was asked for.
+    """
 
     name: str
     version: str
@@ -37,6 +40,7 @@ class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] | None = None
     value: str | None = None
     deletion: Deletion | None = None
+    erased_by: int | None = None
 
     def __repr__(self) -> str:
         return f"SecretBundle(name={self.name!r}, version={self.version!r})"

@@ -27,6 +27,8 @@ class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Something asked of a vault, with the answer *A*.
 
     *records* is the tag of the event that it leads to; a refusal is recorded under it as well.
+    *as_of*, in a read, is the size of `changes` at the point of the past that is asked for; who
+    may ask is a matter of the policies of today.
     """
 
     records: ClassVar[str]
@@ -68,6 +70,7 @@ class GetSecret(Command[SecretBundle], frozen=True, kw_only=True):
     records: ClassVar[str] = "secret.read"
     name: str
     version: str = ""
+    as_of: int | None = None
 
 
 class UpdateSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -101,6 +104,7 @@ class ListSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
     records: ClassVar[str] = "secrets.listed"
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -110,6 +114,7 @@ class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True)
     name: str
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -117,6 +122,7 @@ class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "deleted-secret.read"
     name: str
+    as_of: int | None = None
 
 
 class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -125,6 +131,7 @@ class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True)
     records: ClassVar[str] = "deleted-secrets.listed"
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class RecoverDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -196,6 +203,7 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
     """All access policies, by principal."""
 
     records: ClassVar[str] = "vault.read"
+    as_of: int | None = None
 
 
 # --- history and keys ---------------------------------------------------------------------------

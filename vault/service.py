@@ -157,7 +157,8 @@ class Vault:
             seen[0] = snapshot.size
             rows: Rows = self.views.reader(snapshot.transaction)
             rule = authorize(rows, settings_of(rows), caller, command)
-            answered = Reading(snapshot, rows).answer(command)
+            as_of = getattr(command, "as_of", None)
+            answered = Reading(snapshot, rows, as_of).answer(command)
         context = _context(caller, rule, request=caller.request)
         self.access.transact(lambda append: append.append(Draft(context, answered.event)))
         return answered.answer
