@@ -282,11 +282,12 @@ class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
 
 
 class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
-    """Records of the past were given out, without values."""
+    """Records of the past were given out, without values; *what* says for which question."""
 
     at: int
     count: int
     name: str = ""
+    what: str = "log"
 
 
 class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):

@@ -16,7 +16,6 @@ from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdRe
 from eventstore.events import (
     Context,
     Event,
-    HistoryRead,
     HistoryVerified,
     RequestRefused,
     VaultRead,
@@ -29,19 +28,21 @@ from projections import state, trail
 from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.rows import Rows
 from projections.views import Views
-from vault import answers, history
+from vault import answers, forensics, history
 from vault.access import authorize
 from vault.caller import Caller
 from vault.commands import (
     Command,
     PurgeDeletedSecret,
-    ReadHistory,
     RecordVerification,
+    Restore,
     RotateKeys,
     ShowVault,
     UpdateVault,
 )
+from vault.forensics import QUESTIONS, Logs
 from vault.keeping import Keeping
+from vault.points import Point, Resolved, resolve
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
 from vault.writing import Outcome, Writing
@@ -96,8 +97,10 @@ class Vault:
         match command:
             case ShowVault():
                 return self._show(caller, command, seen)
-            case ReadHistory():
-                return self._history(caller, command, seen)
+            case Restore():
+                return self._restore(caller, command, seen)
+            case _ if isinstance(command, QUESTIONS):
+                return self._ask(caller, command, seen)
             case RecordVerification():
                 return self._verified(caller, command)
             case RotateKeys():
@@ -144,6 +147,17 @@ class Vault:
         entries = self.keeping.rotate(_context(caller, rule), command.signing, command.audit)
         return [history.item(log, entry) for log, entry in entries]
 
+    def _restore(self, caller: Caller, command: Restore, seen: list[int]) -> answers.RestorePlan:
+        def work(append: Append) -> answers.RestorePlan:
+            seen[0] = append.size
+            rows = self.views.reader(append.transaction)
+            rule = authorize(rows, settings_of(rows), caller, command)
+            context = _context(caller, rule, request=caller.request)
+            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            return writing.restore(command)
+
+        return self.changes.transact(work)
+
     # -- reads -----------------------------------------------------------------------------------
 
     def _authorize(self, caller: Caller, command: Command[Any], seen: list[int]) -> str:
@@ -163,15 +177,20 @@ class Vault:
         self.access.transact(lambda append: append.append(Draft(context, answered.event)))
         return answered.answer
 
-    def _history(
-        self, caller: Caller, command: ReadHistory, seen: list[int]
-    ) -> list[answers.HistoryItem]:
-        rule = self._authorize(caller, command, seen)
+    def _ask(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            found = history.read({"changes": changes, "access": access}, command)
-        event = HistoryRead(at=seen[0], count=len(found), name=command.name)
-        self._record_read(caller, rule, event)
-        return found
+            seen[0] = changes.size
+            rows = self.views.reader(changes.transaction)
+            rule = authorize(rows, settings_of(rows), caller, command)
+            logs = Logs(changes, rows, access, self.trail.reader(access.transaction))
+            answered = forensics.answer(logs, command)
+        self._record_read(caller, rule, answered.event)
+        return answered.answer
+
+    def resolve(self, point: Point) -> Resolved:
+        """What *point* is in `changes`.  Raise PositionUnknown."""
+        with self.changes.snapshot() as snapshot:
+            return resolve(snapshot, point)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from eventstore.errors import KeyErased, KeyUnknown, RequestIdReused
-from eventstore.events import Context, SecretBackedUp, SecretContent
+from msgspec.structs import replace
+
+from eventstore.errors import KeyErased, KeyUnknown, LogConflict, RequestIdReused
+from eventstore.events import Context, SecretBackedUp, SecretContent, VaultRestored
 from eventstore.keyring import Keyring
 from eventstore.keytree import FANOUT
 from eventstore.record import Draft, Entry
@@ -29,7 +31,7 @@ from projections.rows import (
     keys_key,
     policy_key,
 )
-from vault import answers, backup, names, policies, repeats, secrets
+from vault import answers, backup, names, policies, repeats, restoring, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -39,12 +41,14 @@ from vault.commands import (
     ImportSecrets,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
+    Restore,
     RestoreSecret,
     SetPolicy,
     SetSecret,
     UpdateSecret,
     UpdateVault,
 )
+from vault.forensics import Logs, plan_restore
 from vault.reading import Reading
 from vault.refusals import BackupErased, BackupInvalid
 from vault.secrets import Decision, Facts, Found, SecretCommand
@@ -87,6 +91,25 @@ class Writing:
             raise RequestIdReused
         entries = past or [self._record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
+
+    def restore(self, command: Restore) -> answers.RestorePlan:
+        """Go back as the plan says.  Raise LogConflict if the log moved on since it was made."""
+        append = self._append
+        if append.size != command.head:
+            raise LogConflict(f"the plan saw {command.head} records, the log has {append.size}")
+        logs = Logs(append, self._rows, append, self._rows)
+        planned = plan_restore(logs, command.plan)
+        then = logs.as_of(planned.to)
+        facts = self._facts()
+        first = self._record(
+            Decision(VaultRestored(to=planned.to, names=len({one.name for one in planned.steps})))
+        )
+        self._context = replace(self._context, cause=first.position)
+        for step in planned.steps:
+            decision = restoring.decide(self._rows, then, step, logs.content, facts)
+            if decision is not None:
+                self._record(decision)
+        return planned
 
     def retire(self, secret: Secret) -> Entry[Any]:
         """Record that a deleted secret's retention is over."""
