@@ -50,16 +50,16 @@ class Stage:
         stdin: str | None = None,
         status: int = 0,
         shown: Callable[[str], str] | None = None,
-        **environment: str,
+        home: str = "",
     ) -> str:
         """Run `muniment LINE`, show it and what it printed; its exit status must be *status*."""
-        before = "".join(f"{name}={value} " for name, value in environment.items())
+        before = f"MUNIMENT_HOME={home} " if home else ""
         feed = f"printf '%s' '{stdin}' | " if stdin is not None else ""
         click.secho(f"$ {feed}{before}muniment {line}", fg="cyan")
         done = subprocess.run(
             [sys.executable, "-c", _RUN, *shlex.split(line)],
             cwd=self.folder,
-            env={**self._environment, **environment},
+            env={**self._environment, **({"MUNIMENT_HOME": home} if home else {})},
             input=(stdin or "").encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -180,7 +180,7 @@ def _flip(stage: Stage) -> None:
     copy = stage.folder / "flipped"
     shutil.copytree(stage.folder / "vaults", copy)
     position = flip_one_byte(copy)
-    text = stage.run("verify", status=20, MUNIMENT_HOME="flipped")
+    text = stage.run("verify", status=20, home="flipped")
     stage.expect(f"#{position}" in text, f"the altered record #{position} is named")
 
 
@@ -189,10 +189,8 @@ def _rollback(stage: Stage) -> None:
     stage.run("secret set after-copy -o none", stdin="written after old-copy was taken")
     kept = stage.run("checkpoint show", shown=_head(2))
     (stage.folder / "newer.checkpoint").write_text(kept)
-    stage.run("verify --log changes", MUNIMENT_HOME="old-copy")
-    stage.run(
-        "verify --log changes --against newer.checkpoint", status=20, MUNIMENT_HOME="old-copy"
-    )
+    stage.run("verify --log changes", home="old-copy")
+    stage.run("verify --log changes --against newer.checkpoint", status=20, home="old-copy")
 
 
 def _purge(stage: Stage, old: Path) -> None:
@@ -205,11 +203,12 @@ def _purge(stage: Stage, old: Path) -> None:
     shutil.rmtree(old / "keyring")
     shutil.copytree(stage.folder / "vaults" / "keyring", old / "keyring")
     shutil.copytree(stage.folder / "vaults.key", stage.folder / "old-copy.key")
-    opened = {"MUNIMENT_HOME": "old-copy"}
-    stage.run("secret show deploy-key --query value -o tsv", shown=_head(1), **opened)
-    stage.run("secret show api-token", status=3, **opened)
+    stage.run("secret show deploy-key --query value -o tsv", shown=_head(1), home="old-copy")
+    stage.run("secret show api-token", status=3, home="old-copy")
     stage.say("What was not purged opens.  What was purged stays closed.")
-    stage.say("The issued backup could still bring it back, as the receipt says; so purge that too.")
+    stage.say(
+        "The issued backup could still bring it back, as the receipt says; so purge that too."
+    )
     stage.run("secret restore --file api-token.backup -o none")
     stage.run("secret delete api-token -o none")
     stage.run("secret purge api-token --yes --backups -o none")

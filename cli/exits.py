@@ -1,4 +1,4 @@
-"""Which exit status a failure has.  Pure: one table, by code; a test holds every error to it.
+"""Which exit status a failure has.  Pure.  One table, by code; a test holds every error to it.
 
 0 ok, 1 failure, 2 usage or a value beyond a documented limit, 3 not found, 4 denied (policy or
 firewall), 5 conflict, 6 unreachable, 10 no such store, 11 locked, 12 wrong key or passphrase,
@@ -40,7 +40,9 @@ EXITS: dict[str, int] = {
     "verify.truncated": NOT_VERIFIED,
     "verify.forked": NOT_VERIFIED,
     "verify.key-chain-broken": NOT_VERIFIED,
+    "verify.tail-unsigned": NOT_VERIFIED,
     "verify.weaker": WEAKER,
+    "view.corrupt": NOT_VERIFIED,
     "log.conflict": CONFLICT,
     "request.id-reused": CONFLICT,
     "log.not-recorded": FAILURE,

@@ -55,7 +55,8 @@ def _rotate_vaults(
 def change_passphrase(session: Session, new_passphrase_file: str | None) -> None:
     """Choose another passphrase.
 
-    The root key gets a new value too: an old copy of it and the old passphrase open nothing new.
+    The root key gets a new value too: an old copy of it and the old passphrase no longer open this
+    store.  Whoever copied the store as well, while they did, keeps the keys it held.
     """
     with session.store() as store:
         new = session.new_passphrase(new_passphrase_file)

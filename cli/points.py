@@ -1,4 +1,4 @@
-"""Points in time as people write them: one parser for the whole terminal.  Pure: no clock.
+"""Points in time as people write them: one parser for the whole terminal.  Pure, and without a clock.
 
     now  2h  90d  PT2H  P1DT12H  2026-11-03  2026-11-03T10:00Z  2026-11-03 10:00:00.5+01:00  #18230
 

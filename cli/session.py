@@ -71,12 +71,12 @@ class Session:
         return self._request
 
     def vault_name(self, named: str | None = None) -> str | None:
-        """The vault to ask; *named* is what an id said.  Raise Usage where two differ."""
+        """The vault to ask; *named* is what an id or a NAME said.  Raise Usage if they differ."""
         chosen = self.settings.resolve("vault")
         if named is None:
             return chosen.value
         if chosen.origin == "--vault-name" and chosen.value and chosen.value != named:
-            raise Usage("--vault-name and the vault in --id are not the same")
+            raise Usage("--vault-name names another vault")
         return named
 
     # --- the store --------------------------------------------------------------------------------

@@ -92,6 +92,9 @@ class Settings:
 
     def _given(self, name: str, key: Key) -> Setting | None:
         if (flag := self._flags.get(name)) is not None:
+            if not flag:
+                # The variable in `--home "$PLACE"` was not set: no reason to work somewhere else.
+                raise SettingInvalid(f"{key.flag} is empty")
             return Setting(flag, key.flag)
         # An empty variable is one that somebody unset the short way.
         if value := self._environ.get(key.variable):

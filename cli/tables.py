@@ -1,4 +1,4 @@
-"""Rows and facts as text for people.  Pure: the width and the painter are given.
+"""Rows and facts as text for people.  Pure; the width and the painter are given.
 
 A cell never carries a control character to the terminal: what is stored must not be able to move
 the cursor.  Where there is a width the widest column gives way first, and a cut is shown; without

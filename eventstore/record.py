@@ -115,6 +115,9 @@ class Sealing(NamedTuple):
     signer: Signer | None
     salt: bytes
 
+    def __repr__(self) -> str:
+        return "Sealing(...)"
+
 
 class Row(NamedTuple):
     """A stored record, split but not opened."""

@@ -37,6 +37,9 @@ class OneTimeKeys(NamedTuple):
     commitment: bytes
     seed: bytes
 
+    def __repr__(self) -> str:
+        return "OneTimeKeys(...)"
+
 
 def derive(key: bytes, salt: bytes, label: bytes) -> OneTimeKeys:
     """Return the one-time keys of *key* under *salt* for the purpose *label*."""

@@ -14,7 +14,8 @@ The steps, numbered as in the report of a failure:
    the key commitments in each leaf are those of its envelope.
 
 A log alone cannot show that its tail was not cut off together with its checkpoint: that takes a
-checkpoint kept elsewhere.  One pass, memory flat in the length of the history.
+checkpoint kept elsewhere.  One pass, and memory flat in the length of the
+history, but for a byte for each page of the file.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from eventstore.errors import (
     FormatUnknown,
     HistoryForked,
     KeyChainBroken,
+    LogNotFound,
     LogTruncated,
     RecordAltered,
     RecordMalformed,
@@ -45,6 +47,7 @@ from eventstore.errors import (
 )
 from eventstore.head import Epochs, Head, Identity
 from eventstore.merkle import Frontier, leaf_hash
+from eventstore.pages import Pages
 from eventstore.record import Leaf, Row
 from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS
@@ -272,28 +275,49 @@ def evidence_in(directory: Path) -> Iterator[Evidence]:
     While others write, the checkpoint may be a commit behind or ahead of the snapshot; a few looks
     give a pair that belongs together.
     """
-    environment = open_environment(directory, create=False)
     try:
-        main = environment.open_db(None)
-        records = environment.open_db(RECORDS, create=False)
-        for patience in range(_LOOKS, -1, -1):
-            with environment.begin() as transaction, transaction.cursor(db=records) as cursor:
-                head, checkpoint = transaction.get(HEAD, b"", db=main), _own_checkpoint(directory)
-                if patience and not _belong_together(head, checkpoint):
-                    time.sleep(_PAUSE)
-                    continue
-                yield Evidence(
-                    transaction.get(IDENTITY, b"", db=main),
-                    head,
-                    transaction.get(EPOCHS, b"", db=main),
-                    cursor.iternext(),
-                    checkpoint,
-                )
-                return
-    except lmdb.Error as problem:
+        with _opened(directory) as (environment, pages):
+            main = environment.open_db(None)
+            for patience in range(_LOOKS, -1, -1):
+                with environment.begin() as transaction:
+                    # Checked before LMDB meets them: a damaged page would end this process.
+                    tables = pages.tables(transaction.id())
+                    head = transaction.get(HEAD, b"", db=main) if tables is not None else b""
+                    checkpoint = _own_checkpoint(directory)
+                    if patience and not _belong_together(head, checkpoint):
+                        time.sleep(_PAUSE)
+                        continue
+                    if tables is None or RECORDS not in tables:
+                        raise RecordAltered(f"{directory}: the records are not there")
+                    pages.check(tables[RECORDS])
+                    records = environment.open_db(RECORDS, txn=transaction, create=False)
+                    with transaction.cursor(db=records) as cursor:
+                        yield Evidence(
+                            transaction.get(IDENTITY, b"", db=main),
+                            head,
+                            transaction.get(EPOCHS, b"", db=main),
+                            cursor.iternext(),
+                            checkpoint,
+                        )
+                    return
+    except (lmdb.Error, RecordMalformed) as problem:
         raise RecordAltered(f"{directory}: {problem}") from None
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[tuple[lmdb.Environment, Pages]]:
+    try:
+        pages = Pages(directory / "data.mdb")
+    except OSError:
+        raise LogNotFound(f"no log in {directory}") from None
+    try:
+        environment = open_environment(directory, create=False)
+        try:
+            yield environment, pages
+        finally:
+            environment.close()
     finally:
-        environment.close()
+        pages.close()
 
 
 def _belong_together(head: bytes, checkpoint: str) -> bool:
@@ -332,5 +356,9 @@ def verify_log(
 
 
 def logs_of(home: Path) -> list[Path]:
-    """The directories of all logs of the store in *home*."""
-    return sorted(path.parent for path in (home / "vaults").glob("*/*/data.mdb"))
+    """The directories of all logs of the store in *home*.
+
+    A vault without `made` was never there: a crash cut its making short.
+    """
+    made = [path.parent for path in (home / "vaults").glob("*/made")]
+    return sorted(path.parent for vault in made for path in vault.glob("*/data.mdb"))

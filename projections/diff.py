@@ -115,9 +115,7 @@ def _causes(entries: list[Entry[Any]]) -> tuple[int, ...]:
 def _settings(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
     before = sides.before.get(settings_key(), Settings)
     after = sides.after.get(settings_key(), Settings)
-    fields = _fields(
-        before, after, "name", "retention_days", "purge_protection", "administrators"
-    )
+    fields = _fields(before, after, "name", "retention_days", "purge_protection", "administrators")
     if not fields:
         return None
     return Difference(

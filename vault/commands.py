@@ -93,6 +93,9 @@ class UpdateSecret(Command[SecretBundle], frozen=True, kw_only=True):
     exp: int | None | UnsetType = UNSET
     expected: int | None = None
 
+    def __repr__(self) -> str:
+        return f"UpdateSecret(name={self.name!r}, version={self.version!r})"
+
 
 class DeleteSecret(Command[SecretBundle], frozen=True, kw_only=True):
     """Delete a secret with all its versions; it can be recovered until its retention is over."""

@@ -10,13 +10,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from eventstore import events
 from eventstore.errors import KeyErased
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
-from projections.rows import Request, Rows, request_key
-from vault import commands, names
+from projections.rows import (
+    Erasure,
+    Policy,
+    Request,
+    Rows,
+    Table,
+    Version,
+    erasure_key,
+    request_key,
+    secret_key,
+)
+from vault import backup, commands, names, policies
 from vault.caller import Caller
+from vault.reading import settings_of
+from vault.refusals import BadParameter
 
 _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.SetSecret: events.SecretSet,
@@ -43,7 +58,13 @@ def recorded(snapshot: Snapshot, rows: Rows, caller: Caller) -> list[Entry[Any]]
     return [snapshot.entry(known.at + index) for index in range(known.count)]
 
 
-def is_repeated(snapshot: Snapshot, command: commands.Command[Any], past: list[Entry[Any]]) -> bool:
+def is_repeated(
+    snapshot: Snapshot,
+    rows: Rows,
+    command: commands.Command[Any],
+    past: list[Entry[Any]],
+    store_id: bytes,
+) -> bool:
     """Whether *past* is what *command* would have recorded."""
     if type(past[0].event) is not _RECORDED[type(command)]:
         return False
@@ -55,12 +76,25 @@ def is_repeated(snapshot: Snapshot, command: commands.Command[Any], past: list[E
             return len(past) == len(items) and all(
                 _same_set(snapshot, item, entry) for item, entry in zip(items, past, strict=True)
             )
-        case commands.SetPolicy(object_id=who) | commands.DeletePolicy(object_id=who):
+        case commands.UpdateSecret():
+            return _same_update(snapshot, rows, command, past[0])
+        case commands.PurgeDeletedSecret(name=name, backups=backups):
+            # With no backup issued, both forms of the command do the same.
+            left = backups and bool(_backups_left(snapshot, rows, past[0].position))
+            return _same_name(name, event.name) and (backups or not event.backups) and not left
+        case commands.RestoreSecret(blob=blob):
+            header = backup.read_header(blob, store_id)
+            return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
+        case commands.SetPolicy() | commands.UpdateVault():
+            return _same_rule(rows, command, event)
+        case commands.DeletePolicy(object_id=who):
             return bool(event.object_id == who)
-        case commands.UpdateVault() | commands.RestoreSecret():
-            return True
         case _:
-            return names.folded(event.name) == names.folded(getattr(command, "name", ""))
+            return _same_name(event.name, getattr(command, "name", ""))
+
+
+def _same_name(one: str, other: str) -> bool:
+    return names.folded(one) == names.folded(other)
 
 
 def _same_set(snapshot: Snapshot, command: commands.SetSecret, entry: Entry[Any]) -> bool:
@@ -74,3 +108,63 @@ def _same_set(snapshot: Snapshot, command: commands.SetSecret, entry: Entry[Any]
         return False
     wanted = (command.value, command.content_type, command.tags or None)
     return wanted == (content.value, content.content_type, content.tags)
+
+
+def _same_update(
+    snapshot: Snapshot, rows: Rows, command: commands.UpdateSecret, entry: Entry[Any]
+) -> bool:
+    event = entry.event
+    version = command.version.lower() or _newest_before(rows, event.name, entry.position)
+    if not _same_name(command.name, event.name) or version != event.version:
+        return False
+    try:
+        content = snapshot.content(entry.position, entry.content_key or 0)
+    except KeyErased:
+        return False
+    stands = {
+        "content_type": content.content_type,
+        "tags": content.tags,
+        "enabled": event.enabled,
+        "nbf": event.nbf,
+        "exp": event.exp,
+    }
+    asked = {name: getattr(command, name) for name in stands}
+    asked["tags"] = None if asked["tags"] == {} else asked["tags"]
+    return all(
+        name not in event.changed if asked[name] is UNSET else asked[name] == value
+        for name, value in stands.items()
+    )
+
+
+def _newest_before(rows: Rows, name: str, position: int) -> str:
+    """The version of secret *name* that was current at *position*."""
+    found = rows.scan(Table.VERSIONS, Version, secret_key(name).owner)
+    older = [version for _, version in found if version.value_at < position]
+    return max(older, key=lambda version: version.value_at).version if older else ""
+
+
+def _backups_left(snapshot: Snapshot, rows: Rows, purge: int) -> tuple[int, ...]:
+    """The backups that the purge at position *purge* did not destroy."""
+    pending = rows.get(erasure_key(purge), Erasure)
+    if pending is not None:
+        return pending.open_backups
+    for entry in snapshot.entries(purge + 1):
+        if isinstance(entry.event, events.KeysErased) and entry.context.cause == purge:
+            return entry.event.open_backups
+    return ()
+
+
+def _same_rule(rows: Rows, command: commands.SetPolicy | commands.UpdateVault, event: Any) -> bool:
+    """Whether *command* would change nothing of what *event* said."""
+    try:
+        if isinstance(command, commands.SetPolicy):
+            known = Policy(event.object_id, event.secrets, event.storage, 0)
+            return bool(policies.set_policy(known, command) == event)
+        settings = replace(
+            settings_of(rows),
+            purge_protection=event.purge_protection,
+            administrators=event.administrators,
+        )
+        return bool(policies.update_vault(settings, command) == event)
+    except BadParameter:
+        return False

@@ -231,8 +231,8 @@ class Vault:
         event = RequestRefused(
             operation=command.records,
             at=at,
-            name=str(getattr(command, "name", ""))[:127],
-            version=str(getattr(command, "version", ""))[:32],
+            name=_writable(getattr(command, "name", ""))[:127],
+            version=_writable(getattr(command, "version", ""))[:32],
         )
         context = _context(caller, "", request=caller.request, outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
@@ -250,6 +250,12 @@ class Vault:
             stated.after + trailed.after,
             stated.seconds + trailed.seconds,
         )
+
+
+def _writable(text: str) -> str:
+    # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
+    # surrogates), and the refusal must be recorded all the same.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:

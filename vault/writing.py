@@ -87,7 +87,7 @@ class Writing:
         Raise the refusal, before anything is appended.
         """
         past = repeats.recorded(self._append, self._rows, caller)
-        if past and not repeats.is_repeated(self._append, command, past):
+        if past and not self._is_repeated(command, past):
             raise RequestIdReused
         entries = past or [self._record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
@@ -110,6 +110,10 @@ class Writing:
             if decision is not None:
                 self._record(decision)
         return planned
+
+    def _is_repeated(self, command: Command[Any], past: list[Entry[Any]]) -> bool:
+        store_id = self._keyring.store_id
+        return repeats.is_repeated(self._append, self._rows, command, past, store_id)
 
     def retire(self, secret: Secret) -> Entry[Any]:
         """Record that a deleted secret's retention is over."""
@@ -151,16 +155,18 @@ class Writing:
         """Decide all items before any is appended: the second set of a name follows the first."""
         facts = self._facts()
         free = self._free_keys()
-        keys: dict[str, int] = {}
-        decisions = []
+        names_and_keys: dict[str, tuple[str, int]] = {}
+        decisions: list[Decision] = []
         for item in items:
-            name = names.folded(item.name)
-            if name in keys:
-                known, new_key = None, partial(keys.__getitem__, name)
+            folded = names.folded(item.name)
+            if folded in names_and_keys:
+                name, key = names_and_keys[folded]
+                known, new_key, item = None, partial(int, key), replace(item, name=name)
             else:
                 known, new_key = self._reading.secret(item.name), partial(next, free)
             decided = secrets.decide(Found(known), item, facts._replace(new_key=new_key))
-            keys[name] = decided[0].key or 0
+            event: Any = decided[0].event
+            names_and_keys[folded] = (event.name, decided[0].key or 0)
             decisions += decided
         return decisions
 
@@ -180,6 +186,7 @@ class Writing:
         return Found(secret)
 
     def _policy(self, principal: str) -> Policy | None:
+        names.check_principal(principal)
         return self._rows.get(policy_key(principal), Policy)
 
     def _backups(self, secret: Secret) -> tuple[int, ...]:
@@ -211,11 +218,11 @@ class Writing:
     # -- answering -------------------------------------------------------------------------------
 
     def _answer(self, command: Command[Any], entries: list[Entry[Any]]) -> Any:
+        if isinstance(command, ImportSecrets):
+            pairs = [(entry.event.name, entry.event.version) for entry in entries]
+            return answers.Imported(items=tuple(pairs))
         event = entries[0].event
         match command:
-            case ImportSecrets():
-                pairs = [(entry.event.name, entry.event.version) for entry in entries]
-                return answers.Imported(items=tuple(pairs))
             case SetPolicy():
                 return answers.Policy(
                     object_id=event.object_id,
@@ -231,7 +238,7 @@ class Writing:
                     position=entries[0].position,
                 )
             case BackupSecret():
-                return self._backup(event)
+                return self._backup(entries[0])
             case UpdateVault() | PurgeDeletedSecret():
                 return None  # told by the service: it also needs the receipt, or both heads
             case _:
@@ -256,11 +263,17 @@ class Writing:
 
     # -- blobs -----------------------------------------------------------------------------------
 
-    def _backup(self, event: SecretBackedUp) -> answers.Backup:
+    def _backup(self, entry: Entry[Any]) -> answers.Backup:
+        event: SecretBackedUp = entry.event
         secret = secrets.active(self._reading.secret(event.name), event.name)
-        log_id = self._append.identity.log_id
-        header = backup.Header(self._keyring.store_id, log_id, event.backup_key)
-        versions = sorted(self._reading.versions(secret.name), key=lambda one: one.value_at)
+        header = backup.Header(
+            self._keyring.store_id, self._append.identity.log_id, event.backup_key
+        )
+        # Asked again, the blob holds the versions that the record counts, and none set since.
+        held = [v for v in self._reading.versions(secret.name) if v.value_at < entry.position]
+        if not held:  # and nothing of a later secret that has the name after a purge
+            raise secrets.not_found(event.name)
+        versions = sorted(held, key=lambda one: one.value_at)
         closed = backup.close(
             header,
             self._keyring.key(event.backup_key),

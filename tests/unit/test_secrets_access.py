@@ -1,0 +1,286 @@
+"""Access policies: a principal can do exactly what its policy says, and learns nothing by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from support.life import Life, life_in
+from support.vaults import ALICE, BOB, MALLORY
+from vault import commands
+from vault.caller import Caller
+from vault.commands import (
+    BackupSecret,
+    Command,
+    DeletePolicy,
+    DeleteSecret,
+    GetDeletedSecret,
+    GetSecret,
+    ImportSecrets,
+    ListDeletedSecrets,
+    ListPolicies,
+    ListSecrets,
+    ListSecretVersions,
+    PurgeDeletedSecret,
+    ReadHistory,
+    RecordVerification,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    RotateKeys,
+    SetPolicy,
+    SetSecret,
+    ShowVault,
+    UpdateSecret,
+    UpdateVault,
+)
+
+ALL = {"get", "list", "set", "delete", "recover", "backup", "restore", "purge"}
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    with life_in(tmp_path / "store") as life:
+        yield life
+
+
+class Needs(NamedTuple):
+    """Which permission a command needs, how it is asked of a name, and a name it works on."""
+
+    permission: str
+    ask: Callable[[str], Command[Any]]
+    works_on: str
+
+
+NEEDS = [
+    Needs("set", lambda name: SetSecret(name=name, value="v"), "free"),
+    Needs("set", lambda name: ImportSecrets(items=(SetSecret(name=name, value="v"),)), "free"),
+    Needs("set", lambda name: UpdateSecret(name=name, exp=1), "active"),
+    Needs("get", lambda name: GetSecret(name=name), "active"),
+    Needs("get", lambda name: GetDeletedSecret(name=name), "deleted"),
+    Needs("list", lambda _: ListSecrets(), "active"),
+    Needs("list", lambda name: ListSecretVersions(name=name), "active"),
+    Needs("list", lambda _: ListDeletedSecrets(), "deleted"),
+    Needs("delete", lambda name: DeleteSecret(name=name), "active"),
+    Needs("recover", lambda name: RecoverDeletedSecret(name=name), "deleted"),
+    Needs("purge", lambda name: PurgeDeletedSecret(name=name), "deleted"),
+    Needs("backup", lambda name: BackupSecret(name=name), "active"),
+]
+KINDS = [type(row.ask("x")).__name__ for row in NEEDS]
+
+ADMINISTRATION: list[Command[Any]] = [
+    ShowVault(),
+    UpdateVault(administrators=(ALICE.principal, "root")),
+    SetPolicy(object_id="carol", secrets=("get",)),
+    DeletePolicy(object_id=MALLORY.principal),
+    ListPolicies(),
+    ReadHistory(),
+    RotateKeys(),
+]
+
+
+def with_secrets(life: Life) -> bytes:
+    """A vault with `active` and `deleted`; give the blob of `free`, which is purged."""
+    life.set("active")
+    life.set("free")
+    blob = life(BackupSecret(name="free")).blob
+    life.purge("free")
+    life.set("deleted")
+    life.delete("deleted")
+    return blob
+
+
+def test_the_tables_here_hold_every_command_there_is() -> None:
+    known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification}
+    known |= {type(command) for command in ADMINISTRATION}
+    there_are = {
+        kind
+        for kind in vars(commands).values()
+        if isinstance(kind, type) and issubclass(kind, Command) and kind is not Command
+    }
+    assert known == there_are
+
+
+# --- the eight permissions ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", NEEDS, ids=KINDS)
+def test_a_command_works_with_its_one_permission_and_with_no_other(life: Life, row: Needs) -> None:
+    with_secrets(life)
+    life.allow(*(ALL - {row.permission}))
+    life.refuses("access.denied", row.ask(row.works_on), BOB)
+    life.allow(row.permission)
+    life(row.ask(row.works_on), BOB)
+
+
+def test_a_restore_works_with_its_one_permission_and_with_no_other(life: Life) -> None:
+    blob = with_secrets(life)
+    life.allow(*(ALL - {"restore"}))
+    life.refuses("access.denied", RestoreSecret(blob=blob), BOB)
+    life.refuses("access.denied", RestoreSecret(blob=b"not a blob"), BOB)
+    life.allow("restore")
+    assert life(RestoreSecret(blob=blob), BOB).name == "free"
+
+
+@pytest.mark.parametrize("row", NEEDS, ids=KINDS)
+def test_who_is_denied_cannot_tell_what_exists(life: Life, row: Needs) -> None:
+    with_secrets(life)
+    life.allow(*(ALL - {row.permission}))
+    names = ("active", "deleted", "free", "never-was", "no name", "")
+    [said] = {str(life.refuses("access.denied", row.ask(name), BOB)) for name in names}
+    assert not any(name in said for name in ("active", "deleted", "free"))
+
+
+@pytest.mark.parametrize("row", NEEDS, ids=KINDS)
+def test_a_denied_request_reads_and_changes_nothing(life: Life, row: Needs) -> None:
+    with_secrets(life)
+    before = life(ListSecrets()), life(ListDeletedSecrets())
+    size = life.vault.access.head().size
+    life.refuses("access.denied", row.ask(row.works_on), MALLORY)
+    [trace] = life.traces()[size:]
+    assert trace.context.outcome == "access.denied"
+    assert (life(ListSecrets()), life(ListDeletedSecrets())) == before
+
+
+def test_who_has_no_policy_may_do_nothing(life: Life) -> None:
+    life.set("db")
+    life.refuses("access.denied", GetSecret(name="db"), BOB)
+    life.refuses("access.denied", ListSecrets(), BOB)
+
+
+def test_a_policy_of_another_principal_does_not_help(life: Life) -> None:
+    life.set("db")
+    life.allow("all")
+    for name in ("BOB@example.com", "bob@example.com ", "bob"):
+        other = Caller(principal=name, auth="test")
+        life.refuses("access.denied", GetSecret(name="db"), other)
+
+
+def test_storage_permissions_are_no_secret_permissions(life: Life) -> None:
+    life.set("db")
+    life(SetPolicy(object_id=BOB.principal, storage=("all",)))
+    life.refuses("access.denied", GetSecret(name="db"), BOB)
+    life(SetPolicy(object_id=BOB.principal, secrets=("get",)))
+    [policy] = [one for one in life(ListPolicies()) if one.object_id == BOB.principal]
+    assert (policy.secrets, len(policy.storage)) == (("get",), 14)
+
+
+def test_a_policy_counts_in_its_own_vault(life: Life) -> None:
+    life.allow("all")
+    other = life.store.create_vault(ALICE, "other")
+    other.handle(ALICE, SetSecret(name="db", value="v"))
+    with pytest.raises(Exception, match="does not have secrets get permission on vault other"):
+        other.handle(BOB, GetSecret(name="db"))
+
+
+def test_a_policy_that_is_taken_away_no_longer_counts(life: Life) -> None:
+    life.set("db")
+    life.allow("get")
+    assert life(GetSecret(name="db"), BOB).value == "a value"
+    life(DeletePolicy(object_id=BOB.principal))
+    life.refuses("access.denied", GetSecret(name="db"), BOB)
+    life.refuses("policy.not-found", DeletePolicy(object_id=BOB.principal))
+
+
+def test_a_narrower_policy_replaces_the_wider_one(life: Life) -> None:
+    life.set("db")
+    life.allow("all")
+    life.allow("list")
+    assert [item.name for item in life(ListSecrets(), BOB)] == ["db"]
+    life.refuses("access.denied", GetSecret(name="db"), BOB)
+
+
+# --- administrators -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ADMINISTRATION, ids=lambda command: type(command).__name__)
+def test_only_an_administrator_governs_the_vault(life: Life, command: Command[Any]) -> None:
+    life.allow("all", who=MALLORY)
+    life.allow("all")
+    life(SetPolicy(object_id=BOB.principal, storage=("all",)))
+    life.refuses("access.not-administrator", command, BOB)
+    life(DeletePolicy(object_id=ALICE.principal))
+    life(command)
+
+
+def test_an_administrator_reads_no_secret_without_a_policy(life: Life) -> None:
+    life.set("db")
+    life(DeletePolicy(object_id=ALICE.principal))
+    for row in NEEDS:
+        life.refuses("access.denied", row.ask("db"))
+
+
+def test_administrators_can_be_changed_and_there_is_always_one(life: Life) -> None:
+    life(UpdateVault(administrators=(BOB.principal,)))
+    life.refuses("access.not-administrator", ShowVault())
+    assert life(ShowVault(), BOB).administrators == (BOB.principal,)
+    life.refuses("principal.invalid", UpdateVault(administrators=()), BOB)
+
+
+def test_anybody_may_verify_and_it_is_recorded_who_did(life: Life) -> None:
+    assert life(RecordVerification(changes=2, access=0), MALLORY) is None
+    [trace] = life.traces()
+    assert trace.context.principal == MALLORY.principal
+
+
+# --- refusals are recorded ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", NEEDS, ids=KINDS)
+def test_a_denied_request_is_recorded_with_who_what_and_why(life: Life, row: Needs) -> None:
+    who = Caller(principal="eve", auth="token", address="192.0.2.7", agent="curl/8", request="r-17")
+    command = row.ask("active")
+    life.refuses("access.denied", command, who)
+    last = life.traces()[-1]
+    assert last.event.operation == command.records
+    assert last.event.name == getattr(command, "name", "")
+    assert last.event.at == life.vault.changes.head().size
+    said = last.context
+    assert (said.principal, said.auth, said.outcome) == ("eve", "token", "access.denied")
+    assert (said.address, said.agent, said.request, said.rule) == (
+        "192.0.2.7",
+        "curl/8",
+        "r-17",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        ("secret.not-found", GetSecret(name="nil", version="0" * 32)),
+        ("secret.deleted-not-found", PurgeDeletedSecret(name="nil")),
+        ("secret.disabled", GetSecret(name="off")),
+        ("secret.is-deleted", SetSecret(name="gone", value="v")),
+        ("value.too-large", SetSecret(name="db", value="x" * 25_601)),
+        ("name.invalid", DeleteSecret(name="no_name")),
+        ("version.invalid", GetSecret(name="off", version="0")),
+        ("log.conflict", SetSecret(name="off", value="v", expected=0)),
+        ("backup.invalid", RestoreSecret(blob=b"")),
+        ("policy.not-found", DeletePolicy(object_id="nobody")),
+        ("permission.unknown", SetPolicy(object_id="bob", secrets=("fly",))),
+        ("principal.invalid", UpdateVault(administrators=())),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_every_other_refusal_is_recorded_too(life: Life, code: str, command: Command[Any]) -> None:
+    life.set("off", enabled=False)
+    life.set("gone")
+    life.delete("gone")
+    size = life.vault.access.head().size
+    life.refuses(code, command)
+    [trace] = life.traces()[size:]
+    assert (trace.context.outcome, trace.context.principal) == (code, ALICE.principal)
+    assert trace.event.operation == command.records
+    assert trace.event.name == getattr(command, "name", "")
+    assert trace.event.version == getattr(command, "version", "")
+
+
+def test_one_reused_request_id_is_refused_and_recorded(life: Life) -> None:
+    who = Caller(principal=ALICE.principal, auth="test", request="once")
+    life(SetSecret(name="db", value="1"), who)
+    life.refuses("request.id-reused", SetSecret(name="db", value="2"), who)
+    assert life.traces()[-1].context.outcome == "request.id-reused"
+    assert life.read("db") == "1"
