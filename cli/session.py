@@ -105,9 +105,15 @@ class Session:
         with self.store() as store:
             yield store.vault(name)
 
-    def ask(self, command: Command[A], named: str | None = None) -> tuple[str, A]:
-        """Ask one thing; give the vault's name and the answer."""
+    def ask(
+        self, command: Command[A], named: str | None = None, *, as_of: str | None = None
+    ) -> tuple[str, A]:
+        """Ask one thing, of now or of the point *as_of*; give the vault's name and the answer."""
         with self.vault(named) as vault:
+            if as_of is not None:
+                from cli.as_of import placed
+
+                command = placed(self, vault, command, as_of)
             return vault.name, vault.handle(self.caller, command)
 
     # --- the passphrase ---------------------------------------------------------------------------

@@ -49,6 +49,8 @@ def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape
             "recoveryId": secret_id(vault, answer.name, collection="deletedsecrets"),
             "scheduledPurgeDate": rfc3339(answer.deletion.scheduled_purge_date * SECOND),
         }
+    if answer.erased_by is not None:
+        shape["erasedBy"] = answer.erased_by
     return dict(sorted(shape.items()))
 
 
