@@ -70,6 +70,17 @@ def placed(session: Session, vault: Vault, command: C, text: str) -> C:
     return replace(command, as_of=point(session, vault, text).size)
 
 
+def moment(session: Session, vault: Vault, flag: str, text: str) -> int:
+    """The time that *text* means, told for *flag*; of an event, its own.  Raise as `resolve`."""
+    from cli.moments import rfc3339
+    from vault.points import AtTime
+
+    found = _point(session, vault, text)
+    time = found.time if isinstance(found, AtTime) else vault.resolve(found).time
+    session.terminal.note(f"{flag} {rfc3339(time)}")
+    return time
+
+
 def _point(session: Session, vault: Vault, text: str) -> Point:
     from cli.points import past
     from vault.points import AfterEvent, AtCheckpoint, AtTime

@@ -102,6 +102,7 @@ EXITS: dict[str, int] = {
     "usage.value-as-argument": USAGE,
     "setting.invalid": USAGE,
     "point.invalid": USAGE,
+    "cursor.invalid": USAGE,
     "confirm.missing": USAGE,
     "file.exists": CONFLICT,
     "file.unusable": FAILURE,

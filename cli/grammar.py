@@ -54,6 +54,19 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "list": Verb("cli.policy:list_policies", "List the access policies."),
     },
     "log": Verb("cli.log:log", "Show what happened, who asked, and who was refused."),
+    "who-read": Verb(
+        "cli.investigation:who_read", "Show every time that a secret's value was given out."
+    ),
+    "exposure": Verb(
+        "cli.investigation:exposure", "Show every version that a principal ever read."
+    ),
+    "who-could": Verb("cli.investigation:who_could", "Show who could do what with a secret."),
+    "blame": Verb("cli.investigation:blame", "Show which event made each attribute what it is."),
+    "diff": Verb(
+        "cli.diff:diff", "Show what differs between two points, or two copies of a store."
+    ),
+    "replay": Verb("cli.replay:replay", "Retell what happened, with the state before and after."),
+    "restore": Verb("cli.restore:restore", "Go back to a point, by new events."),
     "verify": Verb("cli.verify:verify", "Check the history with public keys only."),
     "checkpoint": {
         "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),

@@ -45,12 +45,14 @@ class Output:
         else:
             sys.stdout.write(text)
 
-    def raw(self, text: str, data: Data) -> None:
+    def raw(self, text: str, data: Data, *, paged: bool = False) -> None:
         """Print *text* as it is where a table was asked for, else *data*."""
-        if self.for_people and self._query is None:
-            sys.stdout.write(text)
-        else:
+        if not self.for_people or self._query is not None:
             self.emit(data)
+        elif paged:
+            self._page(text)
+        else:
+            sys.stdout.write(text)
 
     def _text(self, data: Data, columns: Sequence[Column]) -> str:
         if self.form == "json":

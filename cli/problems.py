@@ -38,7 +38,13 @@ class PointInvalid(Usage):
     """The text is not a point in time."""
 
     code = "point.invalid"
-    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z or now"
+    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, #18230 or now"
+
+
+class CursorInvalid(Usage):
+    """A cursor says how far each log was read: changes:18230,access:77."""
+
+    code = "cursor.invalid"
 
 
 class NotConfirmed(Usage):
