@@ -70,6 +70,16 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     "verify": Verb("cli.verify:verify", "Check the history with public keys only."),
     "checkpoint": {
         "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),
+        "publish": Verb(
+            "cli.checkpoint:publish", "Write the signed checkpoints to where others keep them."
+        ),
+        "forget": Verb(
+            "cli.checkpoint:forget", "Accept a vault as it is now, whatever was seen of it."
+        ),
+    },
+    "prove": Verb("cli.prove:prove", "Prove that a record is in the log."),
+    "export": {
+        "tiles": Verb("cli.export_tiles:tiles", "Write a log as tiles that other tools verify."),
     },
     "rebuild": Verb("cli.rebuild:rebuild", "Make the views anew from the log, and compare."),
     "key": {
@@ -85,6 +95,7 @@ NOUNS: Mapping[str, str] = {
     "secret": "Secrets: set, read, delete, bring back.",
     "policy": "Access policies: who may do what.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
+    "export": "The log for others: leaves and checkpoints, and nothing secret.",
     "key": "The keys of the store.",
 }
 

@@ -113,6 +113,19 @@ class VerifiedWeaker(VerificationFailed):
     hint = "what was checked, and against what, stands in the report"
 
 
+class RolledBack(VerificationFailed):
+    """The log is not one that continues what this account has already seen of it."""
+
+    code = "verify.rolled-back"
+    hint = "if a copy was put back on purpose, `muniment checkpoint forget` accepts it from now on"
+
+
+class NotPublished(TerminalError):
+    """The checkpoint could not be published."""
+
+    code = "checkpoint.not-published"
+
+
 class OutputGone(TerminalError):
     """Nobody reads the output any more."""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import lmdb
 
 from eventstore import head as heads
-from eventstore import merkle, record
+from eventstore import merkle, record, tiles
 from eventstore.checkpoint import Signer
 from eventstore.errors import LogConflict, LogNotFound, LogUnavailable, PositionUnknown
 from eventstore.events import (
@@ -25,6 +25,7 @@ from eventstore.events import (
 )
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
 from eventstore.record import Draft, Entry, Row, Sealing
+from eventstore.tree import Tree
 
 CLOCK_TOLERANCE = 50_000
 """Microseconds the clock may lag behind the log unrecorded: a batch may run ahead of it."""
@@ -35,6 +36,7 @@ RECORDS = b"records"
 IDENTITY = b"log"
 HEAD = b"head"
 EPOCHS = b"epochs"
+TILES = b"tiles"
 
 
 class KeySource(Protocol):
@@ -44,17 +46,22 @@ class KeySource(Protocol):
 
 
 class Tables(NamedTuple):
-    """The tables of a log: the main one holds three rows about itself, the other the records."""
+    """The tables of a log: three rows about itself, the records, and hashes of its tree.
+
+    *tiles* is a memory of what the records hash to; a log without it computes.
+    """
 
     identity: Identity
     main: Any
     records: Any
+    tiles: Any
 
     @staticmethod
     def create(environment: lmdb.Environment, identity: Identity, epochs: Epochs) -> None:
         with environment.begin(write=True) as transaction:
             main = environment.open_db(None, txn=transaction)
             environment.open_db(RECORDS, txn=transaction)
+            environment.open_db(TILES, txn=transaction)
             head = heads.encode_head(Head(0, 0, False, ()))
             for name, row in (
                 (IDENTITY, heads.encode(identity)),
@@ -71,11 +78,15 @@ class Tables(NamedTuple):
             records = environment.open_db(RECORDS, create=False)
         except lmdb.NotFoundError:
             raise LogNotFound("the directory holds no log") from None
+        try:
+            kept = environment.open_db(TILES, create=False)
+        except lmdb.NotFoundError:
+            kept = None
         with environment.begin() as transaction:
             identity = transaction.get(IDENTITY, db=main)
         if identity is None:
             raise LogNotFound("the directory holds no log")
-        return Tables(heads.decode_identity(identity), main, records)
+        return Tables(heads.decode_identity(identity), main, records, kept)
 
 
 class Snapshot:
@@ -95,6 +106,11 @@ class Snapshot:
     @property
     def size(self) -> int:
         return self.head.size
+
+    @property
+    def tree(self) -> Tree:
+        """The Merkle tree up to the head that this snapshot began with."""
+        return Tree(self.transaction, self._tables.records, self._tables.tiles, self.head)
 
     def row(self, position: int) -> bytes:
         """The stored bytes at *position*.  Raise PositionUnknown."""
@@ -240,12 +256,18 @@ class Append(Snapshot):
         if not self.transaction.put(key, built.row, db=self._tables.records, append=True):
             raise LogUnavailable(f"record #{position} does not follow the last one")
         self.rows[position] = built.row
-        self._frontier.add(merkle.leaf_hash(built.leaf))
+        self._grow(merkle.leaf_hash(built.leaf))
         self._last = time
         entry: Entry[Any] = Entry(position, time, draft.context, draft.event, draft.content_key)
         if self._observe is not None:
             self._observe(self.transaction, entry)
         return entry
+
+    def _grow(self, hashed: bytes) -> None:
+        if self._tables.tiles is not None and self.size % tiles.WIDTH == tiles.WIDTH - 1:
+            for done in tiles.completed(self._frontier, hashed):
+                self.transaction.put(done.key, done.hashed, db=self._tables.tiles)
+        self._frontier.add(hashed)
 
     # -- keys ------------------------------------------------------------------------------------
 
