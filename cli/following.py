@@ -67,6 +67,15 @@ class Follower:
                 idle = all(item.operation == _QUESTION for item in found)
                 waits = min(waits * 2, _LONGEST) if idle else 1
 
+    def newest(self, asked: ReadHistory) -> list[HistoryItem]:
+        """What *asked* finds, with the cursor at the end of both logs."""
+        sizes = self._sizes()
+        found = self._vault.handle(self._session.caller, asked)
+        for log in self._asked.logs:
+            last = [sizes[log] - 1, *(item.position for item in found if item.log == log)]
+            self.cursor = self.cursor.moved(log, max(last))
+        return found
+
     def forget_filters(self) -> None:
         """From now on all records are asked for; whoever is told picks."""
         from msgspec.structs import replace

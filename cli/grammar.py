@@ -67,6 +67,10 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     ),
     "replay": Verb("cli.replay:replay", "Retell what happened, with the state before and after."),
     "restore": Verb("cli.restore:restore", "Go back to a point, by new events."),
+    "store": {
+        "backup": Verb("cli.store:backup", "Copy the whole store while others write to it."),
+        "import": Verb("cli.store:import_store", "Make a store of a copy, and say so in it."),
+    },
     "verify": Verb("cli.verify:verify", "Check the history with public keys only."),
     "checkpoint": {
         "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),
@@ -94,6 +98,7 @@ NOUNS: Mapping[str, str] = {
     "vault": "Vaults: each has its own logs, policies and settings.",
     "secret": "Secrets: set, read, delete, bring back.",
     "policy": "Access policies: who may do what.",
+    "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",
     "key": "The keys of the store.",

@@ -81,7 +81,10 @@ def exposure(session: Session, who: str) -> None:
     _, facts = session.ask(Exposed(principal=who))
     current = sum(fact.status == "current" for fact in facts)
     _emit(session, [shapes.exposure(fact) for fact in facts], _EXPOSED)
-    session.terminal.note(f"{current:,} of {len(facts):,} versions are current.")
+    session.terminal.note(
+        f"{current:,} of {len(facts):,} versions are still current"
+        + (": they are what to rotate." if current else ".")
+    )
 
 
 @command("who-could")

@@ -102,9 +102,10 @@ def log(
     if not told.goes_on:
         _once(session, window, told, last)
         return
-    _check_going_on(follow, after, kept, last, until)
+    _check_going_on(session, follow, after, kept, last, until)
+    going = _Going(_cursor(after, kept), kept, follow, interval, last)
     with session.vault() as vault:
-        _go_on(session, vault, window, told, _Going(_cursor(after, kept), kept, follow, interval))
+        _go_on(session, vault, window, told, going)
 
 
 class _Window(NamedTuple):
@@ -121,8 +122,15 @@ class _Window(NamedTuple):
         points = (point.position for point in (self.since, self.until) if point)
         return self.refused or bool(self.address) or any(point is not None for point in points)
 
-    def select(self, items: Sequence[HistoryItem]) -> list[HistoryItem]:
-        return [item for item in items if self._fits(item) and self._is_within(item)]
+    def newest(self, last: int | None) -> ReadHistory:
+        """What to ask for the *last* so many, of which `select` still picks."""
+        from msgspec.structs import replace
+
+        return self.asked if self.filters else replace(self.asked, newest=last)
+
+    def select(self, items: Sequence[HistoryItem], last: int | None = None) -> list[HistoryItem]:
+        found = [item for item in items if self._fits(item) and self._is_within(item)]
+        return found[-last:] if last else found
 
     def _fits(self, item: HistoryItem) -> bool:
         asked = self.asked
@@ -203,12 +211,8 @@ class _Telling:
 
 
 def _once(session: Session, window: _Window, told: _Telling, last: int | None) -> None:
-    from msgspec.structs import replace
-
-    asked = window.asked if window.filters else replace(window.asked, newest=last)
-    vault, found = session.ask(asked)
-    kept = window.select(found)
-    told.tell(vault, kept[-last:] if last else kept)
+    vault, found = session.ask(window.newest(last))
+    told.tell(vault, window.select(found, last))
 
 
 # --- going on -------------------------------------------------------------------------------------
@@ -221,6 +225,7 @@ class _Going(NamedTuple):
     kept: str | None
     follow: bool
     interval: float
+    last: int | None
 
 
 def _go_on(session: Session, vault: Vault, window: _Window, told: _Telling, going: _Going) -> None:
@@ -234,7 +239,12 @@ def _go_on(session: Session, vault: Vault, window: _Window, told: _Telling, goin
         if going.kept is not None:
             keep(going.kept, follower.cursor)
 
-    tell(follower.news())
+    if going.last is None:
+        tell(follower.news())
+    else:
+        told.tell_more(
+            vault.name, window.select(follower.newest(window.newest(going.last)), going.last)
+        )
     if going.follow:
         follower.forget_filters()
         follower.follow(going.interval, tell)
@@ -243,12 +253,21 @@ def _go_on(session: Session, vault: Vault, window: _Window, told: _Telling, goin
 
 
 def _check_going_on(
-    follow: bool, after: str | None, kept: str | None, last: int | None, until: Point | None
+    session: Session,
+    follow: bool,
+    after: str | None,
+    kept: str | None,
+    last: int | None,
+    until: Point | None,
 ) -> None:
     if after is not None and kept is not None:
         raise Usage("give --after or --cursor, not both")
-    if last is not None or until is not None:
-        raise Usage("--last and --to do not go with --follow, --after and --cursor")
+    if last is not None and (after is not None or kept is not None):
+        raise Usage("--last would skip what --after and --cursor promise")
+    if until is not None:
+        raise Usage("--to does not go with --follow, --after and --cursor")
+    if follow and (session.output.form == "json" or session.output.has_query):
+        raise Usage("--follow tells a record at a time: -o jsonl, tsv or table, without --query")
 
 
 def _cursor(after: str | None, kept: str | None) -> Cursor:

@@ -81,6 +81,12 @@ class Output:
 
         import click
 
+        from cli.terminal import is_terminal
+
+        if not is_terminal(sys.stdout):
+            # The pager would end the data with a line of its own.
+            sys.stdout.write(text)
+            return
         # What `git log` does: stay out of the way where one screen holds everything.
         os.environ.setdefault("LESS", "FRX")
         click.echo_via_pager(text, color=True)

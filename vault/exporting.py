@@ -27,6 +27,7 @@ Shape = dict[str, Any]
 
 OK: Final = "ok"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -118,7 +119,10 @@ _SIGNATURES = {
 def line(form: str, origin: Origin, item: HistoryItem) -> str:
     """*item* in the form of that name, on one line without its end."""
     made = FORMS[form](origin, item)
-    return made if isinstance(made, str) else msgspec.json.encode(made).decode()
+    if isinstance(made, str):
+        return made
+    # JSON leaves these as they are, and many a reader takes them for the end of a line.
+    return _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", msgspec.json.encode(made).decode())
 
 
 def operation(word: str) -> Operation:
