@@ -19,6 +19,7 @@ from eventstore.events import (
     HistoryVerified,
     RequestRefused,
     VaultRead,
+    VaultRestored,
 )
 from eventstore.keyring import Keyring
 from eventstore.log import Log
@@ -30,6 +31,7 @@ from projections.rows import Rows
 from projections.views import Views
 from vault import answers, forensics, history
 from vault.access import authorize
+from vault.backup import Blob
 from vault.caller import Caller
 from vault.commands import (
     Command,
@@ -236,6 +238,24 @@ class Vault:
         )
         context = _context(caller, "", request=caller.request, outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
+
+    # -- a copy of another vault -----------------------------------------------------------------
+
+    def begin_copy(self, context: Context, size: int, secrets: int, origin: str) -> None:
+        """Say which vault, as of which size, this one is a copy of."""
+        event = VaultRestored(to=size, names=secrets, origin=origin)
+        self.changes.transact(lambda append: append.append(Draft(context, event)))
+
+    def bring(self, context: Context, blobs: list[Blob]) -> None:
+        """Append the secrets in *blobs*, with all their versions, in one commit."""
+
+        def work(append: Append) -> None:
+            rows = self.views.reader(append.transaction)
+            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            for blob in blobs:
+                writing.bring(blob)
+
+        self.changes.transact(work)
 
     # -- upkeep ----------------------------------------------------------------------------------
 

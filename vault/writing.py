@@ -115,6 +115,12 @@ class Writing:
         store_id = self._keyring.store_id
         return repeats.is_repeated(self._append, self._rows, command, past, store_id)
 
+    def bring(self, blob: backup.Blob) -> None:
+        """Record a secret with all its versions, from a blob or another vault."""
+        held = self._reading.secret(blob.name)
+        for decision in secrets.restore(held, blob, self._new_key):
+            self._record(decision)
+
     def retire(self, secret: Secret) -> Entry[Any]:
         """Record that a deleted secret's retention is over."""
         return self._record(secrets.purge(secret))
