@@ -40,6 +40,7 @@ EXITS: dict[str, int] = {
     "verify.root-mismatch": NOT_VERIFIED,
     "verify.truncated": NOT_VERIFIED,
     "verify.forked": NOT_VERIFIED,
+    "verify.head-altered": NOT_VERIFIED,
     "verify.key-chain-broken": NOT_VERIFIED,
     "verify.tail-unsigned": NOT_VERIFIED,
     "verify.weaker": WEAKER,

@@ -17,11 +17,16 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from eventstore.errors import CheckpointMalformed, CheckpointSignatureInvalid
 
 ED25519 = b"\x01"
+_SHA256 = hashes.SHA256()
+_MAC_INFO = b"muniment/mac/v1"
+
 MAX_NOTE_SIZE = 64 * 1024
 _MAX_SIGNATURES = 64
 # What signed-note refuses in a note.  A lone surrogate, which no UTF-8 holds, gets into a str by way
@@ -96,6 +101,7 @@ class Signer:
 
     def __init__(self, name: str, private: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(private)
+        self._mac_key = HKDF(_SHA256, 32, None, _MAC_INFO).derive(private)
         self.verifier = Verifier(name, self._key.public_key().public_bytes_raw())
 
     def __repr__(self) -> str:
@@ -104,10 +110,15 @@ class Signer:
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message)
 
+    def mac(self, message: bytes) -> bytes:
+        """HMAC-SHA256 under a key derived from the private one: for who holds the store's keys."""
+        return hmac.digest(self._mac_key, message, "sha256")
 
-def sign_note(text: str, signer: Signer) -> str:
+
+def sign_note(text: str, *signers: Signer) -> str:
     """Sign *text* (which ends with a newline) and give the note."""
-    return text + "\n" + signature_line(signer.verifier, signer.sign(text.encode()))
+    signed = text.encode()
+    return text + "\n" + "".join(signature_line(one.verifier, one.sign(signed)) for one in signers)
 
 
 def sign_checkpoint(size: int, root: bytes, signer: Signer) -> str:

@@ -17,6 +17,8 @@ from pathlib import Path
 from eventstore.checkpoint import MAX_NOTE_SIZE, Checkpoint, parse_checkpoint
 from eventstore.errors import CheckpointMalformed
 
+_MOST_DIGITS = 20
+
 
 class CheckpointFile:
     """`checkpoint` in a log's directory, locked while it is read or written."""
@@ -64,4 +66,5 @@ class CheckpointFile:
 def _size(note: bytes) -> int:
     """The size that *note* names, or -1: enough to know which of two is newer."""
     lines = note.split(b"\n", 2)
-    return int(lines[1]) if len(lines) == 3 and lines[1].isdigit() else -1
+    named = len(lines) == 3 and lines[1].isdigit() and len(lines[1]) <= _MOST_DIGITS
+    return int(lines[1]) if named else -1

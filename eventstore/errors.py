@@ -129,6 +129,12 @@ class TailUnsigned(VerificationFailed):
     hint = "if a crash cut the last commit short, open the store once, so that its head is signed"
 
 
+class HeadAltered(VerificationFailed):
+    """What the log says about itself was not written by a holder of its keys."""
+
+    code = "verify.head-altered"
+
+
 class HistoryForked(VerificationFailed):
     """The log does not extend the history that a kept checkpoint fixed."""
 

@@ -205,6 +205,17 @@ class RootKeyRotated(Event, frozen=True, kw_only=True, tag="root-key.rotated"):
     assurance: str
 
 
+class StoreAdopted(Event, frozen=True, kw_only=True, tag="store.adopted"):
+    """The store was made from a copy that had so many records; from here on it is another one.
+
+    *instance* is an id that only this store has.
+    """
+
+    instance: str
+    changes: int
+    access: int
+
+
 class KeysErased(Event, frozen=True, kw_only=True, tag="keys.erased"):
     """Erasure receipt: these keys are destroyed, and so is the root key that could reach them.
 
@@ -325,6 +336,7 @@ Change = (
     | SecretRestored
     | SecretVersionRestored
     | RootKeyRotated
+    | StoreAdopted
     | KeysErased
     | SigningKeyRotated
     | AuditKeyRotated

@@ -1,23 +1,32 @@
 """What a log keeps about itself beside its records: who it is, where it stands, whose keys count.
 
-All three rows are public.  The identity never changes; the head moves with every record; an epoch
-begins where a key was rotated.  Each signing key but the first is endorsed by the one before it,
-in a signed note that names the log and the position from which the new key counts.  Pure.
+Three rows are public, and a verifier checks every byte of them.  The identity never changes; the
+head moves with every record; an epoch begins where the signing key was rotated.  Each signing key
+but the first is endorsed in a signed note that names the log, the position from which the new key
+counts and both keys, and that both keys sign: so neither can be replaced.
+
+A fourth row is for holders of the store's keys: which keys in the keyring these are, and a MAC over
+all four.  Nobody without the keys can have a head of his own making signed by the next who opens
+the log.  Pure.
 """
 
 from __future__ import annotations
 
+import hmac
 import struct
 from bisect import bisect_right
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from eventstore.checkpoint import Signer, Verifier, open_note, parse_verifier, sign_note
 from eventstore.errors import (
     CheckpointMalformed,
     CheckpointSignatureInvalid,
     FormatUnknown,
+    HeadAltered,
     KeyChainBroken,
     RecordMalformed,
 )
@@ -26,7 +35,8 @@ from eventstore.record import KINDS, LOG_ID_SIZE, Kind
 
 FORMAT = 1
 
-_HEAD = struct.Struct(">QQB")
+_HEAD = struct.Struct(">QQ")
+_AUTHENTICATED = b"muniment/head/v1\0"
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -47,14 +57,10 @@ class Identity(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class Head(msgspec.Struct, frozen=True):
-    """Where a log stands: how many records, the time of the last, and the tree's frontier.
-
-    *behind* says that the clock stepped back and has not caught up, and that this is recorded.
-    """
+    """Where a log stands: how many records, the time of the last, and the tree's frontier."""
 
     size: int
     time: int
-    behind: bool
     frontier: tuple[bytes, ...]
 
     def root(self) -> bytes:
@@ -62,10 +68,9 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class SigningEpoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """From position *start* on, the key that *verifier* names signs.  *key* is its number."""
+    """From position *start* on, the key that *verifier* names signs."""
 
     start: int
-    key: int
     verifier: str
     endorsement: str
 
@@ -78,18 +83,30 @@ class AuditEpoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class Epochs(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """All keys of a log, oldest first."""
+    """The signing keys of a log, oldest first."""
 
     signing: tuple[SigningEpoch, ...]
-    audit: tuple[AuditEpoch, ...]
-
-    def audit_key(self, position: int) -> int:
-        """The number of the audit key that seals the record at *position*."""
-        return self.audit[_at(self.audit, position)].key
 
     def signing_index(self, position: int) -> int:
         """Which signing epoch the record at *position* belongs to."""
         return _at(self.signing, position)
+
+
+class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which keys of the keyring a log uses: one for each signing epoch, and its audit epochs.
+
+    *behind* says that the clock stepped back and has not caught up, and that this is recorded.
+    *mac* is over all rows about the log.
+    """
+
+    signing: tuple[int, ...]
+    audit: tuple[AuditEpoch, ...]
+    behind: bool
+    mac: bytes = b""
+
+    def audit_key(self, position: int) -> int:
+        """The number of the audit key that seals the record at *position*."""
+        return self.audit[_at(self.audit, position)].key
 
 
 def _at(epochs: tuple[SigningEpoch, ...] | tuple[AuditEpoch, ...], position: int) -> int:
@@ -100,16 +117,17 @@ def _at(epochs: tuple[SigningEpoch, ...] | tuple[AuditEpoch, ...], position: int
 
 _identity = msgspec.msgpack.Decoder(Identity)
 _epochs = msgspec.msgpack.Decoder(Epochs)
+_numbers = msgspec.msgpack.Decoder(Numbers)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def encode(row: Identity | Epochs) -> bytes:
+def encode(row: Identity | Epochs | Numbers) -> bytes:
     return _encoder.encode(row)
 
 
 def encode_head(head: Head) -> bytes:
-    """size u64 || time u64 || behind u8 || frontier, 32 bytes each, the largest subtree first."""
-    return _HEAD.pack(head.size, head.time, head.behind) + b"".join(head.frontier)
+    """size u64 || time u64 || frontier, 32 bytes each, the largest subtree first."""
+    return _HEAD.pack(head.size, head.time) + b"".join(head.frontier)
 
 
 def decode_head(row: bytes) -> Head:
@@ -117,11 +135,37 @@ def decode_head(row: bytes) -> Head:
     start = _HEAD.size
     if len(row) < start:
         raise RecordMalformed("the head is too short")
-    size, time, behind = _HEAD.unpack_from(row)
+    size, time = _HEAD.unpack_from(row)
     hashes = tuple(row[at : at + HASH_SIZE] for at in range(start, len(row), HASH_SIZE))
-    if len(row) - start != size.bit_count() * HASH_SIZE or behind > 1:
+    if len(row) - start != size.bit_count() * HASH_SIZE:
         raise RecordMalformed("the head's frontier does not fit its size")
-    return Head(size, time, bool(behind), hashes)
+    return Head(size, time, hashes)
+
+
+class PublicRows(NamedTuple):
+    """The three public rows, as they are stored."""
+
+    identity: bytes
+    head: bytes
+    epochs: bytes
+
+
+def encode_numbers(numbers: Numbers, public: PublicRows, signer: Signer) -> bytes:
+    """MessagePack, with the MAC over the public rows and over the numbers without it."""
+    bare = replace(numbers, mac=b"")
+    return encode(replace(bare, mac=signer.mac(_authenticated(public, encode(bare)))))
+
+
+def check_numbers(numbers: Numbers, public: PublicRows, signer: Signer) -> None:
+    """Raise HeadAltered if no holder of the log's keys wrote these rows."""
+    bare = encode(replace(numbers, mac=b""))
+    if not hmac.compare_digest(numbers.mac, signer.mac(_authenticated(public, bare))):
+        raise HeadAltered
+
+
+def _authenticated(public: PublicRows, numbers: bytes) -> bytes:
+    parts = (*public, numbers)
+    return _AUTHENTICATED + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def decode_identity(row: bytes) -> Identity:
@@ -144,24 +188,38 @@ def decode_epochs(row: bytes) -> Epochs:
         read = _epochs.decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the log's epochs are not decodable") from None
-    for epochs in (read.signing, read.audit):
-        starts = [epoch.start for epoch in epochs]
-        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise RecordMalformed("the log's epochs do not follow each other")
+    _check_order([epoch.start for epoch in read.signing])
     return read
 
 
-def _endorsement_text(origin: str, start: int, verifier: str) -> str:
-    return f"muniment/endorsement/v1\n{origin}\n{start}\n{verifier}\n"
+def decode_numbers(row: bytes) -> Numbers:
+    """Raise RecordMalformed."""
+    try:
+        read = _numbers.decode(row)
+    except msgspec.DecodeError:
+        raise RecordMalformed("the log's key numbers are not decodable") from None
+    _check_order([epoch.start for epoch in read.audit])
+    if not read.signing:
+        raise RecordMalformed("the log has no signing key")
+    return read
 
 
-def endorse(start: int, verifier: Verifier, old: Signer) -> str:
-    """The old key's word that *verifier* counts from position *start*."""
-    return sign_note(_endorsement_text(verifier.name, start, str(verifier)), old)
+def _check_order(starts: list[int]) -> None:
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise RecordMalformed("the log's epochs do not follow each other")
+
+
+def _endorsement_text(start: int, old: Verifier, new: Verifier) -> str:
+    return f"muniment/endorsement/v1\n{new.name}\n{start}\n{old}\n{new}\n"
+
+
+def endorse(start: int, old: Signer, new: Signer) -> str:
+    """Both keys' word that the new one counts from position *start*."""
+    return sign_note(_endorsement_text(start, old.verifier, new.verifier), old, new)
 
 
 def verifiers(identity: Identity, epochs: Epochs) -> list[Verifier]:
-    """The verifier of each signing epoch, each endorsed by the one before.
+    """The verifier of each signing epoch, each endorsed together with the one before.
 
     Raise KeyChainBroken.
     """
@@ -169,13 +227,21 @@ def verifiers(identity: Identity, epochs: Epochs) -> list[Verifier]:
     for epoch in epochs.signing:
         try:
             verifier = parse_verifier(epoch.verifier)
-            if chain:
-                said = open_note(epoch.endorsement, chain[-1])
-                if said != _endorsement_text(identity.origin, epoch.start, epoch.verifier):
-                    raise KeyChainBroken(f"the endorsement of epoch {len(chain)} says otherwise")
+            _check_endorsement(epoch, chain, verifier)
         except (CheckpointMalformed, CheckpointSignatureInvalid):
             raise KeyChainBroken(f"signing key {len(chain)} is not endorsed") from None
-        if verifier.name != identity.origin:
+        if verifier.name != identity.origin or str(verifier) != epoch.verifier:
             raise KeyChainBroken(f"signing key {len(chain)} is of another log")
         chain.append(verifier)
     return chain
+
+
+def _check_endorsement(epoch: SigningEpoch, chain: list[Verifier], new: Verifier) -> None:
+    if not chain:
+        if epoch.endorsement:
+            raise KeyChainBroken("the first signing key has nobody to endorse it")
+        return
+    for signed_by in (chain[-1], new):
+        said = open_note(epoch.endorsement, signed_by)
+        if said != _endorsement_text(epoch.start, chain[-1], new):
+            raise KeyChainBroken(f"the endorsement of signing key {len(chain)} says otherwise")

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import lmdb
 
+from eventstore.durable import sync_directory
 from eventstore.errors import (
     KeyringExists,
     KeyringFull,
@@ -89,6 +90,8 @@ class Keyring:
         self._writing = threading.RLock()
         self._reading = threading.RLock()
         self._opened: _Opened | None = None
+        self._closed = False
+        self._detached = False
         self._env = _open_environment(path, create)
 
     @classmethod
@@ -111,13 +114,16 @@ class Keyring:
             raise KeyringExists
         if any(_holds_something(root, slot) for slot in SLOTS):
             raise RootKeyExists
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = cls(place, root, entropy, create=True)
-        with ring._closed_on_failure(), ring._root_lock():
-            ring._found(store_id)
-            # LMDB syncs its file, but not the directories that name it.
-            _sync_directory(place)
-            _sync_directory(place.parent)
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ring = cls(place, root, entropy, create=True)
+            with ring._closed_on_failure(), ring._root_lock():
+                ring._found(store_id)
+                # LMDB syncs its file, but not the directories that name it.
+                sync_directory(place)
+                sync_directory(place.parent)
+        except OSError as failure:
+            raise LogUnavailable("the keyring could not be made") from failure
         return ring
 
     @classmethod
@@ -137,8 +143,8 @@ class Keyring:
         # A child leaves the environment alone: it is its parent's.
         if os.getpid() == self._process:
             with self._writing, self._reading:
-                self._env.close()
-                self._opened = None
+                self._closed = True
+                self._detach()
 
     def __enter__(self) -> Keyring:
         return self
@@ -193,12 +199,26 @@ class Keyring:
         return self._rotate(sorted(set(numbers)), None)
 
     def rotate_root(self, to: RootKey | None = None) -> Erasure:
-        """Change the root key; every leaf key stays.
+        """Change the root key and the key of every node; every leaf key stays.
+
+        So an old root key, even with an old copy of the keyring, opens no key made from now on.
 
         *to* keeps the root key from now on, and must keep it in the same slots: this is how a
         passphrase is set, changed or given up.  The assurance is that of the provider before it.
         """
         return self._rotate(None, to)
+
+    def copy(self, directory: Path) -> None:
+        """Copy the keyring as it is now into the new *directory*.  The root key is not copied."""
+        self._refuse_after_fork()
+        try:
+            with self._writing, self._reading:
+                directory.mkdir(mode=0o700)
+                self._environment().copy(os.fspath(directory))
+                (directory / _DATA_FILE).chmod(0o600)
+                sync_directory(directory)
+        except (lmdb.Error, OSError) as failure:
+            raise LogUnavailable("the keyring could not be copied") from failure
 
     def recover(self) -> None:
         """Destroy what a crash left in the slot that the header does not name.
@@ -214,7 +234,7 @@ class Keyring:
         """What *look* sees in one snapshot."""
         self._refuse_after_fork()
         try:
-            with self._reading, self._env.begin() as txn:
+            with self._reading, self._environment().begin() as txn:
                 return look(txn.get)
         except lmdb.Error as failure:
             raise LogUnavailable("the keyring could not be read") from failure
@@ -257,7 +277,9 @@ class Keyring:
                 header = read_header(txn.get)
                 draft = self._draft(txn, header)
                 destroyed = draft.destroy(numbers or ())
-                if numbers is not None and not destroyed:
+                if numbers is None:
+                    draft.renew(header.next_leaf_node)
+                elif not destroyed:
                     return Erasure(header.root_epoch, (), old.provider, old.assurance)
                 root = self._new_root(to or old, 1 - header.slot)
                 draft.rekey(root)
@@ -305,7 +327,7 @@ class Keyring:
         self._refuse_after_fork()
         with self._writing:
             try:
-                txn = self._env.begin(write=True)
+                txn = self._environment().begin(write=True)
                 try:
                     yield txn
                 finally:
@@ -349,15 +371,33 @@ class Keyring:
         """Commit the header as it is: what stands now then stands on the disk."""
         with self._transaction() as txn:
             _put(txn, HEADER_ROW, txn.get(HEADER_ROW) or b"")
-            self._end(txn)
+            try:
+                self._end(txn)
+            except lmdb.Error:
+                self._detach()
+                raise
 
     def _reopen(self) -> None:
+        with self._reading:
+            self._detach()
+            self._environment()
+
+    def _detach(self) -> None:
         # LMDB refuses an environment whose commit failed, and what it had mapped is not to be
-        # trusted.
+        # trusted.  If it cannot be opened anew at once, the next who needs it tries again.
         with self._reading:
             self._opened = None
             self._env.close()
-            self._env = _open_environment(self._path, create=False)
+            self._detached = True
+
+    def _environment(self) -> lmdb.Environment:
+        with self._reading:
+            if self._closed:
+                raise LogUnavailable("the keyring is closed")
+            if self._detached:
+                self._env = _open_environment(self._path, create=False)
+                self._detached = False
+            return self._env
 
     # --- one at a time ---------------------------------------------------------------------------
 
@@ -406,6 +446,8 @@ def _open_environment(path: Path, create: bool) -> lmdb.Environment:
         if "already open in this process" in str(failure):
             raise LogBusy("the keyring is open in this process already") from None
         raise LogUnavailable("the keyring could not be opened") from failure
+    except OSError as failure:
+        raise LogUnavailable("the keyring could not be opened") from failure
     return env
 
 
@@ -442,11 +484,3 @@ def _erase(root: RootKey, slot: int) -> None:
         root.destroy(slot)
     except OSError as failure:
         raise RootKeyNotErased from failure
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

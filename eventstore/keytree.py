@@ -195,6 +195,15 @@ class Draft:
         """Drop these leaf keys; give those that were still there.  Raise KeyUnknown, or all go."""
         return tuple(number for number in numbers if self._drop(number))
 
+    def renew(self, leaf_nodes: int) -> None:
+        """Have every node re-keyed, so that whoever held an old root key opens no node from then on.
+
+        Leaf keys stay as they are: what was given out before is known to who could open it then.
+        """
+        for index in range(leaf_nodes):
+            place = (0, index)
+            self._change(place, self._node(place))
+
     def rekey(self, root: bytes) -> None:
         """Give every changed node, and each node above it, a fresh key, and the top the new one."""
         self._node(TOP)  # opened while the old root key is still at hand

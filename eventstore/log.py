@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,9 @@ from typing import Any, Protocol, TypeVar
 import lmdb
 
 from eventstore import head as heads
-from eventstore.checkpoint import Signer, sign_checkpoint
+from eventstore.checkpoint import Signer, parse_checkpoint, sign_checkpoint
 from eventstore.checkpoint_file import CheckpointFile
+from eventstore.durable import failing_disk, write_durably
 from eventstore.errors import (
     CheckpointMalformed,
     LogBusy,
@@ -36,7 +38,7 @@ from eventstore.errors import (
     OutcomeUnknown,
 )
 from eventstore.events import SecretContent
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables
@@ -67,6 +69,15 @@ class _Ticket:
         self.failure: BaseException | None = None
 
 
+def _as_it_is(append: Append) -> None:
+    """Commit the head as it is: what stands now then stands on the disk.
+
+    A kill amid a commit, or an error, may leave a head that stands in memory only.  It must not be
+    signed: if the power went, the next record would get the same size.
+    """
+    append.touch()
+
+
 class _WroteThenRefused(Exception):
     """A work raised after it had written, so the whole transaction must go."""
 
@@ -93,12 +104,19 @@ class Log:
         self._turn = threading.Condition()
         self._busy = False
         self._committer: int | None = None
-        self._readers = 0
+        self._readers: Counter[int] = Counter()
+        self._leaving = False
         self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
+        self._closed = False
+        self._in_doubt = False
         self._tables: Tables
-        self._checkpoints = CheckpointFile(path)
         self._attach()
+        try:
+            self._checkpoints = CheckpointFile(path)
+        except OSError as problem:
+            self._detach()
+            raise LogUnavailable(f"{path}: {problem.strerror}") from None
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -118,13 +136,13 @@ class Log:
     ) -> Log:
         """Make an empty log in the directory *path* and open it."""
         identity = Identity(heads.FORMAT, kind.name, log_id)
-        verifier = Signer(identity.origin, keys.key(signing_key)).verifier
-        epochs = Epochs(
-            (SigningEpoch(0, signing_key, str(verifier), ""),), (AuditEpoch(0, audit_key),)
-        )
+        signer = Signer(identity.origin, keys.key(signing_key))
+        numbers = Numbers((signing_key,), (AuditEpoch(0, audit_key),), False)
         environment = open_environment(path, create=True)
         try:
-            Tables.create(environment, identity, epochs)
+            Tables.create(environment, identity, numbers, signer)
+        except lmdb.Error as problem:
+            raise LogUnavailable(f"{path}: {problem}") from None
         finally:
             environment.close()
         return cls(path, keys, clock=clock, entropy=entropy, observer=observer)
@@ -135,15 +153,35 @@ class Log:
             self._tables = Tables.open(environment)
             if self._observer is not None:
                 self._observer.attach(environment)
+        except lmdb.Error as problem:
+            environment.close()
+            raise LogUnavailable(f"{self._path}: {problem}") from None
         except BaseException:
             environment.close()
             raise
         self._environment = environment
 
+    def _detach(self) -> None:
+        """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
+        with self._turn:
+            # New readers wait meanwhile: if they kept coming, there would never be none.
+            self._leaving = True
+            try:
+                while self._readers:
+                    self._turn.wait()
+            finally:
+                self._leaving = False
+                self._turn.notify_all()
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
+
     def close(self) -> None:
-        if self._environment is not None:
-            self._environment.close()
-            self._environment = None
+        if not self._closed:
+            self._closed = True
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
             self._checkpoints.close()
 
     @property
@@ -157,18 +195,27 @@ class Log:
     def _open_environment(self) -> lmdb.Environment:
         if os.getpid() != self._pid:
             raise LogBusy("the log was opened before this process was forked")
-        if self._environment is None:
+        if self._closed:
             raise LogUnavailable("the log is closed")
-        return self._environment
+        with self._turn:
+            if self._environment is None:
+                # It could not be opened again after a commit had failed.
+                self._attach()
+            assert self._environment is not None
+            return self._environment
 
     # -- reading ---------------------------------------------------------------------------------
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view of the log as of its last commit.  Hold it briefly."""
+        reader = threading.get_ident()
         with self._turn:
+            # A thread that reads already is waited for, and so must not wait itself.
+            while self._leaving and reader not in self._readers:
+                self._turn.wait()
             environment = self._open_environment()
-            self._readers += 1
+            self._readers[reader] += 1
         try:
             with environment.begin() as transaction:
                 yield Snapshot(self._tables, transaction, self._keys)
@@ -176,7 +223,9 @@ class Log:
             raise LogUnavailable(f"{self._path}: {problem}") from None
         finally:
             with self._turn:
-                self._readers -= 1
+                self._readers[reader] -= 1
+                if not self._readers[reader]:
+                    del self._readers[reader]
                 self._turn.notify_all()
 
     def head(self) -> Head:
@@ -186,6 +235,10 @@ class Log:
     def epochs(self) -> Epochs:
         with self.snapshot() as snapshot:
             return snapshot.epochs
+
+    def numbers(self) -> Numbers:
+        with self.snapshot() as snapshot:
+            return snapshot.numbers
 
     def read(self, position: int) -> Entry[Any]:
         """The record at *position*, its metadata opened.  Raise PositionUnknown."""
@@ -201,8 +254,11 @@ class Log:
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the last commit, as a C2SP note."""
+        if self._in_doubt:
+            self.transact(_as_it_is)
         with self.snapshot() as snapshot:
-            return self._sign(snapshot.head, snapshot.epochs)
+            snapshot.check_head(self._signer_of)
+            return self._sign(snapshot.head, snapshot.numbers)
 
     def _signer_of(self, number: int) -> Signer:
         known = self._signer
@@ -211,15 +267,14 @@ class Log:
             self._signer = known
         return known[1]
 
-    def _sign(self, head: Head, epochs: Epochs) -> str:
-        signer = self._signer_of(epochs.signing[-1].key)
+    def _sign(self, head: Head, numbers: Numbers) -> str:
+        signer = self._signer_of(numbers.signing[-1])
         return sign_checkpoint(head.size, head.root(), signer)
 
     def publish(self) -> str:
         """Sign the head and put the checkpoint beside the log."""
-        with self.snapshot() as snapshot:
-            note = self._sign(snapshot.head, snapshot.epochs)
-        self._put_checkpoint(snapshot.size, note)
+        note = self.checkpoint()
+        self._put_checkpoint(parse_checkpoint(note).size, note)
         return note
 
     def settle(self) -> None:
@@ -228,8 +283,10 @@ class Log:
             standing = self._checkpoints.read()
         except CheckpointMalformed:
             standing = None
+        except OSError as problem:
+            raise LogUnavailable(f"{self._path}: {problem.strerror}") from None
         if standing is None or standing.size != self.head().size:
-            self.publish()
+            self.transact(_as_it_is)
 
     def _put_checkpoint(self, size: int, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
@@ -239,6 +296,21 @@ class Log:
         except OSError:
             return False
         return True
+
+    def copy(self, directory: Path) -> int:
+        """Copy the log as of its last commit into the new *directory*; give its size.
+
+        Writers go on meanwhile.  Raise LogUnavailable.
+        """
+        with self.snapshot() as snapshot, failing_disk(directory):
+            environment = self._open_environment()
+            directory.mkdir(mode=0o700)
+            environment.copy(os.fspath(directory), txn=snapshot.transaction)
+            snapshot.check_head(self._signer_of)
+            note = self._sign(snapshot.head, snapshot.numbers)
+            write_durably(directory / "checkpoint", note.encode())
+            (directory / "data.mdb").chmod(0o600)
+            return snapshot.size
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -250,23 +322,30 @@ class Log:
         OutcomeUnknown if it cannot be told.
         """
         ticket = _Ticket(work)
-        batch: list[_Ticket] = []
         with self._turn:
             if self._committer == threading.get_ident():
                 raise LogBusy("a work cannot wait for a commit of the log it works in")
             self._queue.append(ticket)
-            while not ticket.done and self._busy:
-                self._turn.wait()
-            if not ticket.done:
-                self._busy = True
-                self._committer = threading.get_ident()
-                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-        if batch:
-            self._lead(batch)
+        # More than once if so many wait that the first batches go by without this one.
+        while not ticket.done:
+            if batch := self._next_batch(ticket):
+                self._lead(batch)
         if ticket.failure is not None:
             raise ticket.failure
         result: T = ticket.result
         return result
+
+    def _next_batch(self, ticket: _Ticket) -> list[_Ticket]:
+        """Wait until *ticket* is done, or until it is this thread's turn to commit for others."""
+        with self._turn:
+            while not ticket.done and self._busy:
+                self._turn.wait()
+            if ticket.done:
+                return []
+            self._busy = True
+            self._committer = threading.get_ident()
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            return batch
 
     def _lead(self, batch: list[_Ticket]) -> None:
         try:
@@ -288,8 +367,6 @@ class Log:
                 self._turn.notify_all()
 
     def _commit(self, batch: list[_Ticket]) -> None:
-        if self._environment is None:
-            self._attach_again()
         environment = self._open_environment()
         try:
             transaction = environment.begin(write=True)
@@ -312,7 +389,7 @@ class Log:
             append.finish()
             # Fetched before the commit: another process may rotate right after it, and the old key
             # is destroyed then, but this head is still this key's to sign.
-            self._signer_of(append.epochs.signing[-1].key)
+            self._signer_of(append.numbers.signing[-1])
         except _WroteThenRefused:
             transaction.abort()
             self._commit_one_by_one(batch)
@@ -325,9 +402,10 @@ class Log:
             raise
         try:
             transaction.commit()
+            self._in_doubt = False
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
-        self._put_checkpoint(append.size, self._sign(append.new_head(), append.epochs))
+        self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))
 
     def _run(self, batch: list[_Ticket], append: Append) -> None:
         for ticket in batch:
@@ -355,21 +433,19 @@ class Log:
     # -- after a failure -------------------------------------------------------------------------
 
     def _resolve(self, append: Append, problem: Exception) -> None:
-        """Find out whether the commit that *problem* interrupted stands.  Law 4."""
+        """Find out whether the commit that *problem* interrupted stands, and make it sure.  Law 4."""
+        self._in_doubt = True
         try:
-            self._attach_again()
-        except MunimentError:
+            self._detach()
+            with self.snapshot() as snapshot:
+                stands = any(snapshot.holds(*record) for record in append.rows.items())
+            if stands:
+                self._commit([_Ticket(_as_it_is)])
+            else:
+                # LMDB put the old head back, in memory.  This needs no room on the disk.
+                self._open_environment().sync(True)
+                self._in_doubt = not append.rows
+        except (MunimentError, lmdb.Error):
             raise OutcomeUnknown(f"{self._path}: {problem}") from None
-        with self.snapshot() as snapshot:
-            stands = (snapshot.holds(*record) for record in append.rows.items())
-            if not next(stands, False):
-                raise LogUnavailable(f"{self._path}: {problem}") from None
-
-    def _attach_again(self) -> None:
-        with self._turn:
-            while self._readers:
-                self._turn.wait()
-            if self._environment is not None:
-                self._environment.close()
-                self._environment = None
-            self._attach()
+        if not stands:
+            raise LogUnavailable(f"{self._path}: {problem}") from None

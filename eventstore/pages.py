@@ -79,6 +79,18 @@ class Pages:
         if self._walk(table):
             raise RecordMalformed("a table stands among the records")
 
+    def check_length(self) -> None:
+        """Raise RecordMalformed if the file was cut short: LMDB would end the process by SIGBUS.
+
+        A file may be shorter than its last page's number says, since pages that were freed before
+        they were written are not in it; only then are the pages looked at that are in use.
+        """
+        newest = max((self._meta(number * self._size) for number in (0, 1)), key=lambda m: m[7])
+        if os.fstat(self._file).st_size >= (newest[6] + 1) * self._size:
+            return
+        for table in (self.tables(newest[7]) or {}).values():
+            self.check(table)
+
     # -- meta pages ------------------------------------------------------------------------------
 
     def _meta(self, at: int) -> tuple[int, int, int, int, bytes, bytes, int, int]:

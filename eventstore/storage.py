@@ -12,7 +12,14 @@ from pathlib import Path
 
 import lmdb
 
-from eventstore.errors import LogBusy, LogNotFound, LogUnavailable
+from eventstore.errors import (
+    LogBusy,
+    LogNotFound,
+    LogUnavailable,
+    RecordAltered,
+    RecordMalformed,
+)
+from eventstore.pages import Pages
 
 MAP_SIZE = 1 << 38
 MAX_READERS = 1024
@@ -21,10 +28,11 @@ MAX_READERS = 1024
 def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Environment:
     """Open the LMDB environment in the directory *path*, mode 0700, files 0600.
 
-    Raise LogNotFound, LogBusy (once per process and file) or LogUnavailable.
+    Raise LogNotFound, LogBusy (once per process and file), LogUnavailable, or RecordAltered if the
+    file was cut short.
     """
-    if not create and not (path / "data.mdb").is_file():
-        raise LogNotFound(f"no log in {path}")
+    if not create:
+        _check_length(path / "data.mdb")
     try:
         if create:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,3 +56,20 @@ def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Envi
     except OSError as problem:
         raise LogUnavailable(f"{path}: {problem.strerror}") from None
     return environment
+
+
+def _check_length(file: Path) -> None:
+    try:
+        pages = Pages(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise LogNotFound(f"no log in {file.parent}") from None
+    except OSError as problem:
+        raise LogUnavailable(f"{file}: {problem.strerror}") from None
+    except RecordMalformed as problem:
+        raise RecordAltered(f"{file}: {problem.message}") from None
+    try:
+        pages.check_length()
+    except RecordMalformed as problem:
+        raise RecordAltered(f"{file} was cut short: {problem.message}") from None
+    finally:
+        pages.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import lmdb
+from msgspec.structs import replace
 
 from eventstore import head as heads
 from eventstore import merkle, record, tiles
@@ -23,7 +24,15 @@ from eventstore.events import (
     SecretContent,
     SigningKeyRotated,
 )
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, SigningEpoch
+from eventstore.head import (
+    AuditEpoch,
+    Epochs,
+    Head,
+    Identity,
+    Numbers,
+    PublicRows,
+    SigningEpoch,
+)
 from eventstore.record import Draft, Entry, Row, Sealing
 from eventstore.tree import Tree
 
@@ -37,6 +46,7 @@ IDENTITY = b"log"
 HEAD = b"head"
 EPOCHS = b"epochs"
 TILES = b"tiles"
+NUMBERS = b"numbers"
 
 
 class KeySource(Protocol):
@@ -46,7 +56,7 @@ class KeySource(Protocol):
 
 
 class Tables(NamedTuple):
-    """The tables of a log: three rows about itself, the records, and hashes of its tree.
+    """The tables of a log: four rows about itself, the records, and hashes of its tree.
 
     *tiles* is a memory of what the records hash to; a log without it computes.
     """
@@ -57,17 +67,19 @@ class Tables(NamedTuple):
     tiles: Any
 
     @staticmethod
-    def create(environment: lmdb.Environment, identity: Identity, epochs: Epochs) -> None:
+    def create(
+        environment: lmdb.Environment, identity: Identity, numbers: Numbers, signer: Signer
+    ) -> None:
+        epochs = Epochs((SigningEpoch(0, str(signer.verifier), ""),))
+        public = PublicRows(
+            heads.encode(identity), heads.encode_head(Head(0, 0, ())), heads.encode(epochs)
+        )
+        rows = (*public, heads.encode_numbers(numbers, public, signer))
         with environment.begin(write=True) as transaction:
             main = environment.open_db(None, txn=transaction)
             environment.open_db(RECORDS, txn=transaction)
             environment.open_db(TILES, txn=transaction)
-            head = heads.encode_head(Head(0, 0, False, ()))
-            for name, row in (
-                (IDENTITY, heads.encode(identity)),
-                (EPOCHS, heads.encode(epochs)),
-                (HEAD, head),
-            ):
+            for name, row in zip((IDENTITY, HEAD, EPOCHS, NUMBERS), rows, strict=True):
                 if not transaction.put(name, row, db=main, overwrite=False):
                     raise LogConflict("there is a log already")
 
@@ -100,8 +112,13 @@ class Snapshot:
         self._tables = tables
         self._keys = keys
         self._audit_keys: dict[int, bytes] = {}
-        self.head = heads.decode_head(transaction.get(HEAD, b"", db=tables.main))
-        self.epochs = heads.decode_epochs(transaction.get(EPOCHS, b"", db=tables.main))
+        self._public = PublicRows(*(self._about(name) for name in (IDENTITY, HEAD, EPOCHS)))
+        self.head = heads.decode_head(self._public.head)
+        self.epochs = heads.decode_epochs(self._public.epochs)
+        self.numbers = heads.decode_numbers(self._about(NUMBERS))
+
+    def _about(self, name: bytes) -> bytes:
+        return self.transaction.get(name, b"", db=self._tables.main)
 
     @property
     def size(self) -> int:
@@ -111,6 +128,10 @@ class Snapshot:
     def tree(self) -> Tree:
         """The Merkle tree up to the head that this snapshot began with."""
         return Tree(self.transaction, self._tables.records, self._tables.tiles, self.head)
+
+    def check_head(self, signer: Callable[[int], Signer]) -> None:
+        """Raise HeadAltered if somebody without the log's keys wrote what it says about itself."""
+        heads.check_numbers(self.numbers, self._public, signer(self.numbers.signing[-1]))
 
     def row(self, position: int) -> bytes:
         """The stored bytes at *position*.  Raise PositionUnknown."""
@@ -159,7 +180,7 @@ class Snapshot:
         return record.read_leaf(self._split(position).leaf).time
 
     def _audit_key(self, position: int) -> bytes:
-        number = self.epochs.audit_key(position)
+        number = self.numbers.audit_key(position)
         if number not in self._audit_keys:
             self._audit_keys[number] = self._keys.key(number)
         return self._audit_keys[number]
@@ -200,12 +221,13 @@ class Append(Snapshot):
         self._clock = clock
         self._entropy = entropy
         self._signer = signer
+        self.check_head(signer)
         self._observe = observe
         self._frontier = merkle.Frontier(self.head.size, self.head.frontier)
         self._last = self.head.time
-        self._behind = self.head.behind
+        self._behind = self.numbers.behind
         self._observed = clock()
-        self._epochs_moved = False
+        self._lag = self._last - self._observed
         self.rows: dict[int, bytes] = {}
         self.touched = False
 
@@ -225,6 +247,7 @@ class Append(Snapshot):
     def begin_work(self) -> None:
         """Look at the clock for the next work of the batch."""
         self._observed = self._clock()
+        self._lag = self._last - self._observed
 
     def append(self, draft: Draft, *, expected_size: int | None = None) -> Entry[Any]:
         """Append *draft*.  Raise LogConflict if the log has not *expected_size* records."""
@@ -236,8 +259,8 @@ class Append(Snapshot):
         return entry
 
     def _mind_the_clock(self) -> None:
-        lag = self._last - self._observed
-        if lag > CLOCK_TOLERANCE and not self._behind:
+        # As it was when the work began: a long one runs ahead of the clock by what it wrote itself.
+        if self._lag > CLOCK_TOLERANCE and not self._behind:
             self._behind = True
             self._put(Draft(ITSELF, ClockSteppedBack(observed=self._observed, last=self._last)))
 
@@ -248,7 +271,7 @@ class Append(Snapshot):
         sealing = Sealing(
             audit_key=self._audit_key(position),
             content_key=content_key,
-            signer=self._signer(self.epochs.signing[-1].key) if kind.signed else None,
+            signer=self._signer(self.numbers.signing[-1]) if kind.signed else None,
             salt=self._entropy(32),
         )
         built = record.build(kind, identity.log_id, position, time, draft, sealing)
@@ -275,34 +298,37 @@ class Append(Snapshot):
         self, context: Context, number: int, also: tuple[int, ...] = ()
     ) -> Entry[Any]:
         """From the next record on sign with key *number*; the old key signs this last event."""
-        old = self.epochs.signing[-1]
-        verifier = Signer(self.identity.origin, self._keys.key(number)).verifier
-        event = SigningKeyRotated(verifier=str(verifier), key=number, retired=old.key, also=also)
+        old = self.numbers.signing[-1]
+        signer = Signer(self.identity.origin, self._keys.key(number))
+        event = SigningKeyRotated(verifier=str(signer.verifier), key=number, retired=old, also=also)
         entry = self.append(Draft(context, event))
-        note = heads.endorse(self.size, verifier, self._signer(old.key))
-        epoch = SigningEpoch(self.size, number, str(verifier), note)
-        self._move(Epochs((*self.epochs.signing, epoch), self.epochs.audit))
+        note = heads.endorse(self.size, self._signer(old), signer)
+        epoch = SigningEpoch(self.size, str(signer.verifier), note)
+        self.epochs = Epochs((*self.epochs.signing, epoch))
+        self.numbers = replace(self.numbers, signing=(*self.numbers.signing, number))
         return entry
 
     def rotate_audit_key(self, context: Context, number: int) -> Entry[Any]:
         """From the next record on seal metadata under key *number*."""
         entry = self.append(Draft(context, AuditKeyRotated(key=number)))
         epoch = AuditEpoch(self.size, number)
-        self._move(Epochs(self.epochs.signing, (*self.epochs.audit, epoch)))
+        self.numbers = replace(self.numbers, audit=(*self.numbers.audit, epoch))
         return entry
-
-    def _move(self, epochs: Epochs) -> None:
-        self.epochs = epochs
-        self._epochs_moved = True
 
     # -- the end of the transaction --------------------------------------------------------------
 
     def new_head(self) -> Head:
-        return Head(self.size, self._last, self._behind, tuple(self._frontier.hashes))
+        return Head(self.size, self._last, tuple(self._frontier.hashes))
 
     def finish(self) -> None:
-        """Write the new head, before the commit."""
+        """Write what the log says about itself, before the commit."""
+        public = PublicRows(
+            self._public.identity, heads.encode_head(self.new_head()), heads.encode(self.epochs)
+        )
+        numbers = replace(self.numbers, behind=self._behind)
+        signer = self._signer(numbers.signing[-1])
         main = self._tables.main
-        self.transaction.put(HEAD, heads.encode_head(self.new_head()), db=main)
-        if self._epochs_moved:
-            self.transaction.put(EPOCHS, heads.encode(self.epochs), db=main)
+        self.transaction.put(HEAD, public.head, db=main)
+        if public.epochs != self._public.epochs:
+            self.transaction.put(EPOCHS, public.epochs, db=main)
+        self.transaction.put(NUMBERS, heads.encode_numbers(numbers, public, signer), db=main)

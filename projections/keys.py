@@ -15,9 +15,11 @@ from eventstore.events import (
     RootKeyRotated,
     SecretBackedUp,
     SigningKeyRotated,
+    StoreAdopted,
     VaultCreated,
     VaultRestored,
 )
+from eventstore.keytree import FANOUT
 from eventstore.record import Entry
 from projections.rows import Erasure, Keys, Put, Rows, erasure_key, keys_key
 
@@ -28,6 +30,7 @@ KeyEvent = (
     | KeysErased
     | ClockSteppedBack
     | VaultRestored
+    | StoreAdopted
 )
 """The events that change no secret and no rule."""
 
@@ -41,10 +44,21 @@ def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
         case KeysErased():
             cause = entry.context.cause
             return [] if cause is None else [Put(erasure_key(cause), None)]
-        case AuditKeyRotated() | RootKeyRotated() | ClockSteppedBack() | VaultRestored():
+        case RootKeyRotated():
+            return _next_block(rows)
+        case AuditKeyRotated() | ClockSteppedBack() | VaultRestored() | StoreAdopted():
             return []
         case _:
             assert_never(entry.event)
+
+
+def _next_block(rows: Rows) -> list[Put]:
+    # Whoever held the root key before knows the keys that were made then, also those that no
+    # secret has yet: the next secret takes one that is made after the rotation.
+    keys = rows.get(keys_key(), Keys)
+    if keys is None:
+        return []
+    return [Put(keys_key(), Keys(-(-keys.next // FANOUT) * FANOUT))]
 
 
 def count(rows: Rows, entry: Entry[Change]) -> list[Put]:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 
 from projections.rows import (
     Known,
+    Listing,
+    Mark,
     Policy,
     Put,
     R,
@@ -25,11 +27,10 @@ from projections.rows import (
     Settings,
     Table,
     Version,
-    known_policy_key,
-    known_secret_key,
+    known_key,
+    listed_key,
     past_key,
-    policy_key,
-    secret_key,
+    past_of,
 )
 
 KINDS: dict[Table, type[Row]] = {
@@ -53,9 +54,16 @@ def keep(rows: Rows, puts: Iterable[Put], position: int) -> Iterator[Put]:
         if before is not None:
             yield Put(past_key(key, position), before)
         elif isinstance(row, Secret):
-            yield Put(known_secret_key(row.name), Known(row.name))
+            yield from _listed(rows, Table.KNOWN_SECRETS, key, row.name, position)
         elif isinstance(row, Policy):
-            yield Put(known_policy_key(row.object_id), Known(row.object_id))
+            yield from _listed(rows, Table.KNOWN_POLICIES, key, row.object_id, position)
+
+
+def _listed(rows: Rows, table: Table, key: RowKey, name: str, position: int) -> Iterator[Put]:
+    mark = listed_key(table, key.owner)
+    if rows.get(mark, Mark) is None:
+        yield Put(mark, Mark())
+        yield Put(known_key(table, position), Known(name))
 
 
 def since(row: Row) -> int:
@@ -69,7 +77,7 @@ def since(row: Row) -> int:
             raise TypeError(f"{type(row).__name__} has no past")
 
 
-class PastRows:
+class PastRows(Listing):
     """The rows as of a size, read from the live ones.  They have the tables in `KINDS` only."""
 
     def __init__(self, rows: Rows, size: int) -> None:
@@ -82,30 +90,22 @@ class PastRows:
 
     def _kept(self, key: RowKey, kind: type[R]) -> R | None:
         place = past_key(key, max(self._size - 1, 0))
-        for order, row in self._rows.scan(Table.PAST, kind, place.owner, place.order):
+        for order, row in self._rows.scan(place.table, kind, place.owner, place.order):
             return row if order[:-_POSITION_SIZE] == key.order else None
         return None
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        for key in self._keys(table, kind, owner):
-            row = self.get(key, kind) if not after or key.order > after else None
+        if table in (Table.KNOWN_SECRETS, Table.KNOWN_POLICIES):
+            yield from self._rows.scan(table, kind, owner, after)
+            return
+        for order in self._orders(table, kind, owner):
+            row = self.get(RowKey(table, owner, order), kind) if order > after else None
             if row is not None:
-                yield key.order, row
-
-    def _keys(self, table: Table, kind: type[R], owner: bytes | None) -> Iterable[RowKey]:
-        if owner is not None:
-            return [RowKey(table, owner, order) for order in self._orders(table, kind, owner)]
-        if table is Table.SECRETS:
-            known = self._rows.scan(Table.KNOWN_SECRETS, Known)
-            return (secret_key(one.name) for _, one in known)
-        if table is Table.POLICIES:
-            known = self._rows.scan(Table.KNOWN_POLICIES, Known)
-            return (policy_key(one.name) for _, one in known)
-        raise TypeError(f"{table.name} is not kept as a whole")
+                yield order, row
 
     def _orders(self, table: Table, kind: type[R], owner: bytes) -> list[bytes]:
         live = {order for order, _ in self._rows.scan(table, kind, owner)}
-        kept = self._rows.scan(Table.PAST, kind, past_key(RowKey(table, owner), 0).owner)
+        kept = self._rows.scan(past_of(table), kind, owner)
         return sorted(live | {order[:-_POSITION_SIZE] for order, _ in kept})

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from eventstore.log import Log
 from eventstore.transaction import Append
-from projections.rows import Put, R, Row, RowKey, Table
+from projections.rows import Listing, Put, R, Row, RowKey, Table
 from projections.views import Pointer, Reader, Views
 
 CHUNK = 10_000
@@ -35,7 +35,7 @@ class Rebuilt(NamedTuple):
     seconds: float
 
 
-class _Buffered:
+class _Buffered(Listing):
     """Rows of the fresh generation, written once a chunk and not once an event."""
 
     def __init__(self, reader: Reader) -> None:
@@ -49,7 +49,7 @@ class _Buffered:
         return self._reader.get(key, kind)
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
         self.flush()
         yield from self._reader.scan(table, kind, owner, after)

@@ -25,13 +25,20 @@ class Table(IntEnum):
     ERASURES = 7
     BACKUPS = 8
     REQUESTS = 9
-    PAST = 10
     KNOWN_SECRETS = 11
     KNOWN_POLICIES = 12
     BY_NAME = 13
     BY_PRINCIPAL = 14
     ERASED = 15
     EXPOSURE = 16
+    LISTED = 17
+    PAST_SETTINGS = 129
+    PAST_SECRETS = 130
+    PAST_VERSIONS = 131
+    PAST_POLICIES = 132
+
+
+_PAST = 128
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -105,10 +112,15 @@ class Erasure(Row, frozen=True):
 
 
 class Backup(Row, frozen=True):
-    """A blob that was issued of a secret, in this lifetime of its name or an earlier one."""
+    """A blob that holds a secret of this name, in this lifetime or an earlier one.
+
+    One that another vault issued (*foreign*) was restored here: it could bring the value back, but
+    only that vault may destroy its key.
+    """
 
     backup_key: int
     at: int
+    foreign: bool = False
 
 
 class Request(Row, frozen=True):
@@ -125,7 +137,7 @@ class Known(Row, frozen=True):
 
 
 class Mark(Row, frozen=True):
-    """A record concerns this name or principal: its place is all that there is to know."""
+    """There is such a place, and that is all that there is to know."""
 
 
 class Erased(Row, frozen=True):
@@ -160,8 +172,12 @@ ROWS: dict[Table, type[Row]] = {
     Table.BY_PRINCIPAL: Mark,
     Table.ERASED: Erased,
     Table.EXPOSURE: Exposure,
+    Table.LISTED: Mark,
+    Table.PAST_SETTINGS: Settings,
+    Table.PAST_SECRETS: Secret,
+    Table.PAST_VERSIONS: Version,
+    Table.PAST_POLICIES: Policy,
 }
-"""The kind of row of each table; PAST holds rows of the kinds that have a past."""
 
 
 class RowKey(NamedTuple):
@@ -211,12 +227,14 @@ def request_key(principal: str, request: str) -> RowKey:
     return RowKey(Table.REQUESTS, principal.encode() + b"\0" + request.encode())
 
 
-def known_secret_key(name: str) -> RowKey:
-    return RowKey(Table.KNOWN_SECRETS, name.upper().encode())
+def known_key(table: Table, position: int) -> RowKey:
+    """Where a name is listed that the record at *position* brought; *table* is one of KNOWN."""
+    return RowKey(table, b"", _u64(position))
 
 
-def known_policy_key(object_id: str) -> RowKey:
-    return RowKey(Table.KNOWN_POLICIES, object_id.encode())
+def listed_key(table: Table, owner: bytes) -> RowKey:
+    """The mark that *owner* stands in the list *table* already."""
+    return RowKey(Table.LISTED, bytes((table,)) + owner)
 
 
 def by_name_key(name: str, position: int) -> RowKey:
@@ -237,7 +255,12 @@ def exposure_key(principal: str, version: str) -> RowKey:
 
 def past_key(key: RowKey, position: int) -> RowKey:
     """Where the row that stood at *key* until the record at *position* is kept."""
-    return RowKey(Table.PAST, bytes((key.table,)) + key.owner, key.order + _u64(position))
+    return RowKey(past_of(key.table), key.owner, key.order + _u64(position))
+
+
+def past_of(table: Table) -> Table:
+    """The table that keeps the past of *table*."""
+    return Table(_PAST | table)
 
 
 def _u64(number: int) -> bytes:
@@ -253,10 +276,16 @@ class Rows(Protocol):
     def get(self, key: RowKey, kind: type[R]) -> R | None: ...
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        """Orders and rows of *owner*, by order, those greater than *after*; of all if None."""
+        """Orders and rows of *owner* in *table*, by order, those greater than *after*."""
         ...
+
+    def secrets(self) -> Iterator[Secret]:
+        """All secrets, active and deleted."""
+        ...
+
+    def policies(self) -> Iterator[Policy]: ...
 
 
 class Put(NamedTuple):
@@ -264,3 +293,21 @@ class Put(NamedTuple):
 
     key: RowKey
     row: Row | None
+
+
+class Listing:
+    """Whole tables, by the lists of names that were ever there.  For who keeps rows."""
+
+    def secrets(self: Rows) -> Iterator[Secret]:
+        """All secrets, active and deleted."""
+        for _, known in self.scan(Table.KNOWN_SECRETS, Known):
+            secret = self.get(secret_key(known.name), Secret)
+            if secret is not None:
+                yield secret
+
+    def policies(self: Rows) -> Iterator[Policy]:
+        """All access policies."""
+        for _, known in self.scan(Table.KNOWN_POLICIES, Known):
+            policy = self.get(policy_key(known.name), Policy)
+            if policy is not None:
+                yield policy

@@ -71,8 +71,8 @@ def apply(rows: Rows, entry: Entry[SecretEvent]) -> list[Put]:
             return _purged(rows, entry, event)
         case SecretBackedUp() as event:
             return _backed_up(rows, entry, event)
-        case SecretRestored():
-            return []  # the versions that follow bring the rows
+        case SecretRestored() as event:
+            return _restored(rows, entry, event)
         case _:
             assert_never(entry.event)
 
@@ -161,3 +161,14 @@ def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> 
         Put(key, replace(secret, at=entry.position)),
         Put(backup_key(event.name, event.backup_key), backup),
     ]
+
+
+def _restored(rows: Rows, entry: Entry[SecretEvent], event: SecretRestored) -> list[Put]:
+    # The versions that follow bring the secret's rows.  A blob that this vault did not issue is
+    # remembered here, so that a later receipt names it among those that could bring it back.
+    if event.backup_key is None:
+        return []
+    key = backup_key(event.name, event.backup_key)
+    if rows.get(key, Backup) is not None:
+        return []
+    return [Put(key, Backup(event.backup_key, entry.position, foreign=True))]

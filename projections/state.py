@@ -29,6 +29,7 @@ from eventstore.events import (
     SecretUpdated,
     SecretVersionRestored,
     SigningKeyRotated,
+    StoreAdopted,
     VaultCreated,
     VaultRestored,
     VaultUpdated,
@@ -36,6 +37,7 @@ from eventstore.events import (
 from eventstore.record import Entry
 from projections import keys, past, policies, secrets, trail
 from projections.rows import (
+    Listing,
     Put,
     R,
     Request,
@@ -76,6 +78,7 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             | AuditKeyRotated()
             | RootKeyRotated()
             | VaultRestored()
+            | StoreAdopted()
             | KeysErased()
             | ClockSteppedBack()
         ):
@@ -95,7 +98,7 @@ def _requests(rows: Rows, entry: Entry[Any]) -> list[Put]:
     return [Put(key, Request(first.at, entry.position - first.at + 1))]
 
 
-class State:
+class State(Listing):
     """The rows in memory: for a look at the past, a check, or a test."""
 
     def __init__(self) -> None:
@@ -106,13 +109,13 @@ class State:
         return row if isinstance(row, kind) else None
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
         found = [
             (key.order, row)
             for key, row in self._rows.items()
             if key.table == table
-            and (owner is None or key.owner == owner)
+            and key.owner == owner
             and (not after or key.order > after)
             and isinstance(row, kind)
         ]

@@ -9,6 +9,7 @@ view key and swaps.  Views are disposable: nothing is lost with them.
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -21,13 +22,15 @@ from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
 from eventstore.transaction import KeySource
 from projections import state
-from projections.rows import ROWS, Mark, Put, R, Row, RowKey, Rows, Table
+from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Rows, Table
 
 _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
-_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL)
+_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL, Table.LISTED)
+_PADDED = 64
+"""Rows are padded to multiples of this, so that their size tells little of a name's length."""
 
 _encoder = msgspec.msgpack.Encoder()
 _MARK = _encoder.encode(Mark())
@@ -62,39 +65,43 @@ class Sealer:
         self._cipher = AESGCMSIV(view_key)
         self._index_key = index_key
         self._entropy = entropy
-        self._prefixes: dict[tuple[Table, bytes], bytes] = {}
+        self._owners: dict[bytes, bytes] = {}
 
     def place(self, key: RowKey) -> bytes:
-        """table u8 || HMAC-SHA256(index key, table || owner), 16 bytes || order."""
+        """HMAC-SHA256(index key, owner), 16 bytes || table u8 || order.
+
+        All that concerns one name lies together, so that a change touches one page of it.
+        """
         return self.prefix(key.table, key.owner) + key.order
 
     def prefix(self, table: Table, owner: bytes) -> bytes:
-        prefix = self._prefixes.get((table, owner))
-        if prefix is None:
-            number = bytes((table,))
-            hashed = hmac.digest(self._index_key, number + owner, "sha256")
-            prefix = number + hashed[:_OWNER_SIZE]
-            if len(self._prefixes) >= _REMEMBERED:
-                self._prefixes.clear()
-            self._prefixes[table, owner] = prefix
-        return prefix
+        hashed = self._owners.get(owner)
+        if hashed is None:
+            hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
+            if len(self._owners) >= _REMEMBERED:
+                self._owners.clear()
+            self._owners[owner] = hashed
+        return hashed + bytes((table,))
 
     def seal(self, place: bytes, row: Row) -> bytes:
         if isinstance(row, Mark):
             return b""  # its place says it all
         nonce = self._entropy(_NONCE_SIZE)
-        return nonce + self._cipher.encrypt(nonce, _encoder.encode(row), place)
+        text = _encoder.encode(row) + b"\x80"
+        padded = text.ljust(-(-len(text) // _PADDED) * _PADDED, b"\0")
+        return nonce + self._cipher.encrypt(nonce, padded, place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
-        if place[0] in _MARKS:
+        if place[_OWNER_SIZE] in _MARKS:
             return _MARK
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
+            padded = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
         except (InvalidTag, ValueError):
             raise ViewCorrupt from None
+        return padded.rstrip(b"\0")[:-1]
 
 
-class Reader:
+class Reader(Listing):
     """The views inside one transaction.
 
     A row that was read or put is remembered, since deciding, applying and answering look at the
@@ -123,9 +130,9 @@ class Reader:
         self._rows[key] = row
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        prefix = bytes((table,)) if owner is None else self._sealer.prefix(table, owner)
+        prefix = self._sealer.prefix(table, owner)
         start = 1 + _OWNER_SIZE
         with self._transaction.cursor(db=self._table) as cursor:
             found = cursor.set_range(prefix + after)
@@ -166,6 +173,16 @@ class Reader:
         return cast(R, row)
 
 
+class _Latest(threading.local):
+    """A thread's latest transaction and its reader.
+
+    A reader remembers rows, so a transaction has one reader only.  A transaction belongs to one
+    thread: what others read meanwhile must not take its reader away.
+    """
+
+    pair: tuple[lmdb.Transaction[bytes], Reader] | None = None
+
+
 class Views:
     """The live views of one log; an observer of it.  *apply* says what an entry changes.
 
@@ -179,7 +196,7 @@ class Views:
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
         self._live: tuple[bytes, Pointer, Sealer] | None = None
-        self._latest: tuple[lmdb.Transaction[bytes], Reader] | None = None
+        self._latest = _Latest()
 
     def attach(self, environment: lmdb.Environment) -> None:
         """Follow the log in *environment* from now on."""
@@ -196,12 +213,12 @@ class Views:
 
     def reader(self, transaction: lmdb.Transaction[bytes]) -> Reader:
         """The views that are live in *transaction*: one reader for the whole of it."""
-        latest = self._latest
+        latest = self._latest.pair
         if latest is not None and latest[0] is transaction:
             return latest[1]
         _, pointer, sealer = self._follow(transaction)
         reader = Reader(transaction, self._table(pointer), sealer)
-        self._latest = (transaction, reader)
+        self._latest.pair = (transaction, reader)
         return reader
 
     def generation(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> Reader:
@@ -211,6 +228,8 @@ class Views:
     def swap(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Make *pointer* the live generation, in a write transaction."""
         transaction.put(_POINTER, _encoder.encode(pointer))
+        # Who comes next in this transaction writes to the new ones.
+        self._latest.pair = None
 
     def clear(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Take all rows out of *pointer*'s table."""

@@ -59,8 +59,7 @@ class Header(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """An opened blob, or what is copied from another vault.  The last version is the current one.
-    """
+    """An opened blob, or what is copied from another vault.  The last version is the current one."""
 
     name: str
     versions: tuple[BackedUpVersion, ...]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from eventstore.errors import KeyErased
 from eventstore.events import Context, SecretContent
-from eventstore.transaction import Append, Snapshot
+from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import Rows, Secret, Table, Version, secret_key
 from vault import names
@@ -40,7 +40,7 @@ def fill(
     with source.changes.snapshot() as snapshot:
         rows = PastRows(source.views.reader(snapshot.transaction), size)
         active = sorted(
-            (one for _, one in rows.scan(Table.SECRETS, Secret) if one.deleted_date is None),
+            (one for one in rows.secrets() if one.deleted_date is None),
             key=lambda one: names.folded(one.name),
         )
         target.begin_copy(context, size, len(active), origin)

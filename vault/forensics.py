@@ -231,7 +231,7 @@ _LIFE = ("secret.deleted", "secret.recovered")
 def _who_could(logs: Logs, command: WhoCould) -> Iterator[answers.CouldFact]:
     names.check_name(command.name)
     rows: Rows = logs.rows if command.as_of is None else logs.as_of(command.as_of)
-    found = sorted((policy for _, policy in rows.scan(Table.POLICIES, Policy)), key=_object_id)
+    found = sorted(rows.policies(), key=_object_id)
     for policy in found:
         if policy.secrets:
             yield answers.CouldFact(

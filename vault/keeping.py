@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from eventstore.errors import KeyErased, MunimentError
+from eventstore.errors import KeyErased, LogUnavailable, MunimentError, OutcomeUnknown
 from eventstore.events import Context, KeysErased, RootKeyRotated
 from eventstore.keyring import Erasure as Destroyed
 from eventstore.keyring import Keyring
@@ -99,9 +99,9 @@ class Keeping:
         numbers = [number for erasure in pending.values() for number in erasure.keys]
         try:
             destroyed = self._keyring.destroy(numbers)
+            return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
         except MunimentError as problem:
             raise ErasurePending(f"{ErasurePending.__doc__} {problem.message}") from problem
-        return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
 
     def _receipts(
         self, append: Append, pending: dict[int, Erasure], destroyed: Destroyed
@@ -149,14 +149,22 @@ class Keeping:
 
         access = self._access.transact(lambda append: work("access", block, (), append))
         retired = self._retired() if signing else ()
-        changes = self._changes.transact(lambda append: work("changes", block + 2, retired, append))
+        try:
+            changes = self._changes.transact(
+                lambda append: work("changes", block + 2, retired, append)
+            )
+        except LogUnavailable as problem:
+            raise OutcomeUnknown(
+                f"the keys of `access` are new, those of `changes` are not: "
+                f"rotate them once more ({problem.message})"
+            ) from problem
         if signing:
             self.finish_erasures()
         return [("access", entry) for entry in access] + [("changes", entry) for entry in changes]
 
     def _retired(self) -> tuple[int, ...]:
         """The signing keys of `access` that are no longer used and not yet destroyed."""
-        old = [epoch.key for epoch in self._access.epochs().signing[:-1]]
+        old = self._access.numbers().signing[:-1]
         return tuple(number for number in old if self._is_alive(number))
 
     def _is_alive(self, number: int) -> bool:

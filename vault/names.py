@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from vault.caller import Caller
 from vault.commands import SetSecret, UpdateSecret
 from vault.refusals import (
     AttributesInvalid,
@@ -26,6 +27,7 @@ MAX_CONTENT_TYPE = 255
 MAX_TAGS = 15
 MAX_TAG_NAME = MAX_TAG_VALUE = 256
 RETENTION_DAYS = range(7, 91)
+MAX_CALLER_TEXT = 1024
 MAX_DATE = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
 
@@ -62,6 +64,14 @@ def check_vault_name(name: str) -> None:
 def check_principal(principal: str) -> None:
     if not (1 <= len(principal) <= 256 and principal.isprintable() and _encodable(principal)):
         raise PrincipalInvalid
+
+
+def check_caller(caller: Caller) -> None:
+    """Who asks must be writable in a record."""
+    check_principal(caller.principal)
+    for text in (caller.auth, caller.address, caller.agent, caller.request):
+        if len(text) > MAX_CALLER_TEXT or not _encodable(text):
+            raise PrincipalInvalid("what is told of the caller is too long, or is not text")
 
 
 def check_retention(days: int) -> None:

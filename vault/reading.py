@@ -136,8 +136,8 @@ class Reading:
             yield version
 
     def policies(self) -> list[answers.Policy]:
-        found = [policy for _, policy in self.rows.scan(Table.POLICIES, Policy)]
-        return [policy_answer(policy) for policy in sorted(found, key=lambda p: p.object_id)]
+        found = sorted(self.rows.policies(), key=lambda policy: policy.object_id)
+        return [policy_answer(policy) for policy in found]
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -202,8 +202,9 @@ class Reading:
     # -- queries ---------------------------------------------------------------------------------
 
     def _get(self, command: GetSecret) -> answers.SecretBundle:
+        asked = names.check_version(command.version) if command.version else ""
         secret = active(self.secret(command.name), command.name)
-        version = self.version(secret.name, command.version or secret.current)
+        version = self.version(secret.name, asked or secret.current)
         if version is None:
             raise not_found(command.name, command.version)
         if not version.enabled:
@@ -213,7 +214,7 @@ class Reading:
     def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
         found = [
             secret
-            for _, secret in self.rows.scan(Table.SECRETS, Secret)
+            for secret in self.rows.secrets()
             if (secret.deleted_date is not None) is gone
             and (not after or names.folded(secret.name) > names.folded(after))
         ]

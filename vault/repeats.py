@@ -18,12 +18,14 @@ from eventstore.errors import KeyErased
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections.rows import (
+    Backup,
     Erasure,
     Policy,
     Request,
     Rows,
     Table,
     Version,
+    backup_key,
     erasure_key,
     request_key,
     secret_key,
@@ -80,8 +82,8 @@ def is_repeated(
             return _same_update(snapshot, rows, command, past[0])
         case commands.PurgeDeletedSecret(name=name, backups=backups):
             # With no backup issued, both forms of the command do the same.
-            left = backups and bool(_backups_left(snapshot, rows, past[0].position))
-            return _same_name(name, event.name) and (backups or not event.backups) and not left
+            same = _same_name(name, event.name) and (backups or not event.backups)
+            return same and not (backups and _left_backups(snapshot, rows, past[0]))
         case commands.RestoreSecret(blob=blob):
             header = backup.read_header(blob, store_id)
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
@@ -143,15 +145,18 @@ def _newest_before(rows: Rows, name: str, position: int) -> str:
     return max(older, key=lambda version: version.value_at).version if older else ""
 
 
-def _backups_left(snapshot: Snapshot, rows: Rows, purge: int) -> tuple[int, ...]:
-    """The backups that the purge at position *purge* did not destroy."""
-    pending = rows.get(erasure_key(purge), Erasure)
+def _left_backups(snapshot: Snapshot, rows: Rows, purge: Entry[Any]) -> bool:
+    """Whether *purge* left a backup that it could have destroyed: one of this vault."""
+    left: tuple[int, ...] = ()
+    pending = rows.get(erasure_key(purge.position), Erasure)
     if pending is not None:
-        return pending.open_backups
-    for entry in snapshot.entries(purge + 1):
-        if isinstance(entry.event, events.KeysErased) and entry.context.cause == purge:
-            return entry.event.open_backups
-    return ()
+        left = pending.open_backups
+    for entry in () if pending else snapshot.entries(purge.position + 1):
+        if isinstance(entry.event, events.KeysErased) and entry.context.cause == purge.position:
+            left = entry.event.open_backups
+            break
+    known = (rows.get(backup_key(purge.event.name, number), Backup) for number in left)
+    return any(one is None or not one.foreign for one in known)
 
 
 def _same_rule(rows: Rows, command: commands.SetPolicy | commands.UpdateVault, event: Any) -> bool:

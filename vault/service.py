@@ -9,6 +9,7 @@ none of this can be recorded, the request fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ from eventstore.events import (
     Event,
     HistoryVerified,
     RequestRefused,
+    StoreAdopted,
     VaultRead,
     VaultRestored,
 )
@@ -26,10 +28,11 @@ from eventstore.log import Log
 from eventstore.record import Draft
 from eventstore.transaction import Append
 from projections import state, trail
+from projections.past import PastRows
 from projections.rebuild import Progress, Rebuilt, rebuild
-from projections.rows import Rows
+from projections.rows import Rows, Settings
 from projections.views import Views
-from vault import answers, forensics, history
+from vault import answers, forensics, history, names
 from vault.access import authorize
 from vault.backup import Blob
 from vault.caller import Caller
@@ -69,17 +72,21 @@ class Vault:
         self._entropy = entropy
         self.views = Views(keyring, entropy, state.apply)
         self.trail = Views(keyring, entropy, trail.apply)
-        self.changes = Log(
-            path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
-        )
-        self.access = Log(
-            path / "access", keyring, clock=clock, entropy=entropy, observer=self.trail
-        )
+        with ExitStack() as opened:
+            self.changes = Log(
+                path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
+            )
+            opened.callback(self.changes.close)
+            self.access = Log(
+                path / "access", keyring, clock=clock, entropy=entropy, observer=self.trail
+            )
+            opened.callback(self.access.close)
+            self.changes.settle()
+            self.access.settle()
+            with self.changes.snapshot() as snapshot:
+                self.name = settings_of(self.views.reader(snapshot.transaction)).name
+            opened.pop_all()
         self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
-        self.changes.settle()
-        self.access.settle()
-        with self.changes.snapshot() as snapshot:
-            self.name = settings_of(self.views.reader(snapshot.transaction)).name
 
     def close(self) -> None:
         self.changes.close()
@@ -90,6 +97,7 @@ class Vault:
         self.keeping.catch_up()
         seen = [0]
         try:
+            names.check_caller(caller)
             return cast(A, self._handle(caller, command, seen))
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen[0])
@@ -236,8 +244,14 @@ class Vault:
             name=_writable(getattr(command, "name", ""))[:127],
             version=_writable(getattr(command, "version", ""))[:32],
         )
-        context = _context(caller, "", request=caller.request, outcome=refusal.code)
+        asked = _writable_caller(caller)
+        context = _context(asked, "", request=asked.request, outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
+
+    def settings_as_of(self, size: int) -> Settings:
+        """The settings as they stood when `changes` had *size* records."""
+        with self.changes.snapshot() as snapshot:
+            return settings_of(PastRows(self.views.reader(snapshot.transaction), size))
 
     # -- a copy of another vault -----------------------------------------------------------------
 
@@ -256,6 +270,14 @@ class Vault:
                 writing.bring(blob)
 
         self.changes.transact(work)
+
+    def adopted(self, context: Context, instance: str) -> None:
+        """Say that this vault goes on in another store, and give it signing keys of its own."""
+        event = StoreAdopted(
+            instance=instance, changes=self.changes.head().size, access=self.access.head().size
+        )
+        self.changes.transact(lambda append: append.append(Draft(context, event)))
+        self.keeping.rotate(context, signing=True, audit=False)
 
     # -- upkeep ----------------------------------------------------------------------------------
 
@@ -276,6 +298,18 @@ def _writable(text: str) -> str:
     # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
     # surrogates), and the refusal must be recorded all the same.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _writable_caller(caller: Caller) -> Caller:
+    texts = (caller.principal, caller.auth, caller.address, caller.agent, caller.request)
+    writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
+    return Caller(
+        principal=writable[0],
+        auth=writable[1],
+        address=writable[2],
+        agent=writable[3],
+        request=writable[4],
+    )
 
 
 def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:

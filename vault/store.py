@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +21,19 @@ from types import TracebackType
 import msgspec
 
 from eventstore import record
-from eventstore.errors import FormatUnknown, KeyringNotFound, RootKeyMissing, StoreLocked
+from eventstore.durable import failing_disk, sync_directory, write_durably
+from eventstore.errors import (
+    FormatUnknown,
+    KeyringNotFound,
+    LogUnavailable,
+    OutcomeUnknown,
+    RootKeyMissing,
+    StoreLocked,
+)
 from eventstore.events import Context, PolicySet, VaultCreated
 from eventstore.keyring import Erasure, Keyring
 from eventstore.log import Log
-from eventstore.record import LOG_ID_SIZE, Draft
+from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
 from eventstore.transaction import Append
 from projections import state, trail
@@ -33,6 +41,7 @@ from projections.views import Pointer, Views
 from vault import names
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
+from vault.copying import Copied, Progress, fill
 from vault.refusals import (
     StoreExists,
     StoreNotFound,
@@ -46,6 +55,10 @@ FORMAT = 1
 
 _CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
 _INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
+_KEYS_OF = {
+    record.CHANGES.name: (_CHANGES_SIGNING, _CHANGES_AUDIT),
+    record.ACCESS.name: (_ACCESS_SIGNING, _ACCESS_AUDIT),
+}
 
 Passphrase = Callable[[], bytes]
 
@@ -148,10 +161,15 @@ class Store:
             provider=provider,
             root=os.fspath(root_directory.absolute()) if root_directory else "",
         )
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (home / "vaults").mkdir(exist_ok=True, mode=0o700)
-        keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
-        _write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+        with ExitStack() as made, failing_disk(home):
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (home / "vaults").mkdir(exist_ok=True, mode=0o700)
+            keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
+            made.callback(keyring.close)
+            sync_directory(home.absolute().parent)
+            # The last step: a store whose making a crash cut short is not there.
+            write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+            made.pop_all()
         return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
 
     @classmethod
@@ -239,8 +257,44 @@ class Store:
             if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
                 raise VaultExists(f"the store has a vault {name} already")
             directory = self._make_vault(caller, name, retention_days, purge_protection)
-        self._vaults[directory.name] = self._open_vault(directory)
-        return self._vaults[directory.name]
+            return self._finish_vault(directory, self._open_vault(directory))
+
+    def restore_into(
+        self,
+        caller: Caller,
+        source: Vault,
+        size: int,
+        name: str,
+        progress: Progress | None = None,
+    ) -> Copied:
+        """Make a vault that holds the active secrets of *source* as of *size*.
+
+        Its administrator is *caller*, and nobody else may do anything in it yet.
+        """
+        names.check_vault_name(name)
+        settings = source.settings_as_of(size)
+        with self._alone():
+            if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
+                raise VaultExists(f"the store has a vault {name} already")
+            directory = self._make_vault(
+                caller, name, settings.retention_days, settings.purge_protection
+            )
+            vault = self._open_vault(directory)
+            try:
+                context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+                copied = fill(vault, source, size, context, progress)
+            except BaseException:
+                vault.close()
+                raise
+            self._finish_vault(directory, vault)
+        return copied
+
+    def _finish_vault(self, directory: Path, vault: Vault) -> Vault:
+        # The last step: a vault whose making a crash cut short is not there.
+        with failing_disk(directory):
+            write_durably(directory / "made", b"")
+        self._vaults[directory.name] = vault
+        return vault
 
     def _open_vault(self, directory: Path) -> Vault:
         return Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
@@ -251,31 +305,8 @@ class Store:
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
-        directory.mkdir(mode=0o700)
         views = Views(self.keyring, self._entropy, state.apply)
         traces = Views(self.keyring, self._entropy, trail.apply)
-        changes = Log.create(
-            directory / "changes",
-            record.CHANGES,
-            self.keyring,
-            log_id=log_id,
-            signing_key=block + _CHANGES_SIGNING,
-            audit_key=block + _CHANGES_AUDIT,
-            clock=self._clock,
-            entropy=self._entropy,
-            observer=views,
-        )
-        access = Log.create(
-            directory / "access",
-            record.ACCESS,
-            self.keyring,
-            log_id=self._entropy(LOG_ID_SIZE),
-            signing_key=block + _ACCESS_SIGNING,
-            audit_key=block + _ACCESS_AUDIT,
-            clock=self._clock,
-            entropy=self._entropy,
-            observer=traces,
-        )
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
         created = VaultCreated(
             name=name,
@@ -293,26 +324,49 @@ class Store:
             append.append(Draft(context, created))
             append.append(Draft(context, everything))
 
-        try:
+        with ExitStack() as made, failing_disk(directory):
+            directory.mkdir(mode=0o700)
+            changes = self._make_log(directory / "changes", record.CHANGES, log_id, block, views)
+            made.callback(changes.close)
+            access_id = self._entropy(LOG_ID_SIZE)
+            access = self._make_log(directory / "access", record.ACCESS, access_id, block, traces)
+            made.callback(access.close)
             changes.transact(work)
             access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX)))
             access.publish()
-        finally:
-            changes.close()
-            access.close()
-        # The last step: a vault whose making a crash cut short is not there.
-        _write_durably(directory / "made", b"")
+            # LMDB syncs its files, but not the directories that name them.
+            for place in (changes.path, access.path, directory.parent):
+                sync_directory(place)
         return directory
+
+    def _make_log(self, path: Path, kind: Kind, log_id: bytes, block: int, views: Views) -> Log:
+        signing, audit = _KEYS_OF[kind.name]
+        return Log.create(
+            path,
+            kind,
+            self.keyring,
+            log_id=log_id,
+            signing_key=block + signing,
+            audit_key=block + audit,
+            clock=self._clock,
+            entropy=self._entropy,
+            observer=views,
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two processes must not make two vaults of one name."""
-        fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with failing_disk(self.home):
+            fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
             os.close(fd)
+
+    def new_instance(self) -> str:
+        """An id for a store that was just made from a copy."""
+        return self._entropy(16).hex()
 
     # -- the root key ----------------------------------------------------------------------------
 
@@ -334,8 +388,14 @@ class Store:
 
     def _record_rotation(self, caller: Caller, destroyed: Erasure) -> None:
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-        for vault in self.vaults():
-            vault.keeping.record_root_rotation(context, destroyed)
+        try:
+            for vault in self.vaults():
+                vault.keeping.record_root_rotation(context, destroyed)
+        except LogUnavailable as problem:
+            raise OutcomeUnknown(
+                f"the root key has a new value, but not every vault's history says so: "
+                f"rotate it once more ({problem.message})"
+            ) from problem
 
 
 def root_directory_of(home: Path, configuration: Configuration) -> Path:
@@ -346,21 +406,3 @@ def root_directory_of(home: Path, configuration: Configuration) -> Path:
 def _point(views: Views, pointer: Pointer, append: Append) -> None:
     views.swap(append.transaction, pointer)
     append.touch()
-
-
-def _write_durably(path: Path, text: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, text)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -198,7 +198,7 @@ class Writing:
     def _backups(self, secret: Secret) -> tuple[int, ...]:
         owner = backup_key(secret.name, 0).owner
         issued = self._rows.scan(Table.BACKUPS, Backup, owner)
-        return tuple(one.backup_key for _, one in issued)
+        return tuple(one.backup_key for _, one in issued if not one.foreign)
 
     def _facts(self) -> Facts:
         return Facts(

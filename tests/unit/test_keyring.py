@@ -6,14 +6,11 @@ import contextlib
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -41,6 +38,7 @@ from eventstore.keyheader import Header, commit_to, encode_header
 from eventstore.keyring import Keyring
 from eventstore.keytree import CAPACITY, LEAF_NODES
 from eventstore.rootkey import FileRootKey, PassphraseRootKey
+from support.keyring_processes import destroy_and_read, destroy_and_read_elsewhere, full_disk
 from support.keyrings import CHEAP, STORE, Attacker, Crash, Faults, MemoryRoot, given_out, holds
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -354,9 +352,10 @@ def test_a_commit_that_failed_and_cannot_be_looked_up_is_unknown_and_keeps_both_
         )
         with pytest.raises(OutcomeUnknown):
             ring.destroy([1])
+        with pytest.raises(LogUnavailable):
+            ring.key(1)
     assert slots(tmp_path) == ["slot-0", "slot-1"]
-    with pytest.raises(LogUnavailable):
-        ring.key(1)
+    holds(ring, keys)
     ring.close()
     with Keyring.open(place, root) as again:
         holds(again, keys)
@@ -400,20 +399,6 @@ def test_what_a_crash_left_is_destroyed_only_after_one_more_commit(
     ring.recover()
     assert ends == [["slot-0", "slot-1"]]
     assert slots(tmp_path) == ["slot-0"]
-
-
-def full_disk(place: Path, key: Path, pipe: Connection) -> None:
-    with Keyring.open(place, FileRootKey(key)) as ring:
-        size = (place / "data.mdb").stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        codes = []
-        for act in (lambda: ring.allocate(500), lambda: ring.destroy(range(0, 640, 64))):
-            try:
-                act()
-            except MunimentError as error:
-                codes.append(error.code)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-        pipe.send((codes, ring.allocate(), ring.destroy([3]).destroyed))
 
 
 def test_a_file_that_may_not_grow_is_a_refusal_and_no_damage(
@@ -647,32 +632,6 @@ def test_thirty_two_threads_read_give_out_and_destroy(ring: Keyring) -> None:
     assert len(keys) == 64 * 64
     holds(ring, keys)
     assert ring.root_epoch == 256
-
-
-def destroy_and_read(
-    ring: Keyring, keys: dict[int, bytes | None], mine: range, gone: Sequence[int], seed: int
-) -> None:
-    """Destroy *mine*, and between them read; *gone* is set once a destroy was answered."""
-    draw = random.Random(seed)
-    for number in mine:
-        ring.destroy([number])
-        gone[number] = True  # type: ignore[index]
-        for other in draw.sample(range(640), 60):
-            was_gone = gone[other]
-            try:
-                assert ring.key(other) == keys[other]
-                assert not was_gone
-            except KeyErased:
-                assert other < 120
-
-
-def destroy_and_read_elsewhere(
-    place: Path, key: Path, mine: range, gone: Sequence[int], start: Barrier
-) -> None:
-    with Keyring.open(place, FileRootKey(key)) as ring:
-        keys: dict[int, bytes | None] = {number: ring.key(number) for number in range(640)}
-        start.wait(60)
-        destroy_and_read(ring, keys, mine, gone, mine.start)
 
 
 def test_processes_destroy_and_read_at_once_and_none_reads_what_another_destroyed(

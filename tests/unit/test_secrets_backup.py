@@ -12,6 +12,7 @@ from support.vaults import ALICE, make_store
 from vault.answers import SecretBundle
 from vault.commands import (
     BackupSecret,
+    DeleteSecret,
     GetSecret,
     ListSecrets,
     ListSecretVersions,
@@ -226,4 +227,31 @@ def test_the_blob_that_a_secret_came_back_from_counts_among_its_backups(life: Li
     life(RestoreSecret(blob=blob))
     life.delete("db")
     assert life(PurgeDeletedSecret(name="db", backups=True)).open_backups == ()
+    life.refuses("backup.erased", RestoreSecret(blob=blob))
+
+
+def test_a_receipt_names_a_blob_that_another_vault_issued_and_leaves_it_to_that_vault(
+    life: Life,
+) -> None:
+    other = life.store.create_vault(ALICE, "other-vault")
+    life.set("db", "worth keeping")
+    blob = life(BackupSecret(name="db")).blob
+    other.handle(ALICE, RestoreSecret(blob=blob))
+    other.handle(ALICE, DeleteSecret(name="db"))
+
+    purged = other.handle(ALICE, PurgeDeletedSecret(name="db", backups=True))
+
+    assert len(purged.open_backups) == 1
+    other.handle(ALICE, RestoreSecret(blob=blob))
+    assert other.handle(ALICE, GetSecret(name="db")).value == "worth keeping"
+
+
+def test_a_later_purge_ends_the_blobs_of_an_earlier_lifetime(life: Life) -> None:
+    life.set("db")
+    blob = life(BackupSecret(name="db")).blob
+    life.purge("db")
+    life(RestoreSecret(blob=blob))
+
+    life.purge("db", backups=True)
+
     life.refuses("backup.erased", RestoreSecret(blob=blob))

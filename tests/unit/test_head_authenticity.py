@@ -1,0 +1,70 @@
+"""A head is signed only if a holder of the log's keys wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eventstore import head as heads
+from eventstore.errors import HeadAltered
+from eventstore.head import Head
+from eventstore.merkle import Frontier, leaf_hash
+from eventstore.record import ACCESS, LEAF_SIZE, split
+from eventstore.storage import open_environment
+from eventstore.transaction import HEAD, RECORDS
+from support.vaults import ALICE, Clock, make_vault, open_store
+from vault.commands import GetSecret, SetSecret
+
+
+def a_used_store(home: Path, clock: Clock) -> Path:
+    store, vault = make_vault(home, clock)
+    vault.handle(ALICE, SetSecret(name="db", value="a value"))
+    for _ in range(5):
+        vault.handle(ALICE, GetSecret(name="db"))
+    path = vault.access.path
+    store.close()
+    return path
+
+
+def drop_a_read(access: Path) -> None:
+    """Take the second read out of `access` and write a head that fits: no key is needed for that."""
+    environment = open_environment(access, create=False)
+    records = environment.open_db(RECORDS, create=False)
+    with environment.begin(write=True) as transaction:
+        rows = [bytes(row) for _, row in transaction.cursor(db=records)]
+        del rows[1]
+        transaction.drop(records, delete=False)
+        frontier, time = Frontier(), 0
+        for position, row in enumerate(rows):
+            leaf = row[:2] + position.to_bytes(8, "big") + row[10:LEAF_SIZE]
+            transaction.put(position.to_bytes(8, "big"), leaf + row[LEAF_SIZE:], db=records)
+            frontier.add(leaf_hash(leaf))
+            time = int.from_bytes(leaf[10:18], "big")
+            assert split(ACCESS, leaf + row[LEAF_SIZE:]).leaf == leaf
+        head = Head(len(rows), time, tuple(frontier.hashes))
+        transaction.put(HEAD, heads.encode_head(head))
+    environment.close()
+
+
+def test_a_record_dropped_by_somebody_without_keys_is_never_signed_over(tmp_path: Path) -> None:
+    clock = Clock()
+    access = a_used_store(tmp_path / "store", clock)
+    drop_a_read(access)
+    (access / "checkpoint").unlink()
+
+    with pytest.raises(HeadAltered), open_store(tmp_path / "store", clock) as store:
+        store.vault().handle(ALICE, GetSecret(name="db"))
+
+    assert not (access / "checkpoint").exists() or not (access / "checkpoint").read_bytes()
+
+
+def test_a_read_is_refused_when_the_log_that_would_record_it_was_altered(tmp_path: Path) -> None:
+    clock = Clock()
+    access = a_used_store(tmp_path / "store", clock)
+    with open_store(tmp_path / "store", clock) as store:
+        vault = store.vault()
+        vault.access._detach()
+        drop_a_read(access)
+        with pytest.raises(HeadAltered):
+            vault.handle(ALICE, GetSecret(name="db"))

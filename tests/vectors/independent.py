@@ -1,0 +1,775 @@
+"""A second reader of the format, written from docs/format.md alone: it imports nothing of Muniment.
+
+It opens what the vectors hold with the keys they name, using HMAC, SHA-2, SHAKE, Ed25519, AES and
+Argon2id of others and a MessagePack reader of forty lines.  That it agrees on every vector shows that
+the page is enough to write a reader, and that no rule lives in the code alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import struct
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+
+class Refused(Exception):
+    """The code that the format's rules give for these bytes."""
+
+
+# --- MessagePack --------------------------------------------------------------------------------
+
+
+def unpack(raw: bytes) -> Any:
+    try:
+        value, rest = _unpack(raw)
+    except (IndexError, struct.error, UnicodeDecodeError, TypeError) as problem:
+        raise ValueError from problem
+    if rest:
+        raise ValueError("bytes after the end")
+    return value
+
+
+def _unpack(raw: bytes) -> tuple[Any, bytes]:
+    first, rest = raw[0], raw[1:]
+    if first < 0x80:
+        return first, rest
+    if first >= 0xE0:
+        return first - 256, rest
+    if 0x80 <= first < 0x90:
+        return _map(first & 15, rest)
+    if 0x90 <= first < 0xA0:
+        return _array(first & 15, rest)
+    if 0xA0 <= first < 0xC0:
+        return _take(rest, first & 31, text=True)
+    if first in (0xC0, 0xC2, 0xC3):
+        return {0xC0: None, 0xC2: False, 0xC3: True}[first], rest
+    sizes = {0xC4: "B", 0xC5: "H", 0xC6: "I", 0xD9: "B", 0xDA: "H", 0xDB: "I"}
+    numbers = {0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q", 0xD0: "b", 0xD1: "h", 0xD2: "i"}
+    many = {0xDC: "H", 0xDD: "I", 0xDE: "H", 0xDF: "I"}
+    form = ">" + {**sizes, **numbers, **many, 0xD3: "q"}[first]
+    (number,) = struct.unpack_from(form, rest)
+    rest = rest[struct.calcsize(form) :]
+    if first in sizes:
+        return _take(rest, number, text=first >= 0xD9)
+    if first in many:
+        return _array(number, rest) if first < 0xDE else _map(number, rest)
+    return number, rest
+
+
+def _take(rest: bytes, size: int, *, text: bool) -> tuple[Any, bytes]:
+    if len(rest) < size:
+        raise ValueError("cut short")
+    taken = rest[:size]
+    return (taken.decode() if text else taken), rest[size:]
+
+
+def _array(count: int, rest: bytes) -> tuple[list[Any], bytes]:
+    found = []
+    for _ in range(count):
+        value, rest = _unpack(rest)
+        found.append(value)
+    return found, rest
+
+
+def _map(count: int, rest: bytes) -> tuple[dict[str, Any], bytes]:
+    found = {}
+    for _ in range(count):
+        key, rest = _unpack(rest)
+        found[key], rest = _unpack(rest)
+    return found, rest
+
+
+def raw_fields(raw: bytes) -> list[tuple[str, bytes]]:
+    """The metadata's fields in stored order, each with its MessagePack bytes as stored."""
+    _, rest = raw[0], raw[1:]
+    found = []
+    for prefix in ("context.", "event."):
+        first = rest[0]
+        count = first & 15 if first < 0x90 else struct.unpack_from(">H", rest, 1)[0]
+        rest = rest[1:] if first < 0x90 else rest[3:]
+        for _ in range(count):
+            name, rest = _unpack(rest)
+            _, after = _unpack(rest)
+            found.append((prefix + name, rest[: len(rest) - len(after)]))
+            rest = after
+    return [*found, ("content_key", rest)]
+
+
+# --- sealing suite 1 ----------------------------------------------------------------------------
+
+
+def derive(key: bytes, salt: bytes, label: bytes) -> tuple[bytes, bytes, bytes]:
+    prk = hmac.digest(salt, key, "sha256")
+    okm, block = b"", b""
+    for counter in (1, 2, 3):
+        block = hmac.digest(prk, block + b"muniment/seal/v1/" + label + bytes((counter,)), "sha256")
+        okm += block
+    return okm[:32], okm[32:64], okm[64:]
+
+
+def bucket(size: int) -> int:
+    size += 1
+    power = 1
+    while power * 2 <= size:
+        power *= 2
+    step = max(256, power // 8)
+    return (size + step - 1) // step * step
+
+
+def open_sealed(key: bytes, salt: bytes, label: bytes, bound: bytes, sealed: bytes) -> bytes:
+    if len(sealed) < 48:
+        raise Refused("seal.broken")
+    encryption, commitment, _ = derive(key, salt, label)
+    if not hmac.compare_digest(commitment, sealed[:32]):
+        raise Refused("seal.wrong-key")
+    try:
+        padded = AESGCM(encryption).decrypt(bytes(12), sealed[32:], bound + commitment)
+    except InvalidTag:
+        raise Refused("seal.broken") from None
+    text = padded.rstrip(b"\0")
+    if not text.endswith(b"\x80") or len(padded) != bucket(len(text) - 1):
+        raise Refused("seal.broken")
+    return text[:-1]
+
+
+def open_salted(key: bytes, label: bytes, bound: bytes, sealed: bytes) -> bytes:
+    if len(sealed) < 32:
+        raise Refused("seal.broken")
+    return open_sealed(key, sealed[:32], label, bound, sealed[32:])
+
+
+# --- the tree -----------------------------------------------------------------------------------
+
+
+def sha256(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def tree_root(leaves: list[bytes]) -> bytes:
+    """The recursive definition of RFC 6962, section 2.1."""
+    if not leaves:
+        return sha256()
+    if len(leaves) == 1:
+        return sha256(b"\0", leaves[0])
+    middle = 1
+    while middle * 2 < len(leaves):
+        middle *= 2
+    return sha256(b"\1", tree_root(leaves[:middle]), tree_root(leaves[middle:]))
+
+
+def root_from_path(position: int, size: int, hashed: bytes, path: list[bytes]) -> bytes:
+    """Walk down the recursive definition, and take the path from its end."""
+    if not 0 <= position < size:
+        raise Refused("proof.invalid")
+    if size == 1:
+        if path:
+            raise Refused("proof.invalid")
+        return hashed
+    if not path:
+        raise Refused("proof.invalid")
+    middle = 1
+    while middle * 2 < size:
+        middle *= 2
+    if position < middle:
+        return sha256(b"\1", root_from_path(position, middle, hashed, path[:-1]), path[-1])
+    right = root_from_path(position - middle, size - middle, hashed, path[:-1])
+    return sha256(b"\1", path[-1], right)
+
+
+# --- notes, checkpoints and keys as text ----------------------------------------------------------
+
+
+def strict_base64(text: str) -> bytes:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("checkpoint.malformed") from None
+    if base64.b64encode(raw).decode() != text:
+        raise Refused("checkpoint.malformed")
+    return raw
+
+
+def read_verifier(line: str) -> tuple[str, bytes, bytes]:
+    """Name, key id and public key."""
+    parts = line.split("+", 2)
+    if len(parts) != 3:
+        raise Refused("checkpoint.malformed")
+    name, key = parts[0], strict_base64(parts[2])
+    key_id = sha256(name.encode(), b"\n", key)[:4]
+    if not name or len(key) != 33 or key[0] != 1 or key_id.hex() != parts[1]:
+        raise Refused("checkpoint.malformed")
+    return name, key_id, key[1:]
+
+
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    text, gap, rest = note.rpartition("\n\n")
+    if not gap or not rest.endswith("\n"):
+        raise Refused("checkpoint.malformed")
+    found = []
+    for line in rest[:-1].split("\n"):
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "\N{EM DASH}" or not parts[1]:
+            raise Refused("checkpoint.malformed")
+        stamp = strict_base64(parts[2])
+        if len(stamp) < 5:
+            raise Refused("checkpoint.malformed")
+        found.append((parts[1], stamp[:4], stamp[4:]))
+    return text + "\n", found
+
+
+def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def open_note(note: str, verifier: str) -> str:
+    name, key_id, public = read_verifier(verifier)
+    text, signatures = split_note(note)
+    for named, by, signature in signatures:
+        if (named, by) == (name, key_id) and verifies(public, signature, text.encode()):
+            return text
+    raise Refused("checkpoint.signature-invalid")
+
+
+def read_checkpoint(note: str) -> tuple[str, int, bytes]:
+    text, _ = split_note(note)
+    lines = text.split("\n")
+    if len(lines) != 4 or not lines[0] or not re.fullmatch("0|[1-9][0-9]{0,19}", lines[1]):
+        raise Refused("checkpoint.malformed")
+    root = strict_base64(lines[2])
+    if len(root) != 32:
+        raise Refused("checkpoint.malformed")
+    return lines[0], int(lines[1]), root
+
+
+# --- a log's own rows -----------------------------------------------------------------------------
+
+
+def read_identity(row: bytes) -> tuple[str, bytes]:
+    """Kind and id."""
+    try:
+        form, kind, log_id = unpack(row)
+    except ValueError:
+        raise Refused("record.malformed") from None
+    if form != 1 or kind not in ("changes", "access"):
+        raise Refused("format.unknown")
+    if len(log_id) != 16:
+        raise Refused("record.malformed")
+    return kind, log_id
+
+
+def read_head(row: bytes) -> tuple[int, int, int, list[bytes]]:
+    if len(row) < 17:
+        raise Refused("record.malformed")
+    size, time, behind = struct.unpack(">QQB", row[:17])
+    if len(row) != 17 + 32 * bin(size).count("1") or behind > 1:
+        raise Refused("record.malformed")
+    return size, time, behind, [row[at : at + 32] for at in range(17, len(row), 32)]
+
+
+def read_epochs(row: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
+    try:
+        signing, audit = unpack(row)
+        fine = all(len(one) == 4 for one in signing) and all(len(one) == 2 for one in audit)
+    except (ValueError, TypeError):
+        raise Refused("record.malformed") from None
+    for epochs in (signing, audit):
+        starts = [one[0] for one in epochs]
+        if not fine or not starts or starts[0] != 0 or starts != sorted(set(starts)):
+            raise Refused("record.malformed")
+    return signing, audit
+
+
+def check_chain(origin: str, signing: list[list[Any]]) -> None:
+    for at, (start, _, verifier, endorsement) in enumerate(signing):
+        try:
+            name = read_verifier(verifier)[0]
+            if at:
+                said = open_note(endorsement, signing[at - 1][2])
+                if said != f"muniment/endorsement/v1\n{origin}\n{start}\n{verifier}\n":
+                    raise Refused("verify.key-chain-broken")
+        except Refused:
+            raise Refused("verify.key-chain-broken") from None
+        if name != origin:
+            raise Refused("verify.key-chain-broken")
+
+
+def verifier_at(signing: list[list[Any]], position: int) -> str:
+    line: str = [one[2] for one in signing if one[0] <= position][-1]
+    return line
+
+
+# --- records ------------------------------------------------------------------------------------
+
+_SET = "name version enabled nbf exp"
+EVENTS = {
+    "changes": {
+        "vault.created": "name retention_days purge_protection administrators first_key",
+        "vault.updated": "purge_protection administrators",
+        "policy.set": "object_id secrets storage",
+        "policy.deleted": "object_id",
+        "secret.set": _SET,
+        "secret.updated": _SET + " changed",
+        "secret.deleted": "name scheduled_purge",
+        "secret.recovered": "name",
+        "secret.purged": "name key backups",
+        "secret.backed-up": "name backup_key versions",
+        "secret.restored": "name versions origin backup_key",
+        "secret.version-restored": _SET + " created updated",
+        "root-key.rotated": "root_epoch provider assurance",
+        "keys.erased": "keys root_epoch provider assurance open_backups",
+    },
+    "access": {
+        "secret.read": "name version at",
+        "secrets.listed": "at count",
+        "secret-versions.listed": "name at count",
+        "deleted-secret.read": "name at",
+        "deleted-secrets.listed": "at count",
+        "vault.read": "what at",
+        "history.read": "at count name",
+        "history.verified": "at changes access",
+        "request.refused": "operation at name version",
+    },
+}
+for _events in EVENTS.values():
+    _events["signing-key.rotated"] = "verifier key retired also"
+    _events["audit-key.rotated"] = "key"
+    _events["clock.stepped-back"] = "observed last"
+CONTEXT = {"principal", "auth", "rule", "outcome", "address", "agent", "request", "cause"}
+
+
+def split_row(kind: str, row: bytes) -> tuple[bytes, bytes, bytes]:
+    start = 178 if kind == "changes" else 114
+    if len(row) <= start:
+        raise Refused("record.malformed")
+    return row[:114], row[114:start], row[start:]
+
+
+def read_leaf(leaf: bytes) -> tuple[int, int, bytes, bytes, bytes]:
+    """Position, time, fields root, envelope hash, key commitment."""
+    if len(leaf) != 114:
+        raise Refused("record.malformed")
+    form, suite, position, time = struct.unpack(">BBQQ", leaf[:18])
+    if (form, suite) != (1, 1):
+        raise Refused("format.unknown")
+    return position, time, leaf[18:50], leaf[50:82], leaf[82:]
+
+
+def read_envelope(envelope: bytes) -> tuple[bytes, bytes, bytes | None]:
+    """Salt, sealed metadata, sealed content."""
+    try:
+        schema, salt, meta, content = unpack(envelope)
+    except (ValueError, TypeError):
+        raise Refused("record.malformed") from None
+    if schema != 1:
+        raise Refused("format.unknown")
+    if len(salt) != 32:
+        raise Refused("record.malformed")
+    return salt, meta, content
+
+
+def open_metadata(
+    kind: str, log_id: bytes, row: bytes, audit_key: bytes
+) -> tuple[list[Any], bytes, bytes]:
+    """The decoded metadata, its text, and the seed of its field salts."""
+    leaf, _, envelope = split_row(kind, row)
+    read_leaf(leaf)
+    salt, meta, _ = read_envelope(envelope)
+    bound = leaf[:2] + log_id + leaf[2:18]
+    text = open_sealed(audit_key, salt, b"meta", bound, meta)
+    context, event, content_key = unpack(text)
+    allowed = EVENTS[kind].get(event.get("type"))
+    if allowed is None or set(event) - {"type"} - set(allowed.split()) or set(context) - CONTEXT:
+        raise Refused("event.unknown")
+    return [context, event, content_key], text, derive(audit_key, salt, b"meta")[2]
+
+
+def open_content(kind: str, log_id: bytes, row: bytes, content_key: bytes) -> dict[str, Any]:
+    leaf, _, envelope = split_row(kind, row)
+    read_leaf(leaf)
+    salt, meta, content = read_envelope(envelope)
+    if content is None:
+        raise Refused("record.malformed")
+    bound = leaf[:2] + log_id + leaf[2:18] + sha256(meta)
+    opened: dict[str, Any] = unpack(open_sealed(content_key, salt, b"content", bound, content))
+    return opened
+
+
+def field_entries(text: bytes, seed: bytes) -> list[bytes]:
+    fields = raw_fields(text)
+    salts = hashlib.shake_256(seed).digest(16 * len(fields))
+    return [
+        salts[16 * at : 16 * at + 16] + path.encode() + b"\0" + value
+        for at, (path, value) in enumerate(fields)
+    ]
+
+
+def key_commitment(meta: bytes, content: bytes | None) -> bytes:
+    return sha256(b"muniment/commitments/v1\0", meta[:32], (content or b"")[:32])
+
+
+# --- verification, in the order of its steps ------------------------------------------------------
+
+
+def verify(
+    rows: tuple[bytes, bytes, bytes],
+    records: list[tuple[bytes, bytes]],
+    checkpoint: str,
+    kept: list[str],
+    trusted: str | None,
+) -> bytes:
+    """The root of a log that is whole."""
+    try:
+        kind, log_id = read_identity(rows[0])
+        size, time, _, frontier = read_head(rows[1])
+        signing, _ = read_epochs(rows[2])
+    except Refused:
+        raise Refused("verify.record-altered") from None
+    origin = f"muniment/{log_id.hex()}/{kind}"
+    check_chain(origin, signing)
+    if signing[-1][0] > size or (trusted and trusted not in [one[2] for one in signing]):
+        raise Refused("verify.key-chain-broken")
+    if not checkpoint and size:
+        raise Refused("verify.tail-unsigned")
+    heads = []
+    for note in [*([checkpoint] if checkpoint else []), *kept]:
+        try:
+            head = read_checkpoint(note)
+            open_note(note, verifier_at(signing, head[1]))
+        except Refused:
+            raise Refused("verify.forked") from None
+        if head[0] != origin:
+            raise Refused("verify.forked")
+        heads.append((head[1], head[2], note))
+    leaves = _check_records(kind, log_id, signing, records, heads, checkpoint)
+    if any(known > len(leaves) for known, _, _ in heads) or size > len(leaves):
+        raise Refused("verify.truncated")
+    last = read_leaf(leaves[-1])[1] if leaves else 0
+    if (size, time) != (len(leaves), last) or tree_root(leaves) != _root_of(frontier):
+        raise Refused("verify.root-mismatch")
+    if max((known for known, _, _ in heads), default=0) < len(leaves):
+        raise Refused("verify.tail-unsigned")
+    return tree_root(leaves)
+
+
+def _check_records(
+    kind: str,
+    log_id: bytes,
+    signing: list[list[Any]],
+    records: list[tuple[bytes, bytes]],
+    heads: list[tuple[int, bytes, str]],
+    own: str,
+) -> list[bytes]:
+    leaves: list[bytes] = []
+    last = 0
+    for at in range(len(records) + 1):
+        for _, root, note in sorted(one for one in heads if one[0] == at):
+            if root != tree_root(leaves):
+                raise Refused("verify.root-mismatch" if note == own else "verify.forked")
+        if at == len(records):
+            return leaves
+        key, row = records[at]
+        try:
+            leaf, signature, envelope = split_row(kind, row)
+            position, time, _, envelope_hash, commitment = read_leaf(leaf)
+            _, meta, content = read_envelope(envelope)
+        except Refused:
+            raise Refused("verify.record-altered") from None
+        message = b"muniment/event/v1\0" + log_id + leaf
+        public = read_verifier(verifier_at(signing, at))[2]
+        fits = (
+            int.from_bytes(key, "big") == at == position
+            and time > last
+            and sha256(envelope) == envelope_hash
+            and key_commitment(meta, content) == commitment
+            and (kind == "access" or verifies(public, signature, message))
+        )
+        if not fits:
+            raise Refused("verify.record-altered")
+        last = time
+        leaves.append(leaf)
+    return leaves
+
+
+def _root_of(frontier: list[bytes]) -> bytes:
+    if not frontier:
+        return sha256()
+    root = frontier[-1]
+    for left in reversed(frontier[:-1]):
+        root = sha256(b"\1", left, root)
+    return root
+
+
+# --- the keyring, the slots, the views, a blob ----------------------------------------------------
+
+
+def read_header(row: bytes) -> dict[str, Any]:
+    try:
+        header = unpack(row)
+        form = header["format"]
+    except (ValueError, KeyError, TypeError):
+        raise Refused("record.malformed") from None
+    if form != 1:
+        raise Refused("format.unknown")
+    fields = {"format", "store_id", "root_epoch", "slot", "root_commitment", "next_leaf_node"}
+    if (
+        set(header) != fields
+        or len(header["store_id"]) != 16
+        or len(header["root_commitment"]) != 32
+        or header["slot"] not in (0, 1)
+        or not 0 <= header["next_leaf_node"] <= 64**4
+        or not 0 <= header["root_epoch"] < 1 << 63
+    ):
+        raise Refused("record.malformed")
+    return dict(header)
+
+
+def root_fits(header: dict[str, Any], root: bytes) -> bool:
+    salt = header["store_id"] + struct.pack(">QB", header["root_epoch"], header["slot"])
+    return bool(derive(root, salt, b"root-commitment")[1] == header["root_commitment"])
+
+
+def open_node(store_id: bytes, level: int, index: int, key: bytes, row: bytes) -> dict[str, Any]:
+    bound = b"muniment/keyring/v1/" + store_id + struct.pack(">BQ", level, index)
+    text = open_salted(key, b"node", bound, row)
+    if len(text) != 2064:
+        raise Refused("seal.broken")
+    present, destroyed = struct.unpack(">QQ", text[:16])
+    if present & destroyed:
+        raise Refused("seal.broken")
+    keys = {
+        child: text[16 + 32 * child :][:32].hex() for child in range(64) if present >> child & 1
+    }
+    return {
+        "keys": {str(child): key for child, key in keys.items()},
+        "destroyed": [child for child in range(64) if destroyed >> child & 1],
+    }
+
+
+def open_slot(slot: bytes, passphrase: bytes | None) -> bytes:
+    if not 42 <= len(slot) <= 4096 or not slot.startswith(b"MUNIROOT"):
+        raise Refused("root.damaged")
+    if slot[8] != 1:
+        raise Refused("format.unknown")
+    if sha256(slot[:-32]) != slot[-32:]:
+        raise Refused("root.damaged")
+    kind, body = slot[9], slot[10:-32]
+    if passphrase is None:
+        if kind == 2:
+            raise Refused("root.locked")
+        if kind != 1 or len(body) != 32:
+            raise Refused("root.damaged")
+        return body
+    if kind == 1:
+        raise Refused("root.wrong")
+    iterations, lanes, memory, salt = struct.unpack(">III16s", body[:28])
+    if not (1 <= iterations <= 16 and 1 <= lanes <= 16 and 8 * lanes <= memory <= 1 << 20):
+        raise Refused("root.damaged")
+    kek = Argon2id(
+        salt=salt, length=32, iterations=iterations, lanes=lanes, memory_cost=memory
+    ).derive(passphrase)
+    try:
+        return open_salted(kek, b"root-slot", body[:28], body[28:])
+    except Refused as refusal:
+        code = "root.wrong" if str(refusal) == "seal.wrong-key" else "root.damaged"
+        raise Refused(code) from None
+
+
+def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> bytes:
+    hashed = hmac.digest(index_key, bytes((table,)) + owner, "sha256")
+    return bytes((table,)) + hashed[:16] + order
+
+
+def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
+    try:
+        text = AESGCMSIV(view_key).decrypt(sealed[:12], sealed[12:], place)
+        row: list[Any] = unpack(text.rstrip(b"\0").removesuffix(b"\x80"))
+    except (InvalidTag, ValueError):
+        raise Refused("view.corrupt") from None
+    return row
+
+
+def open_blob(blob: bytes, store_id: bytes, key: bytes) -> dict[str, Any]:
+    if len(blob) < 48 or blob[:8] != b"MNMBKP\0\1":
+        raise Refused("backup.invalid")
+    if blob[8:24] != store_id:
+        raise Refused("backup.foreign")
+    try:
+        payload = unpack(open_salted(key, b"backup", blob[:48], blob[48:]))
+    except (Refused, ValueError):
+        raise Refused("backup.invalid") from None
+    return {
+        "name": payload["name"],
+        "versions": payload["versions"],
+        "origin": blob[24:40].hex(),
+        "backup_key": int.from_bytes(blob[40:48], "big"),
+    }
+
+
+# --- what each kind of vector asks ----------------------------------------------------------------
+
+
+def _hex(given: dict[str, Any], name: str) -> bytes:
+    return bytes.fromhex(given[name])
+
+
+def _open_record(given: dict[str, Any]) -> dict[str, Any]:
+    kind, log_id, row = given["kind"], _hex(given, "log_id"), _hex(given, "row")
+    (context, event, number), text, seed = open_metadata(
+        kind, log_id, row, _hex(given, "audit_key")
+    )
+    leaf, signature, _ = split_row(kind, row)
+    position, time, root, _, _ = read_leaf(leaf)
+    assert tree_root(field_entries(text, seed)) == root
+    content = None
+    if given["content_key"]:
+        content = open_content(kind, log_id, row, _hex(given, "content_key"))
+    signed = None
+    if given["verifier"]:
+        public = read_verifier(given["verifier"])[2]
+        signed = verifies(public, signature, b"muniment/event/v1\0" + log_id + leaf)
+    return {
+        "position": position,
+        "time": time,
+        "context": context,
+        "event": event,
+        "content_key": number,
+        "content": content,
+        "signed": signed,
+        "leaf_hash": sha256(b"\0", leaf).hex(),
+    }
+
+
+def _leaf(given: dict[str, Any]) -> dict[str, Any]:
+    position, time, *hashes = read_leaf(_hex(given, "leaf"))
+    names = ("fields_root", "envelope_hash", "key_commitment")
+    told = dict(zip(names, [one.hex() for one in hashes], strict=True))
+    return {"position": position, "time": time, **told}
+
+
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    entries = field_entries(_hex(given, "metadata"), _hex(given, "seed"))
+    return {"entries": [entry.hex() for entry in entries], "root": tree_root(entries).hex()}
+
+
+def _opening(given: dict[str, Any]) -> dict[str, Any]:
+    """One field shown to an outsider: he checks that the leaf commits to it."""
+    entry, path = _hex(given, "entry"), [bytes.fromhex(one) for one in given["path"]]
+    hashed = sha256(b"\0", entry)
+    root = root_from_path(given["position"], given["size"], hashed, path)
+    if root != read_leaf(_hex(given, "leaf"))[2]:
+        raise Refused("proof.invalid")
+    name, _, value = entry[16:].partition(b"\0")
+    return {"field": name.decode(), "value": unpack(value)}
+
+
+def _inclusion(given: dict[str, Any]) -> str:
+    path = [bytes.fromhex(one) for one in given["path"]]
+    leaf_hash = sha256(b"\0", _hex(given, "entry"))
+    return root_from_path(given["position"], given["size"], leaf_hash, path).hex()
+
+
+def _head(given: dict[str, Any]) -> dict[str, Any]:
+    size, time, behind, frontier = read_head(_hex(given, "row"))
+    return {"size": size, "time": time, "behind": bool(behind), "root": _root_of(frontier).hex()}
+
+
+def _identity(given: dict[str, Any]) -> dict[str, Any]:
+    kind, log_id = read_identity(_hex(given, "row"))
+    return {"kind": kind, "origin": f"muniment/{log_id.hex()}/{kind}"}
+
+
+def _epochs(given: dict[str, Any]) -> dict[str, Any]:
+    kind, log_id = read_identity(_hex(given, "identity"))
+    signing, audit = read_epochs(_hex(given, "row"))
+    check_chain(f"muniment/{log_id.hex()}/{kind}", signing)
+    return {"signing": [one[:3] for one in signing], "audit": audit}
+
+
+def _checkpoint(given: dict[str, Any]) -> dict[str, Any]:
+    origin, size, root = read_checkpoint(given["note"])
+    return {"origin": origin, "size": size, "root": root.hex()}
+
+
+def _verifier(given: dict[str, Any]) -> dict[str, Any]:
+    name, key_id, public = read_verifier(given["line"])
+    return {"name": name, "key_id": key_id.hex(), "public": public.hex()}
+
+
+def _verify(given: dict[str, Any]) -> str:
+    rows = (_hex(given, "identity"), _hex(given, "head"), _hex(given, "epochs"))
+    records = [(bytes.fromhex(key), bytes.fromhex(row)) for key, row in given["records"]]
+    return verify(rows, records, given["checkpoint"], given["kept"], given["trusted"]).hex()
+
+
+def _header(given: dict[str, Any]) -> dict[str, Any]:
+    header = read_header(_hex(given, "row"))
+    told = {key: one.hex() if isinstance(one, bytes) else one for key, one in header.items()}
+    return {**told, "fits": root_fits(header, _hex(given, "root"))}
+
+
+def _node(given: dict[str, Any]) -> dict[str, Any]:
+    level, index = given["place"]
+    return open_node(_hex(given, "store_id"), level, index, _hex(given, "key"), _hex(given, "row"))
+
+
+def _slot(given: dict[str, Any]) -> str:
+    passphrase = given["passphrase"]
+    return open_slot(_hex(given, "slot"), passphrase.encode() if passphrase else None).hex()
+
+
+def _view_row(given: dict[str, Any]) -> dict[str, Any]:
+    owner, order = _hex(given, "owner"), _hex(given, "order")
+    place = view_place(_hex(given, "index_key"), given["table"], owner, order)
+    row = open_view_row(_hex(given, "view_key"), place, _hex(given, "row"))
+    return {"place": place.hex(), "row": row}
+
+
+def _seal(given: dict[str, Any]) -> str:
+    label, bound = given["label"].encode(), _hex(given, "bound")
+    return open_salted(_hex(given, "key"), label, bound, _hex(given, "sealed")).hex()
+
+
+READERS = {
+    "seal": _seal,
+    "record": _open_record,
+    "leaf": _leaf,
+    "fields": _fields,
+    "opening": _opening,
+    "root": lambda given: tree_root([bytes.fromhex(one) for one in given["leaves"]]).hex(),
+    "inclusion": _inclusion,
+    "identity": _identity,
+    "head": _head,
+    "epochs": _epochs,
+    "verifier": _verifier,
+    "note": lambda given: open_note(given["note"], given["verifier"]),
+    "checkpoint": _checkpoint,
+    "verify": _verify,
+    "header": _header,
+    "node": _node,
+    "slot": _slot,
+    "view-row": _view_row,
+    "backup": lambda given: open_blob(
+        _hex(given, "blob"), _hex(given, "store_id"), _hex(given, "key")
+    ),
+}
+
+
+def outcome(what: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the bytes say, or the code that refuses them."""
+    try:
+        return {"gives": READERS[what](given)}
+    except Refused as refusal:
+        return {"refused": str(refusal)}
