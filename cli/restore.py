@@ -140,10 +140,14 @@ def _show(session: Session, rows: list[shapes.Shape]) -> None:
 
 def _into(session: Session, to: str, name: str, consent: Consent) -> None:
     from cli.progress import Progress
+    from vault.commands import PlanRestore
 
     with session.store() as store:
         vault = store.vault(session.vault_name())
         at = _point(session, vault, to)
+        # Whoever makes a copy of a vault may read all of it there: that is for administrators, and
+        # the vault that is copied records who asked.
+        vault.handle(session.caller, PlanRestore(to=at.size))
         if consent.plan:
             _plan_into(session, vault, at, name)
             return

@@ -70,6 +70,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "vault.read": Operation("VaultGet", _ENTITY, _READ),
     "vault.updated": Operation("VaultPatch", _ENTITY, _UPDATE),
     "vault.restored": Operation("VaultRestore", _ENTITY, _UPDATE),
+    "store.adopted": Operation("StoreAdopt", _ENTITY, _UPDATE),
     # Key Vault changes access policies by a patch of the vault.
     "policy.set": Operation("VaultPatch", _ENTITY, _UPDATE),
     "policy.deleted": Operation("VaultPatch", _ENTITY, _UPDATE),

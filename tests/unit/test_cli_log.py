@@ -110,7 +110,7 @@ def test_what_does_not_go_together_is_a_usage_error(
 
 
 class Following:
-    """`muniment log --follow`, running."""
+    """`muniment log --follow`, running; it ends with the context."""
 
     def __init__(self, terminal: Terminal, *arguments: str) -> None:
         self._child = subprocess.Popen(
@@ -136,51 +136,60 @@ class Following:
         out, _ = self._child.communicate(timeout=30)
         return self._child.returncode, out.decode()
 
+    def __enter__(self) -> "Following":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._child as child:
+            child.kill()
+
 
 def test_follow_tells_what_comes(terminal: Terminal) -> None:
-    following = Following(terminal, "-o", "jsonl", "--last", "1")
-    assert len(following.lines("secret.read")) == 1
-    terminal.must("secret", "set", "later", stdin=MARK)
-    told = following.lines('"later"')
-    status, rest = following.end()
+    with Following(terminal, "-o", "jsonl", "--last", "1") as following:
+        assert len(following.lines("secret.read")) == 1
+        terminal.must("secret", "set", "later", stdin=MARK)
+        told = following.lines('"later"')
+        status, rest = following.end()
 
     assert status == 130
     assert MARK not in "".join(told) + rest
 
 
 def test_follow_shows_only_what_is_asked_for(terminal: Terminal) -> None:
-    following = Following(terminal, "b", "--operation", "secret.set", "--log", "changes")
-    terminal.must("secret", "set", "c", stdin=MARK)
-    terminal.must("secret", "set", "b", stdin=MARK)
-    (line,) = following.lines("secret.set")
+    with Following(terminal, "b", "--operation", "secret.set", "--log", "changes") as following:
+        terminal.must("secret", "set", "c", stdin=MARK)
+        terminal.must("secret", "set", "b", stdin=MARK)
+        (line,) = following.lines("secret.set")
     assert "  b  " in line
-    following.end()
 
 
 def test_who_follows_does_not_wake_himself(terminal: Terminal) -> None:
-    following = Following(terminal, "-o", "jsonl")
-    following.lines("secret.read")
-    before = terminal.json("vault", "show")["records"]["access"]
-    time.sleep(1.0)
-    after = terminal.json("vault", "show")["records"]["access"]
-    following.end()
+    with Following(terminal, "-o", "jsonl") as following:
+        following.lines("secret.read")
+        before = terminal.json("vault", "show")["records"]["access"]
+        time.sleep(1.0)
+        after = terminal.json("vault", "show")["records"]["access"]
 
     # `vault show` is recorded, and seen once by who follows; twenty looks at the log are not.
     assert after - before <= 6
+
+
+def written(file: str) -> str:
+    return Path(file).read_text() if os.path.exists(file) else ""
 
 
 def test_follow_goes_on_from_a_cursor_after_a_stop(terminal: Terminal, tmp_path: Path) -> None:
     out = str(tmp_path / "siem.jsonl")
     arguments = ("--cursor", "cur", "--format", "auditevent", "--file", out)
     for name in ("x", "y"):
-        following = Following(terminal, *arguments)
-        terminal.must("secret", "set", name, stdin=MARK)
-        end = time.monotonic() + 20
-        while time.monotonic() < end and f"/secrets/{name}/" not in Path(out).read_text():
-            time.sleep(0.05)
-        following.end()
+        with Following(terminal, *arguments) as following:
+            terminal.must("secret", "set", name, stdin=MARK)
+            end = time.monotonic() + 20
+            while time.monotonic() < end and f"/secrets/{name}/" not in written(out):
+                time.sleep(0.05)
+            following.end()
 
-    lines = [json.loads(line)["properties"]["muniment"] for line in Path(out).open()]
+    lines = [json.loads(line)["properties"]["muniment"] for line in written(out).splitlines()]
     changes = [line["position"] for line in lines if line["log"] == "changes"]
     assert changes == [0, 1, 2, 3, 4]
     assert stat.S_IMODE(os.stat(out).st_mode) == 0o600

@@ -1,6 +1,7 @@
 """Back to a point, and a period retold: first what it would do, then events, never a value."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,10 @@ MARK = "MARKER"
 OLD, NEW = f"{MARK}-old", f"{MARK}-new"
 
 
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """A vault in which much went wrong after #5, where all was well."""
-    terminal = Terminal(tmp_path)
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """A vault in which much went wrong after #5, where all was well.  It is only read."""
+    terminal = Terminal(tmp_path_factory.mktemp("past"))
     terminal.must("init")
     for name in ("db", "gone", "lost"):
         terminal.must("secret", "set", name, stdin=OLD)
@@ -27,6 +28,16 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal.must("secret", "purge", "lost", "--yes")
     terminal.must("policy", "delete", "--object-id", BOB)
     terminal.must("secret", "set", "new", stdin=NEW)
+    yield terminal
+    terminal.check()
+
+
+@pytest.fixture
+def terminal(past: Terminal, tmp_path: Path) -> Iterator[Terminal]:
+    """A copy of it, to be changed."""
+    shutil.copytree(past.home, tmp_path / "store")
+    shutil.copytree(f"{past.home}.key", tmp_path / "store.key")
+    terminal = Terminal(tmp_path)
     yield terminal
     terminal.check()
 
@@ -46,15 +57,15 @@ def size(terminal: Terminal) -> int:
 # --- plan, yes, done ------------------------------------------------------------------------------
 
 
-def test_a_plan_says_what_would_be_done_and_does_nothing(terminal: Terminal) -> None:
-    before = size(terminal)
-    told = terminal.json("restore", "--to", "#5", "--plan")
+def test_a_plan_says_what_would_be_done_and_does_nothing(past: Terminal) -> None:
+    before = size(past)
+    told = past.json("restore", "--to", "#5", "--plan")
     assert steps(told) == [("value", "db"), ("recover", "gone"), ("lost", "lost")]
     assert told["done"] is False
     assert told["to"]["position"] == 5
-    assert size(terminal) == before
+    assert size(past) == before
 
-    table = terminal.must("restore", "--to", "#5", "--plan")
+    table = past.must("restore", "--to", "#5", "--plan")
     assert "erased by #9" in table.text
     assert "1 lost to a purge" in table.told
     assert MARK not in table.text + table.told
@@ -86,18 +97,18 @@ def test_policies_and_what_was_not_there_on_request(terminal: Terminal) -> None:
     terminal.must("secret", "recover", "new")
 
 
-def test_nothing_to_do_appends_nothing(terminal: Terminal) -> None:
-    before = size(terminal)
-    assert terminal.json("restore", "--to", "now", "--yes")["steps"] == []
-    assert size(terminal) == before
+def test_nothing_to_do_appends_nothing(past: Terminal) -> None:
+    before = size(past)
+    assert past.json("restore", "--to", "now", "--yes")["steps"] == []
+    assert size(past) == before
 
 
-def test_without_a_terminal_a_yes_is_needed(terminal: Terminal) -> None:
-    before = size(terminal)
-    ran = terminal.run("restore", "--to", "#5")
+def test_without_a_terminal_a_yes_is_needed(past: Terminal) -> None:
+    before = size(past)
+    ran = past.run("restore", "--to", "#5")
     assert (ran.status, ran.text) == (2, "")
     assert "recover" in ran.told, "the plan is shown all the same"
-    assert size(terminal) == before
+    assert size(past) == before
 
 
 def test_at_a_terminal_the_vaults_name_is_typed(terminal: Terminal) -> None:
@@ -128,19 +139,53 @@ def test_restoring_takes_no_permission_to_read(terminal: Terminal) -> None:
         (("--to", "#5", "--plan", "--as", BOB), 4),
     ],
 )
-def test_a_restore_that_is_refused(
-    terminal: Terminal, arguments: tuple[str, ...], status: int
-) -> None:
+def test_a_restore_that_is_refused(past: Terminal, arguments: tuple[str, ...], status: int) -> None:
+    before = size(past)
+    assert past.run("restore", *arguments).status == status
+    assert size(past) == before
+
+
+# --- into a new vault ----------------------------------------------------------------------------
+
+
+def test_a_new_vault_is_made_as_it_stood(terminal: Terminal) -> None:
     before = size(terminal)
-    assert terminal.run("restore", *arguments).status == status
-    assert size(terminal) == before
+    (plan, *_), told = (
+        terminal.json("restore", "--to", "#5", "--into", "old", "--plan"),
+        terminal.must("restore", "--to", "#5", "--into", "old", "--plan"),
+    )
+    assert plan == {"action": "copy", "name": "db"}
+    assert "erased by #9" in told.text
+    assert len(terminal.json("vault", "list")) == 1
+
+    made = terminal.json("restore", "--to", "#5", "--into", "old", "--yes")
+
+    assert (made["secrets"], made["lost"]) == (2, ["lost"])
+    shown = terminal.json("secret", "show", "db", "--vault-name", "old")
+    assert shown["value"] == OLD
+    assert terminal.json("vault", "show", "main")["records"]["changes"] == before
+    assert terminal.run("secret", "show", "db", "--vault-name", "old", "--as", BOB).status == 4
+
+
+def test_whoever_is_no_administrator_makes_no_copy_of_a_vault(terminal: Terminal) -> None:
+    ran = terminal.run("restore", "--to", "#5", "--into", "mine", "--yes", "--as", BOB)
+    assert ran.status == 4
+    assert len(terminal.json("vault", "list")) == 1
+    assert terminal.json("log", "--principal", BOB)[-1]["outcome"] == "access.not-administrator"
+
+
+def test_a_copy_needs_a_free_name_and_a_yes(past: Terminal) -> None:
+    assert past.run("restore", "--to", "#5", "--into", "main", "--yes").status == 5
+    assert past.run("restore", "--to", "#5", "--into", "x", "--yes").status == 2
+    assert past.run("restore", "--to", "#5", "--into", "other").status == 2
+    assert len(past.json("vault", "list")) == 1
 
 
 # --- replay ---------------------------------------------------------------------------------------
 
 
-def test_a_replay_tells_each_operation_with_before_and_after(terminal: Terminal) -> None:
-    text = terminal.must("replay", "--from", "#6", "--to", "#8").text
+def test_a_replay_tells_each_operation_with_before_and_after(past: Terminal) -> None:
+    text = past.must("replay", "--from", "#6", "--to", "#8").text
     first, *changed = text.splitlines()
     assert "changes #6" in first
     assert "secret.set  db" in first
@@ -151,30 +196,30 @@ def test_a_replay_tells_each_operation_with_before_and_after(terminal: Terminal)
     assert MARK not in text
 
 
-def test_a_replay_for_machines(terminal: Terminal) -> None:
-    assert terminal.run("secret", "delete", "db", "--as", BOB).status == 4
-    items = list(map(json.loads, terminal.must("replay", "-o", "jsonl").text.splitlines()))
+def test_a_replay_for_machines(past: Terminal) -> None:
+    assert past.run("secret", "delete", "db", "--as", BOB).status == 4
+    items = list(map(json.loads, past.must("replay", "-o", "jsonl").text.splitlines()))
     policy = next(item for item in items if item["operation"] == "policy.deleted")
     assert policy["changed"][0]["fields"][0]["before"] == ["get"]
     assert items[-1]["outcome"] == "access.denied"
     assert [item["time"] for item in items] == sorted(item["time"] for item in items)
 
 
-def test_a_replay_of_one_name_or_one_principal(terminal: Terminal) -> None:
-    assert {item["name"] for item in terminal.json("replay", "--name", "gone")} == {"gone"}
-    assert terminal.json("replay", "--principal", BOB) == []
+def test_a_replay_of_one_name_or_one_principal(past: Terminal) -> None:
+    assert {item["name"] for item in past.json("replay", "--name", "gone")} == {"gone"}
+    assert past.json("replay", "--principal", BOB) == []
 
 
-def test_a_replay_at_a_speed_waits_in_proportion(terminal: Terminal) -> None:
-    at_once = terminal.must("replay", "--to", "#6", "-o", "jsonl").text
-    fast = terminal.must("replay", "--to", "#6", "-o", "jsonl", "--speed", "1000")
+def test_a_replay_at_a_speed_waits_in_proportion(past: Terminal) -> None:
+    at_once = past.must("replay", "--to", "#6", "-o", "jsonl").text
+    fast = past.must("replay", "--to", "#6", "-o", "jsonl", "--speed", "1000")
     assert fast.text == at_once
-    slow = terminal.must("replay", "--from", "#4", "--to", "#6", "--speed", "2")
+    slow = past.must("replay", "--from", "#4", "--to", "#6", "--speed", "2")
     assert slow.text.count("changes #") == 2
 
 
-def test_a_replay_step_by_step(terminal: Terminal) -> None:
-    status, screen = terminal.type(
+def test_a_replay_step_by_step(past: Terminal) -> None:
+    status, screen = past.type(
         "replay", "--step", answers={"vault.created": "\n", "policy.set": "q\n"}
     )
     assert status == 0
@@ -193,6 +238,6 @@ def test_a_replay_step_by_step(terminal: Terminal) -> None:
     ],
 )
 def test_a_replay_that_makes_no_sense_is_a_usage_error(
-    terminal: Terminal, arguments: tuple[str, ...]
+    past: Terminal, arguments: tuple[str, ...]
 ) -> None:
-    assert terminal.run("replay", *arguments).status == 2
+    assert past.run("replay", *arguments).status == 2
