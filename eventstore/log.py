@@ -305,7 +305,8 @@ class Log:
         with self.snapshot() as snapshot, failing_disk(directory):
             environment = self._open_environment()
             directory.mkdir(mode=0o700)
-            environment.copy(os.fspath(directory), txn=snapshot.transaction)
+            # LMDB copies as of a transaction only while it compacts.
+            environment.copy(os.fspath(directory), compact=True, txn=snapshot.transaction)
             snapshot.check_head(self._signer_of)
             note = self._sign(snapshot.head, snapshot.numbers)
             write_durably(directory / "checkpoint", note.encode())
