@@ -48,21 +48,22 @@ def _place_of(session: Session) -> Path:
         return vault.changes.path.parent
 
 
-def claimed_origin(directory: Path) -> str:
+def claimed(directory: Path) -> Checkpoint | None:
     """Which log this says it is.  Only to look up what is kept of it: that holds it to its word."""
     from eventstore.checkpoint import parse_checkpoint
     from eventstore.errors import CheckpointMalformed
 
     try:
-        return parse_checkpoint((directory / "checkpoint").read_text(encoding="utf-8")).origin
+        return parse_checkpoint((directory / "checkpoint").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, CheckpointMalformed):
-        return ""
+        return None
 
 
 def seen_of(session: Session, directory: Path) -> Checkpoint | None:
     """What this account has seen of the log in *directory*.  Ask before the log is read."""
+    claims = claimed(directory)
     try:
-        return session.kept.newest(claimed_origin(directory))
+        return session.kept.newest(claims.origin) if claims else None
     except OSError:
         return None
 

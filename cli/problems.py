@@ -117,7 +117,10 @@ class RolledBack(VerificationFailed):
     """The log is not one that continues what this account has already seen of it."""
 
     code = "verify.rolled-back"
-    hint = "if a copy was put back on purpose, `muniment checkpoint forget` accepts it from now on"
+    hint = (
+        "if a copy was put back on purpose, `muniment checkpoint forget` accepts it from now on; "
+        "`muniment verify --without-seen` looks at a copy as it is"
+    )
 
 
 class NotPublished(TerminalError):

@@ -8,7 +8,8 @@ that nothing was cut off or replaced since.  What this account has seen of a log
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,8 +18,8 @@ import click
 from cli.anchors import checkpoint_in, verifiers_in
 from cli.command import command
 from cli.moments import rfc3339
-from cli.places import LOGS, claimed_origin, directories, seen_of
-from cli.problems import VerifiedWeaker
+from cli.places import LOGS, claimed, directories, seen_of
+from cli.problems import RolledBack, VerifiedWeaker
 from cli.progress import Progress
 from cli.session import Session
 from cli.shapes import Shape
@@ -80,14 +81,17 @@ def verify(
     found = directories(session, log)
     reports = []
     for directory in found:
-        origin = claimed_origin(directory)
+        claims = claimed(directory)
+        origin = claims.origin if claims else ""
         seen = None if without_seen else seen_of(session, directory)
-        with Progress(f"{directory.name} records") as progress:
+        brought = anchors.notes.get(origin, ())
+        older = seen is not None and not brought and seen.size > (claims.size if claims else 0)
+        with Progress(f"{directory.name} records") as progress, _rolled_back(older):
             reports.append(
                 verify_log(
                     directory,
                     trusted=anchors.keys.get(origin),
-                    kept=[*anchors.notes.get(origin, ()), *([seen.note] if seen else ())],
+                    kept=[*brought, *([seen.note] if seen else ())],
                     every_signature=every_signature,
                     progress=progress,
                 )
@@ -100,6 +104,19 @@ def verify(
     session.terminal.note(_summary(anchors, reports))
     if anchors.keys and any(report.origin not in anchors.keys for report in reports):
         raise VerifiedWeaker("a log was verified by its own key alone: no --verifier is of it")
+
+
+@contextmanager
+def _rolled_back(older: bool) -> Iterator[None]:
+    """Where a log is whole and only *older* than what this account has seen, say just that."""
+    from eventstore.errors import LogTruncated
+
+    try:
+        yield
+    except LogTruncated as problem:
+        if not older:
+            raise
+        raise RolledBack(f"{problem.message}, which this account has seen") from None
 
 
 def _notes(files: Sequence[str]) -> dict[str, list[str]]:
