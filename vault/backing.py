@@ -16,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from eventstore.durable import sync_directory, write_durably
 from eventstore.errors import RootKeyMissing
 from eventstore.events import Context
@@ -70,7 +73,7 @@ def adopt(
     """
     if (home / "store.json").exists():
         raise StoreExists(f"there is a store in {home} already")
-    read_configuration(source)
+    configuration = read_configuration(source)
     if not root_directory.is_dir():
         raise RootKeyMissing(f"there is no root key in {root_directory}")
     keys = default_root_directory(home)
@@ -80,6 +83,9 @@ def adopt(
     shutil.copytree(root_directory, keys)
     home.chmod(0o700)
     keys.chmod(0o700)
+    # Its root key is beside it, wherever that of the original is.
+    made = msgspec.json.encode(replace(configuration, root=""))
+    write_durably(home / "store.json", made + b"\n")
     sync_directory(home.parent)
     store = Store.open(home, root_directory=keys, passphrase=passphrase)
     try:

@@ -207,7 +207,7 @@ def test_a_replay_for_machines(past: Terminal) -> None:
 
 def test_a_replay_of_one_name_or_one_principal(past: Terminal) -> None:
     assert {item["name"] for item in past.json("replay", "--name", "gone")} == {"gone"}
-    assert past.json("replay", "--principal", BOB) == []
+    assert past.json("replay", "--principal", "nobody@example.com") == []
 
 
 def test_a_replay_at_a_speed_waits_in_proportion(past: Terminal) -> None:

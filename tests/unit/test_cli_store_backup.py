@@ -69,6 +69,17 @@ def test_a_copy_becomes_a_store_of_its_own(terminal: Terminal, tmp_path: Path) -
     assert (changes["state"], changes["lastCommon"]) == ("the second goes on", 2)
 
 
+def test_a_store_of_a_copy_has_its_root_key_beside_it(terminal: Terminal, tmp_path: Path) -> None:
+    first = {"MUNIMENT_HOME": str(tmp_path / "first")}
+    terminal.must("init", "--root-key", str(tmp_path / "safe"), environ=first)
+    terminal.must("store", "backup", "copy", environ=first)
+    new = {"MUNIMENT_HOME": str(tmp_path / "new"), "MUNIMENT_STATE": str(tmp_path / "other")}
+    terminal.must("store", "import", "copy", "--root-key", str(tmp_path / "safe"), environ=new)
+
+    terminal.must("secret", "list", environ=new)
+    terminal.must("secret", "list", environ=first)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
