@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from eventstore.checkpoint import Signer, Verifier, open_note, parse_verifier, sign_note
+from eventstore.checkpoint import Signer, Verifier, parse_verifier, sign_note, signatures
 from eventstore.errors import (
     CheckpointMalformed,
     CheckpointSignatureInvalid,
@@ -178,6 +178,7 @@ def decode_identity(row: bytes) -> Identity:
         raise FormatUnknown(f"store format {read.format}, log {read.kind_name!r}")
     if len(read.log_id) != LOG_ID_SIZE:
         raise RecordMalformed("the log id has not 16 bytes")
+    _check_form(read, row)
     return read
 
 
@@ -188,6 +189,7 @@ def decode_epochs(row: bytes) -> Epochs:
         read = _epochs.decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordMalformed("the log's epochs are not decodable") from None
+    _check_form(read, row)
     _check_order([epoch.start for epoch in read.signing])
     return read
 
@@ -202,6 +204,12 @@ def decode_numbers(row: bytes) -> Numbers:
     if not read.signing:
         raise RecordMalformed("the log has no signing key")
     return read
+
+
+def _check_form(read: Identity | Epochs, row: bytes) -> None:
+    # No signature is over these bytes, so that they may say a thing in one way only.
+    if encode(read) != row:
+        raise RecordMalformed("MessagePack that is not in its shortest form")
 
 
 def _check_order(starts: list[int]) -> None:
@@ -241,7 +249,13 @@ def _check_endorsement(epoch: SigningEpoch, chain: list[Verifier], new: Verifier
         if epoch.endorsement:
             raise KeyChainBroken("the first signing key has nobody to endorse it")
         return
-    for signed_by in (chain[-1], new):
-        said = open_note(epoch.endorsement, signed_by)
-        if said != _endorsement_text(epoch.start, chain[-1], new):
-            raise KeyChainBroken(f"the endorsement of signing key {len(chain)} says otherwise")
+    old = chain[-1]
+    text, found = signatures(epoch.endorsement)
+    names = [(name, key_id) for name, key_id, _ in found]
+    # In this order and nothing else: a checkpoint may gather cosignatures, an endorsement is fixed.
+    expected = [(one.name, one.key_id) for one in (old, new)]
+    if text != _endorsement_text(epoch.start, old, new) or names != expected:
+        raise KeyChainBroken(f"the endorsement of signing key {len(chain)} says otherwise")
+    signed = text.encode()
+    if not all(one.accepts(stamp[2], signed) for one, stamp in zip((old, new), found, strict=True)):
+        raise CheckpointSignatureInvalid

@@ -3,8 +3,9 @@
 The steps, numbered as in the report of a failure:
 
 1. the identity, the head and the epochs are what the format demands;
-2. every signing key but the first is endorsed by the one before, none begins after the last record,
-   and the trusted one is among them: so the newest checkpoint is signed by it or by one it endorsed;
+2. every signing key but the first has an endorsement that it and the one before signed, none begins
+   after the last record, and the trusted one is among them: so the newest checkpoint is signed by it
+   or by one it endorsed;
 3. every record stands at its position, its leaf says so, and times strictly increase;
 4. every envelope has the hash that its leaf holds;
 5. the leaves hash to the head's root, and to the root of every checkpoint given;
@@ -171,8 +172,8 @@ class _Verification:
     def _chain(self, trusted: str | None) -> list[Verifier]:
         chain = heads.verifiers(self._identity, self._epochs)
         if self._epochs.signing[-1].start > self._head.size:
-            # Such a key has signed nothing here.  A forger could endorse the trusted key, which is
-            # public, from a position that his log never reaches, and sign all of it himself.
+            # Such a key has signed nothing here.  A log cut back to before a rotation would still name
+            # the key that came then, as if it vouched for a checkpoint that the old one signed.
             raise KeyChainBroken("a signing key begins after the last record")
         if trusted is not None and parse_verifier(trusted) not in chain:
             raise KeyChainBroken("no signing key of the log is the trusted one")

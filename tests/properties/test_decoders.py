@@ -98,13 +98,16 @@ IDENTITY = head.Identity(head.FORMAT, "changes", LOG_ID)
 EPOCHS = head.encode(
     head.Epochs(
         (
-            head.SigningEpoch(0, 1, str(VERIFIER), ""),
-            head.SigningEpoch(9, 300, str(VERIFIER), head.endorse(9, VERIFIER, SIGNER)),
-        ),
-        (head.AuditEpoch(0, 2), head.AuditEpoch(70_000, 3)),
+            head.SigningEpoch(0, str(VERIFIER), ""),
+            head.SigningEpoch(9, str(VERIFIER), head.endorse(9, SIGNER, SIGNER)),
+        )
     )
 )
-HEAD = head.encode_head(head.Head(5, 1_790_000_000_000_000, True, (b"\1" * 32, b"\2" * 32)))
+HEAD = head.encode_head(head.Head(5, 1_790_000_000_000_000, (b"\1" * 32, b"\2" * 32)))
+ABOUT = head.PublicRows(head.encode(IDENTITY), HEAD, EPOCHS)
+NUMBERS = head.encode_numbers(
+    head.Numbers((1, 300), (head.AuditEpoch(0, 2), head.AuditEpoch(70_000, 3)), True), ABOUT, SIGNER
+)
 NOTE = checkpoint.sign_checkpoint(12, b"\7" * 32, SIGNER)
 HEADER = keyheader.encode_header(keyheader.Header.first(STORE_ID, KEY))
 BLOB = backup.close(
@@ -141,6 +144,10 @@ def epochs_and_chain(row: bytes) -> object:
     return head.verifiers(IDENTITY, head.decode_epochs(row))
 
 
+def numbers_and_mac(row: bytes) -> None:
+    head.check_numbers(head.decode_numbers(row), ABOUT, SIGNER)
+
+
 DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "a leaf": (built(CHANGES)[: record.LEAF_SIZE], record.read_leaf),
     "an envelope": (record.split(CHANGES, built(CHANGES)).envelope, commitments),
@@ -148,6 +155,7 @@ DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "a record of access": (built(ACCESS), open_record(ACCESS)),
     "an identity": (head.encode(IDENTITY), head.decode_identity),
     "epochs": (EPOCHS, epochs_and_chain),
+    "key numbers": (NUMBERS, numbers_and_mac),
     "a head": (HEAD, lambda row: head.decode_head(row).root()),
     "a keyring's header": (HEADER, keyheader.decode_header),
     "a node": (

@@ -88,14 +88,14 @@ def live(home: Path, clock: Clock, open_again: Callable[[], Store]) -> Past:
 
 def _remember(past: Past, log: str, store: Store, vault: Vault) -> None:
     one = getattr(vault, log)
-    epochs = one.epochs()
-    for known, epoch in ((past.signing[log], epochs.signing), (past.audit[log], epochs.audit)):
-        assert len(epoch) <= len(known) + 1, "a chapter rotates once, or a key is never seen"
-    if len(epochs.signing) > len(past.signing[log]):
-        secret = store.keyring.key(epochs.signing[-1].key)
+    numbers = one.numbers()
+    for known, now in ((past.signing[log], numbers.signing), (past.audit[log], numbers.audit)):
+        assert len(now) <= len(known) + 1, "a chapter rotates once, or a key is never seen"
+    if len(numbers.signing) > len(past.signing[log]):
+        secret = store.keyring.key(numbers.signing[-1])
         past.signing[log].append(Signer(one.identity.origin, secret))
-    if len(epochs.audit) > len(past.audit[log]):
-        past.audit[log].append(store.keyring.key(epochs.audit[-1].key))
+    if len(numbers.audit) > len(past.audit[log]):
+        past.audit[log].append(store.keyring.key(numbers.audit[-1].key))
 
 
 # --- the chapters -------------------------------------------------------------------------------

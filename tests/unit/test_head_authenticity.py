@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore import head as heads
 from eventstore.errors import HeadAltered
-from eventstore.head import Head
+from eventstore.head import AuditEpoch, Head, Numbers
 from eventstore.merkle import Frontier, leaf_hash
 from eventstore.record import ACCESS, LEAF_SIZE, split
 from eventstore.storage import open_environment
-from eventstore.transaction import HEAD, RECORDS
+from eventstore.transaction import HEAD, NUMBERS, RECORDS
 from support.vaults import ALICE, Clock, make_vault, open_store
 from vault.commands import GetSecret, SetSecret
 
@@ -68,3 +70,32 @@ def test_a_read_is_refused_when_the_log_that_would_record_it_was_altered(tmp_pat
         drop_a_read(access)
         with pytest.raises(HeadAltered):
             vault.handle(ALICE, GetSecret(name="db"))
+
+
+CHANGES: dict[str, Callable[[Numbers], Numbers]] = {
+    "the signing key": lambda now: replace(now, signing=(now.audit[0].key,)),
+    "an earlier signing key": lambda now: replace(now, signing=(now.signing[0], *now.signing)),
+    "the audit key": lambda now: replace(now, audit=(AuditEpoch(0, now.signing[0]),)),
+    "where an audit key begins": lambda now: replace(now, audit=(*now.audit, AuditEpoch(9, 4))),
+    "that the clock is behind": lambda now: replace(now, behind=not now.behind),
+    "the code": lambda now: replace(now, mac=bytes(32)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_key_numbers_and_the_clock_are_believed_only_if_a_holder_of_the_keys_wrote_them(
+    tmp_path: Path, what: str
+) -> None:
+    clock = Clock()
+    access = a_used_store(tmp_path / "store", clock)
+    environment = open_environment(access, create=False)
+    with environment.begin(write=True) as transaction:
+        now = heads.decode_numbers(transaction.get(NUMBERS, b""))
+        transaction.put(NUMBERS, heads.encode(CHANGES[what](now)))
+    environment.close()
+    (access / "checkpoint").unlink()
+
+    with pytest.raises(HeadAltered), open_store(tmp_path / "store", clock) as store:
+        store.vault().handle(ALICE, GetSecret(name="db"))
+
+    assert not (access / "checkpoint").exists() or not (access / "checkpoint").read_bytes()

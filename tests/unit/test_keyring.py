@@ -201,6 +201,26 @@ def test_giving_out_keys_is_one_commit(ring: Keyring) -> None:
 # --- the attacker -------------------------------------------------------------------------------
 
 
+def test_who_held_the_root_key_before_a_rotation_opens_no_key_made_after_it(
+    ring: Keyring, place: Path, root: FileRootKey, tmp_path: Path
+) -> None:
+    attacker = Attacker()
+    before = given_out(ring, 3)
+    attacker.copies(place, tmp_path / "before")
+    attacker.learns(root.read(0))
+    assert attacker.opens() >= set(before.values())
+
+    ring.rotate_root()
+    attacker.copies(place, tmp_path / "rotated")
+    after = given_out(ring, 66)  # beside the nodes that were there, and under new ones
+    ring.destroy([1])
+    after |= given_out(ring)
+    attacker.copies(place, tmp_path / "after")
+
+    assert attacker.opens().isdisjoint(after.values())
+    holds(ring, before | after | {1: None})
+
+
 def play(ring: Keyring, place: Path, tmp_path: Path, attacker: Attacker) -> list[dict]:
     """A life of a keyring, copied after every step; gives the keys as they were and as they are."""
     were = given_out(ring, 3)

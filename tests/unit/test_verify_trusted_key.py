@@ -9,7 +9,7 @@ import pytest
 
 from eventstore import head as heads
 from eventstore import record
-from eventstore.checkpoint import Signer, parse_verifier
+from eventstore.checkpoint import Signer, sign_note
 from eventstore.errors import KeyChainBroken
 from eventstore.events import Context, PolicySet
 from eventstore.head import Epochs, SigningEpoch
@@ -31,8 +31,8 @@ class Forger:
         return self._keys[number]
 
 
-def forge(directory: Path, log_id: bytes, trusted: str) -> None:
-    """Make a log of five records that names *trusted* as the key after the forger's."""
+def forge(directory: Path, log_id: bytes, victim: SigningEpoch, start: int) -> None:
+    """Make a log of five records that names *victim*'s key as the one after the forger's."""
     forger = Forger()
     log = Log.create(
         directory,
@@ -50,27 +50,40 @@ def forge(directory: Path, log_id: bytes, trusted: str) -> None:
             lambda append: append.append(record.Draft(context, PolicySet(object_id="mallory")))
         )
     epochs = log.epochs()
+    signer = Signer(log.identity.origin, forger.key(0))
     log.close()
-    victim = parse_verifier(trusted)
-    note = heads.endorse(1000, victim, Signer(victim.name, forger.key(0)))
-    later = SigningEpoch(1000, 9, trusted, note)
+    text = "".join(
+        f"{line}\n"
+        for line in (
+            "muniment/endorsement/v1",
+            signer.verifier.name,
+            start,
+            signer.verifier,
+            victim.verifier,
+        )
+    )
+    # The forger signs as the key before; of the victim he has what that once signed.
+    stolen = victim.endorsement.splitlines(keepends=True)[-1]
+    later = SigningEpoch(start, victim.verifier, sign_note(text, signer) + stolen)
     environment = open_environment(directory, create=False)
     with environment.begin(write=True) as transaction:
-        transaction.put(EPOCHS, heads.encode(Epochs((*epochs.signing, later), epochs.audit)))
+        transaction.put(EPOCHS, heads.encode(Epochs((*epochs.signing, later))))
     environment.close()
 
 
+@pytest.mark.parametrize("start", [5, 1000], ids=["from its end", "far beyond its end"])
 def test_a_log_that_names_the_trusted_key_but_is_signed_by_another_is_refused(
-    tmp_path: Path,
+    tmp_path: Path, start: int
 ) -> None:
     clock = Clock()
     store, vault = make_vault(tmp_path / "store", clock)
-    trusted = vault.changes.epochs().signing[-1].verifier
-    forge(tmp_path / "forged", vault.changes.identity.log_id, trusted)
+    vault.handle(ALICE, RotateKeys())
+    victim = vault.changes.epochs().signing[-1]
+    forge(tmp_path / "forged", vault.changes.identity.log_id, victim, start)
     store.close()
 
     with pytest.raises(KeyChainBroken):
-        verify_log(tmp_path / "forged", trusted=trusted)
+        verify_log(tmp_path / "forged", trusted=victim.verifier)
     check_store(tmp_path / "store", clock)
 
 

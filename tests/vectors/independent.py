@@ -88,6 +88,37 @@ def _map(count: int, rest: bytes) -> tuple[dict[str, Any], bytes]:
     return found, rest
 
 
+def pack(value: Any) -> bytes:
+    """In the shortest form; only what a log's rows about itself are made of."""
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return _pack_number(value)
+    if isinstance(value, list):
+        return _pack_size(len(value), 0x90, 16, {0xDC: "H", 0xDD: "I"}) + b"".join(map(pack, value))
+    if isinstance(value, str):
+        text = value.encode()
+        return _pack_size(len(text), 0xA0, 32, {0xD9: "B", 0xDA: "H", 0xDB: "I"}) + text
+    if isinstance(value, bytes):
+        return _pack_size(len(value), 0, 0, {0xC4: "B", 0xC5: "H", 0xC6: "I"}) + value
+    raise TypeError
+
+
+def _pack_number(value: int) -> bytes:
+    if 0 <= value < 128:
+        return bytes((value,))
+    return _pack_size(value, 0, 0, {0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q"})
+
+
+def _pack_size(size: int, short: int, below: int, forms: dict[int, str]) -> bytes:
+    if size < below:
+        return bytes((short | size,))
+    for first, form in forms.items():
+        if 0 <= size < 1 << 8 * struct.calcsize(">" + form):
+            return bytes((first,)) + struct.pack(">" + form, size)
+    raise TypeError
+
+
 def raw_fields(raw: bytes) -> list[tuple[str, bytes]]:
     """The metadata's fields in stored order, each with its MessagePack bytes as stored."""
     _, rest = raw[0], raw[1:]
@@ -270,44 +301,78 @@ def read_identity(row: bytes) -> tuple[str, bytes]:
     return kind, log_id
 
 
-def read_head(row: bytes) -> tuple[int, int, int, list[bytes]]:
-    if len(row) < 17:
+def read_head(row: bytes) -> tuple[int, int, list[bytes]]:
+    if len(row) < 16:
         raise Refused("record.malformed")
-    size, time, behind = struct.unpack(">QQB", row[:17])
-    if len(row) != 17 + 32 * bin(size).count("1") or behind > 1:
+    size, time = struct.unpack(">QQ", row[:16])
+    if len(row) != 16 + 32 * bin(size).count("1"):
         raise Refused("record.malformed")
-    return size, time, behind, [row[at : at + 32] for at in range(17, len(row), 32)]
+    return size, time, [row[at : at + 32] for at in range(16, len(row), 32)]
 
 
-def read_epochs(row: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
+def read_epochs(row: bytes) -> list[list[Any]]:
     try:
-        signing, audit = unpack(row)
-        fine = all(len(one) == 4 for one in signing) and all(len(one) == 2 for one in audit)
+        (signing,) = unpack(row)
+        fine = all(len(one) == 3 for one in signing) and pack([signing]) == row
     except (ValueError, TypeError):
         raise Refused("record.malformed") from None
-    for epochs in (signing, audit):
-        starts = [one[0] for one in epochs]
-        if not fine or not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise Refused("record.malformed")
-    return signing, audit
+    if not fine or not begin_at_zero(signing):
+        raise Refused("record.malformed")
+    return list(signing)
+
+
+def begin_at_zero(epochs: list[list[Any]]) -> bool:
+    starts = [one[0] for one in epochs]
+    return bool(starts) and starts[0] == 0 and starts == sorted(set(starts))
 
 
 def check_chain(origin: str, signing: list[list[Any]]) -> None:
-    for at, (start, _, verifier, endorsement) in enumerate(signing):
+    for at, (start, verifier, endorsement) in enumerate(signing):
+        broken = Refused("verify.key-chain-broken")
         try:
             name = read_verifier(verifier)[0]
+            if not at and endorsement:
+                raise broken
             if at:
-                said = open_note(endorsement, signing[at - 1][2])
-                if said != f"muniment/endorsement/v1\n{origin}\n{start}\n{verifier}\n":
-                    raise Refused("verify.key-chain-broken")
+                old = signing[at - 1][1]
+                said, stamps = split_note(endorsement)
+                by = [(one[0], one[1]) for one in stamps]
+                if by != [read_verifier(one)[:2] for one in (old, verifier)]:
+                    raise broken
+                for key, (_, _, stamp) in zip((old, verifier), stamps, strict=True):
+                    if not verifies(read_verifier(key)[2], stamp, said.encode()):
+                        raise broken
+                if said != f"muniment/endorsement/v1\n{origin}\n{start}\n{old}\n{verifier}\n":
+                    raise broken
         except Refused:
-            raise Refused("verify.key-chain-broken") from None
+            raise broken from None
         if name != origin:
-            raise Refused("verify.key-chain-broken")
+            raise broken
+
+
+def read_numbers(
+    row: bytes, public: list[bytes], signing_key: bytes
+) -> tuple[list[int], list[list[int]], bool]:
+    """Key numbers, audit epochs and the clock's state, if the MAC is by the newest signing key."""
+    try:
+        signing, audit, behind, mac = unpack(row)
+        fine = all(len(one) == 2 for one in audit) and isinstance(behind, bool)
+    except (ValueError, TypeError):
+        raise Refused("record.malformed") from None
+    if not fine or not signing or not begin_at_zero(audit):
+        raise Refused("record.malformed")
+    prk = hmac.digest(bytes(32), signing_key, "sha256")
+    key = hmac.digest(prk, b"muniment/mac/v1\1", "sha256")
+    message = b"muniment/head/v1\0"
+    for part in (*public, pack([signing, audit, behind, b""])):
+        message += struct.pack(">I", len(part)) + part
+    if not hmac.compare_digest(mac, hmac.digest(key, message, "sha256")):
+        raise Refused("verify.head-altered")
+    return signing, audit, behind
 
 
 def verifier_at(signing: list[list[Any]], position: int) -> str:
-    line: str = [one[2] for one in signing if one[0] <= position][-1]
+    line: str = [one[1] for one in signing if one[0] <= position][-1]
     return line
 
 
@@ -433,13 +498,13 @@ def verify(
     """The root of a log that is whole."""
     try:
         kind, log_id = read_identity(rows[0])
-        size, time, _, frontier = read_head(rows[1])
-        signing, _ = read_epochs(rows[2])
+        size, time, frontier = read_head(rows[1])
+        signing = read_epochs(rows[2])
     except Refused:
         raise Refused("verify.record-altered") from None
     origin = f"muniment/{log_id.hex()}/{kind}"
     check_chain(origin, signing)
-    if signing[-1][0] > size or (trusted and trusted not in [one[2] for one in signing]):
+    if signing[-1][0] > size or (trusted and trusted not in [one[1] for one in signing]):
         raise Refused("verify.key-chain-broken")
     if not checkpoint and size:
         raise Refused("verify.tail-unsigned")
@@ -594,8 +659,10 @@ def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> byte
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
     try:
-        text = AESGCMSIV(view_key).decrypt(sealed[:12], sealed[12:], place)
-        row: list[Any] = unpack(text.rstrip(b"\0").removesuffix(b"\x80"))
+        padded = AESGCMSIV(view_key).decrypt(sealed[:12], sealed[12:], place)
+        if len(padded) % 64:
+            raise Refused("view.corrupt")
+        row: list[Any] = unpack(padded.rstrip(b"\0").removesuffix(b"\x80"))
     except (InvalidTag, ValueError):
         raise Refused("view.corrupt") from None
     return row
@@ -682,8 +749,8 @@ def _inclusion(given: dict[str, Any]) -> str:
 
 
 def _head(given: dict[str, Any]) -> dict[str, Any]:
-    size, time, behind, frontier = read_head(_hex(given, "row"))
-    return {"size": size, "time": time, "behind": bool(behind), "root": _root_of(frontier).hex()}
+    size, time, frontier = read_head(_hex(given, "row"))
+    return {"size": size, "time": time, "root": _root_of(frontier).hex()}
 
 
 def _identity(given: dict[str, Any]) -> dict[str, Any]:
@@ -693,9 +760,15 @@ def _identity(given: dict[str, Any]) -> dict[str, Any]:
 
 def _epochs(given: dict[str, Any]) -> dict[str, Any]:
     kind, log_id = read_identity(_hex(given, "identity"))
-    signing, audit = read_epochs(_hex(given, "row"))
+    signing = read_epochs(_hex(given, "row"))
     check_chain(f"muniment/{log_id.hex()}/{kind}", signing)
-    return {"signing": [one[:3] for one in signing], "audit": audit}
+    return {"signing": [one[:2] for one in signing]}
+
+
+def _numbers(given: dict[str, Any]) -> dict[str, Any]:
+    public = [_hex(given, name) for name in ("identity", "head", "epochs")]
+    signing, audit, behind = read_numbers(_hex(given, "row"), public, _hex(given, "signing_key"))
+    return {"signing": signing, "audit": audit, "behind": behind}
 
 
 def _checkpoint(given: dict[str, Any]) -> dict[str, Any]:
@@ -753,6 +826,7 @@ READERS = {
     "identity": _identity,
     "head": _head,
     "epochs": _epochs,
+    "numbers": _numbers,
     "verifier": _verifier,
     "note": lambda given: open_note(given["note"], given["verifier"]),
     "checkpoint": _checkpoint,

@@ -581,10 +581,9 @@ def small_log() -> tuple[dict[str, Any], list[bytes]]:
         found.append(row[:114] + signer.sign(message) + row[178:])
     epochs = head.Epochs(
         (
-            head.SigningEpoch(0, 0, str(FIRST.verifier), ""),
-            head.SigningEpoch(3, 9, str(SECOND.verifier), head.endorse(3, SECOND.verifier, FIRST)),
-        ),
-        (head.AuditEpoch(0, 1),),
+            head.SigningEpoch(0, str(FIRST.verifier), ""),
+            head.SigningEpoch(3, str(SECOND.verifier), head.endorse(3, FIRST, SECOND)),
+        )
     )
     identity = head.Identity(head.FORMAT, "changes", LOG_ID)
     given: dict[str, Any] = {
@@ -612,7 +611,7 @@ def head_of(found: list[bytes]) -> head.Head:
     for row in found:
         frontier.add(merkle.leaf_hash(row[:114]))
     time = record.read_leaf(found[-1][:114]).time if found else 0
-    return head.Head(len(found), time, False, tuple(frontier.hashes))
+    return head.Head(len(found), time, tuple(frontier.hashes))
 
 
 def kept_of(found: list[bytes], signer: Signer) -> str:
@@ -700,7 +699,7 @@ def verifications() -> Iterator[Vector]:
     yield vector("no-checkpoint", "There is no checkpoint.", unsigned, checkpoint="")
     last = record.read_leaf(found[-1][:114]).time
     frontier = tuple(noise(f"node {at}") for at in range(2))
-    row = head.encode_head(head.Head(len(found), last, False, frontier)).hex()
+    row = head.encode_head(head.Head(len(found), last, frontier)).hex()
     mismatch = refused("verify.root-mismatch")
     yield vector("head", "The head's frontier is not the tree's.", mismatch, head=row)
     chain = refused("verify.key-chain-broken")
@@ -716,39 +715,94 @@ def verifications() -> Iterator[Vector]:
 def broken_chains(log: dict[str, Any], chain: dict[str, Any]) -> Iterator[Vector]:
     epochs = head.decode_epochs(bytes.fromhex(log["epochs"]))
     first, second = epochs.signing
-    note = head.endorse(3, SECOND.verifier, STRANGER)
-    for name, about, one in (
+    good = second.endorsement
+    lines = good.splitlines(keepends=True)
+    forged = head.endorse(3, STRANGER, SECOND).splitlines(keepends=True)
+    # What an attacker has who replaces the first key: the second one's word is for the other.
+    first_replaced = replace(first, verifier=str(STRANGER.verifier))
+    for name, about, one, two in (
         (
             "endorsed-by-a-stranger",
             "A stranger endorsed the second key.",
-            replace(second, endorsement=note),
+            first,
+            replace(second, endorsement=head.endorse(3, STRANGER, SECOND)),
         ),
-        ("endorsed-elsewhere", "The second key was endorsed for later.", replace(second, start=4)),
-        ("not-endorsed", "Nobody endorsed the second key.", replace(second, endorsement="")),
+        (
+            "endorsed-elsewhere",
+            "The second key was endorsed for later.",
+            first,
+            replace(second, start=4),
+        ),
+        (
+            "not-endorsed",
+            "Nobody endorsed the second key.",
+            first,
+            replace(second, endorsement=""),
+        ),
+        (
+            "endorsed-by-the-old-key-alone",
+            "The new key did not sign its endorsement.",
+            first,
+            replace(second, endorsement="".join(lines[:-1])),
+        ),
+        (
+            "endorsed-by-the-new-key-alone",
+            "Nor did the old one.",
+            first,
+            replace(second, endorsement="".join([*lines[:-2], lines[-1]])),
+        ),
+        (
+            "endorsed-in-another-order",
+            "The old key signs first.",
+            first,
+            replace(second, endorsement="".join([*lines[:-2], lines[-1], lines[-2]])),
+        ),
+        (
+            "endorsed-by-one-more",
+            "An endorsement has two signatures.",
+            first,
+            replace(
+                second, endorsement=good + checkpoint.signature_line(STRANGER.verifier, bytes(64))
+            ),
+        ),
+        ("first-key-replaced", "The first key is a stranger's.", first_replaced, second),
+        (
+            "first-key-replaced-and-endorsing",
+            "And he endorses the second key, with that one's signature of before.",
+            first_replaced,
+            replace(second, endorsement="".join([*forged[:-1], lines[-1]])),
+        ),
+        (
+            "first-key-endorsed",
+            "Nobody endorses the first key.",
+            replace(first, endorsement=good),
+            second,
+        ),
         (
             "begins-after-the-end",
             "A key begins after the last record.",
-            replace(second, start=7, endorsement=head.endorse(7, SECOND.verifier, FIRST)),
+            first,
+            replace(second, start=7, endorsement=head.endorse(7, FIRST, SECOND)),
         ),
     ):
-        changed = head.encode(head.Epochs((first, one), epochs.audit)).hex()
+        changed = head.encode(head.Epochs((one, two))).hex()
         yield Vector(f"verify-{name}", about, "verify", {**log, "epochs": changed}, chain)
 
 
 def own_rows() -> Iterator[Vector]:
     log, found = small_log()
     now = head_of(found)
-    told = {"size": 6, "time": now.time, "behind": False, "root": now.root().hex()}
+    told = {"size": 6, "time": now.time, "root": now.root().hex()}
     yield Vector("head", "The head of six records.", "head", {"row": log["head"]}, gives(told))
-    empty = head.encode_head(head.Head(0, 0, False, ()))
-    told = {"size": 0, "time": 0, "behind": False, "root": CT_ROOTS[0]}
+    empty = head.encode_head(head.Head(0, 0, ()))
+    told = {"size": 0, "time": 0, "root": CT_ROOTS[0]}
     yield Vector("head-empty", "The head of none.", "head", {"row": empty.hex()}, gives(told))
     malformed = refused("record.malformed")
     row = bytes.fromhex(log["head"])
     for name, about, bytes_ in (
         ("frontier", "A hash is missing.", row[:-32]),
-        ("flag", "The flag is neither 0 nor 1.", row[:16] + b"\2" + row[17:]),
-        ("short", "It is too short.", row[:16]),
+        ("surplus", "There is a hash too many.", row + bytes(32)),
+        ("short", "It is too short.", row[:15]),
     ):
         yield Vector(f"head-wrong-{name}", about, "head", {"row": bytes_.hex()}, malformed)
     told = {"kind": "changes", "origin": ORIGINS["changes"]}
@@ -763,17 +817,61 @@ def own_rows() -> Iterator[Vector]:
         given = {"row": msgspec.msgpack.encode(parts).hex()}
         yield Vector(f"identity-{name}", about, "identity", given, refused(code))
     epochs = head.decode_epochs(bytes.fromhex(log["epochs"]))
-    signing = [[one.start, one.key, one.verifier] for one in epochs.signing]
-    told = {"signing": signing, "audit": [[0, 1]]}
+    told = {"signing": [[one.start, one.verifier] for one in epochs.signing]}
     given = {"identity": log["identity"], "row": log["epochs"]}
     yield Vector("epochs", "Two signing keys, the second endorsed.", "epochs", given, gives(told))
+    long = bytes.fromhex(log["epochs"]).replace(b"\x93\x03", b"\x93\xcc\x03")
     for name, about, changed in (
-        ("late", "The first does not begin at 0.", head.Epochs(epochs.signing[1:], epochs.audit)),
-        ("none", "There is none.", head.Epochs((), ())),
-        ("order", "They stand in another order.", head.Epochs(epochs.signing[::-1], epochs.audit)),
+        ("late", "The first does not begin at 0.", head.encode(head.Epochs(epochs.signing[1:]))),
+        ("none", "There is none.", head.encode(head.Epochs(()))),
+        ("order", "They stand in another order.", head.encode(head.Epochs(epochs.signing[::-1]))),
+        ("long-form", "A number is not in its shortest form.", long),
     ):
-        given = {"identity": log["identity"], "row": head.encode(changed).hex()}
+        given = {"identity": log["identity"], "row": changed.hex()}
         yield Vector(f"epochs-{name}", about, "epochs", given, malformed)
+
+
+def private_rows() -> Iterator[Vector]:
+    """The row with the key numbers, and the MAC that whoever has the signing key checks."""
+    log, found = small_log()
+    public = head.PublicRows(*(bytes.fromhex(log[name]) for name in ("identity", "head", "epochs")))
+    numbers = head.Numbers((0, 9), (head.AuditEpoch(0, 1), head.AuditEpoch(4, 70_000)), True)
+    row = head.encode_numbers(numbers, public, SECOND)
+    given = {
+        **{name: log[name] for name in public._fields},
+        "signing_key": noise("signing key 2").hex(),
+        "row": row.hex(),
+    }
+    told = {"signing": [0, 9], "audit": [[0, 1], [4, 70_000]], "behind": True}
+    about = "Key numbers, the clock's state, and a MAC over all four rows."
+    yield Vector("numbers", about, "numbers", given, gives(told))
+
+    def vector(name: str, about: str, code: str, **changed: str) -> Vector:
+        return Vector(f"numbers-{name}", about, "numbers", {**given, **changed}, refused(code))
+
+    altered = "verify.head-altered"
+    shorter = head.encode_head(head_of(found[:-1])).hex()
+    yield vector("head-set-back", "The head is of fewer records.", altered, head=shorter)
+    first = head.encode(head.Epochs(head.decode_epochs(public.epochs).signing[:1])).hex()
+    yield vector("epochs-changed", "The epochs are others.", altered, epochs=first)
+    elsewhere = head.encode(head.Identity(1, "changes", ACCESS_ID)).hex()
+    yield vector("of-another-log", "They are of another log.", altered, identity=elsewhere)
+    known = head.decode_numbers(row)
+    for name, about, changed in (
+        ("key-changed", "An audit key is another.", replace(known, audit=(head.AuditEpoch(0, 2),))),
+        ("clock-changed", "The clock's state is another.", replace(known, behind=False)),
+        ("without-mac", "There is no MAC.", replace(known, mac=b"")),
+    ):
+        yield vector(name, about, altered, row=head.encode(changed).hex())
+    old_key = noise("signing key 1").hex()
+    yield vector("other-key", "The MAC is by an older key.", altered, signing_key=old_key)
+    malformed = "record.malformed"
+    for name, about, parts in (
+        ("none", "There is no signing key.", ((), ((0, 1),), False, bytes(32))),
+        ("late", "The first audit key does not begin at 0.", ((0,), ((1, 1),), False, bytes(32))),
+        ("flag", "The flag is no boolean.", ((0,), ((0, 1),), 0, bytes(32))),
+    ):
+        yield vector(name, about, malformed, row=msgspec.msgpack.encode(parts).hex())
 
 
 # --- the keyring, the slots, the views, a blob ----------------------------------------------------
@@ -875,6 +973,9 @@ def views() -> Iterator[Vector]:
         ),
         ("due", rows.due_key(1_797_776_000, 8), rows.Due("db-Password")),
         ("request", rows.request_key("alice", "9e1f"), rows.Request(7, 1)),
+        ("backup", rows.backup_key("a", 11), rows.Backup(11, 7)),
+        ("backup-foreign", rows.backup_key("a", 12), rows.Backup(12, 7, foreign=True)),
+        ("long", rows.secret_key("n" * 64), rows.Secret("n" * 64, 9, VERSION, 7)),
     ):
         place = sealer.place(key)
         given = {
@@ -929,6 +1030,7 @@ GROUPS = (
     trees,
     notes,
     own_rows,
+    private_rows,
     verifications,
     keyrings,
     slots,

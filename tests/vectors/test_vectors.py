@@ -95,7 +95,6 @@ def _head(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "size": read.size,
         "time": read.time,
-        "behind": read.behind,
         "root": read.root().hex(),
     }
 
@@ -108,9 +107,18 @@ def _identity(given: dict[str, Any]) -> dict[str, Any]:
 def _epochs(given: dict[str, Any]) -> dict[str, Any]:
     epochs = head.decode_epochs(_hex(given, "row"))
     head.verifiers(head.decode_identity(_hex(given, "identity")), epochs)
+    return {"signing": [[one.start, one.verifier] for one in epochs.signing]}
+
+
+def _numbers(given: dict[str, Any]) -> dict[str, Any]:
+    numbers = head.decode_numbers(_hex(given, "row"))
+    public = head.PublicRows(*(_hex(given, name) for name in head.PublicRows._fields))
+    origin = head.decode_identity(public.identity).origin
+    head.check_numbers(numbers, public, checkpoint.Signer(origin, _hex(given, "signing_key")))
     return {
-        "signing": [[one.start, one.key, one.verifier] for one in epochs.signing],
-        "audit": [[one.start, one.key] for one in epochs.audit],
+        "signing": numbers.signing,
+        "audit": [[one.start, one.key] for one in numbers.audit],
+        "behind": numbers.behind,
     }
 
 
@@ -206,6 +214,7 @@ def readers(tmp_path: Path) -> dict[str, Callable[[dict[str, Any]], object]]:
         "identity": _identity,
         "head": _head,
         "epochs": _epochs,
+        "numbers": _numbers,
         "verifier": _verifier,
         "note": _note,
         "checkpoint": _checkpoint,
