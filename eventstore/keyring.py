@@ -164,6 +164,12 @@ class Keyring:
         """How often the root key was changed."""
         return self._read(read_header).root_epoch
 
+    @property
+    def unused(self) -> bool:
+        """Whether no key was ever given out, and the root key never changed."""
+        header = self._read(read_header)
+        return header.next_leaf_node == 0 and header.root_epoch == 0
+
     def key(self, number: int) -> bytes:
         """Return the 32 bytes of leaf key *number*, or raise KeyErased or KeyUnknown."""
         try:

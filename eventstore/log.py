@@ -27,18 +27,27 @@ from typing import Any, Protocol, TypeVar
 import lmdb
 
 from eventstore import head as heads
-from eventstore.checkpoint import Signer, parse_checkpoint, sign_checkpoint
+from eventstore.checkpoint import (
+    Checkpoint,
+    Signer,
+    open_note,
+    parse_checkpoint,
+    sign_checkpoint,
+)
 from eventstore.checkpoint_file import CheckpointFile
 from eventstore.durable import failing_disk, write_durably
 from eventstore.errors import (
     CheckpointMalformed,
+    CheckpointSignatureInvalid,
+    HistoryForked,
     LogBusy,
+    LogTruncated,
     LogUnavailable,
     MunimentError,
     OutcomeUnknown,
 )
 from eventstore.events import SecretContent
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables
@@ -278,15 +287,37 @@ class Log:
         return note
 
     def settle(self) -> None:
-        """Sign the head if a crash left it unsigned: recovery is the normal path of opening."""
+        """Sign the head if a crash left it unsigned: recovery is the normal path of opening.
+
+        Raise LogTruncated or HistoryForked if a newer head, or another one, was signed already: an
+        old copy was put back, and going on would sign two roots for one size.
+        """
         try:
             standing = self._checkpoints.read()
         except CheckpointMalformed:
             standing = None
         except OSError as problem:
             raise LogUnavailable(f"{self._path}: {problem.strerror}") from None
-        if standing is None or standing.size != self.head().size:
-            self.transact(_as_it_is)
+        with self.snapshot() as snapshot:
+            size, root, epochs = snapshot.size, snapshot.head.root(), snapshot.epochs
+        if standing is not None and (standing.size, standing.root) == (size, root):
+            return
+        if standing is not None and standing.size >= size and self._signed(standing, epochs):
+            # Another process may have committed and signed since the look at the file.
+            if self.head().size < standing.size:
+                raise LogTruncated(f"{self._path}: {size} records, but {standing.size} were signed")
+            if standing.size == size:
+                raise HistoryForked(f"{self._path}: another root of {size} records was signed")
+        self.transact(_as_it_is)
+
+    def _signed(self, checkpoint: Checkpoint, epochs: Epochs) -> bool:
+        """Whether a key of this log signed *checkpoint*."""
+        chain = verifiers(self.identity, epochs)
+        try:
+            open_note(checkpoint.note, chain[epochs.signing_index(checkpoint.size)])
+        except CheckpointSignatureInvalid:
+            return False
+        return checkpoint.origin == self.identity.origin
 
     def _put_checkpoint(self, size: int, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is

@@ -26,6 +26,7 @@ from eventstore.errors import (
     FormatUnknown,
     KeyringNotFound,
     LogUnavailable,
+    MunimentError,
     OutcomeUnknown,
     RootKeyMissing,
     StoreLocked,
@@ -105,6 +106,21 @@ def _root_key(provider: str, directory: Path, passphrase: Passphrase | None) -> 
     return PassphraseRootKey(directory, passphrase())
 
 
+def _begun(home: Path, root: RootKey, entropy: Callable[[int], bytes]) -> Keyring | None:
+    """The keyring of a store whose making was cut short; None if there is none to go on with.
+
+    Only one that never gave out a key and that this very root key opens: it can be nobody else's.
+    """
+    try:
+        keyring = Keyring.open(home / "keyring", root, entropy=entropy)
+    except MunimentError:
+        return None
+    if keyring.unused:
+        return keyring
+    keyring.close()
+    return None
+
+
 def system_clock() -> int:
     """Microseconds since 1970."""
     return time.time_ns() // 1000
@@ -154,18 +170,19 @@ class Store:
             raise StoreExists(f"there is a store in {home} already")
         directory = root_directory or default_root_directory(home)
         root = _root_key(provider, directory, passphrase)
-        store_id = entropy(16)
-        configuration = Configuration(
-            format=FORMAT,
-            store_id=store_id.hex(),
-            provider=provider,
-            root=os.fspath(root_directory.absolute()) if root_directory else "",
-        )
         with ExitStack() as made, failing_disk(home):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             (home / "vaults").mkdir(exist_ok=True, mode=0o700)
-            keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
+            keyring = _begun(home, root, entropy) or Keyring.create(
+                home / "keyring", root, entropy(16), entropy=entropy
+            )
             made.callback(keyring.close)
+            configuration = Configuration(
+                format=FORMAT,
+                store_id=keyring.store_id.hex(),
+                provider=provider,
+                root=os.fspath(root_directory.absolute()) if root_directory else "",
+            )
             sync_directory(home.absolute().parent)
             # The last step: a store whose making a crash cut short is not there.
             write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eventstore import head as heads
 from eventstore import merkle, record, tiles
-from eventstore.head import Head
+from eventstore.checkpoint import Signer
+from eventstore.head import Head, PublicRows
 from eventstore.log import Log
 from eventstore.storage import open_environment
-from eventstore.transaction import HEAD, Tables
+from eventstore.transaction import EPOCHS, HEAD, IDENTITY, NUMBERS, Tables
 
 
 class Keys:
@@ -44,12 +46,20 @@ def grow_log(path: Path, size: int, *, remember: bool = True) -> None:
             for done in tiles.completed(frontier, hashed) if remember else ():
                 transaction.put(done.key, done.hashed, db=tables.tiles)
             frontier.add(hashed)
-        grown = Head(size, size, False, tuple(frontier.hashes))
-        transaction.put(HEAD, heads.encode_head(grown), db=tables.main)
+        _put_head(transaction, tables, Head(size, size, tuple(frontier.hashes)))
     environment.close()
     log = _open(path, create=False)
     log.publish()
     log.close()
+
+
+def _put_head(transaction: Any, tables: Tables, head: Head) -> None:
+    rows = [transaction.get(name, db=tables.main) for name in (IDENTITY, HEAD, EPOCHS, NUMBERS)]
+    public = PublicRows(rows[0], heads.encode_head(head), rows[2])
+    signer = Signer(tables.identity.origin, Keys().key(1))
+    numbers = heads.encode_numbers(heads.decode_numbers(rows[3]), public, signer)
+    transaction.put(HEAD, public.head, db=tables.main)
+    transaction.put(NUMBERS, numbers, db=tables.main)
 
 
 def _open(path: Path, *, create: bool) -> Log:
