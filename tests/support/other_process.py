@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import UNSET
 
 from eventstore.errors import MunimentError
 from support.vaults import Clock, open_store
@@ -66,14 +67,14 @@ class OtherProcess:
 
     def do(self, now: int, vault: str, caller: Caller, command: Command[Any]) -> Any:
         """What `outcome` gives there, at the time *now*."""
-        self._pipe.send((now, vault, caller, [command]))
+        self._pipe.send((now, vault, caller, [_packed(command)]))
         return self._pipe.recv()
 
     def killed_amid(
         self, now: int, vault: str, caller: Caller, commands: list[Command[Any]], after: int
     ) -> Iterator[Any]:
         """Have it do *commands*, kill it after so many outcomes, and give all that came."""
-        self._pipe.send((now, vault, caller, commands))
+        self._pipe.send((now, vault, caller, [_packed(command) for command in commands]))
         for _ in range(after):
             yield self._pipe.recv()
         self._process.kill()
@@ -93,10 +94,16 @@ class OtherProcess:
             self._pipe.close()
 
 
+def _packed(command: Command[Any]) -> tuple[type[Command[Any]], dict[str, Any]]:
+    # UNSET pickles as a name in whichever module has one, and that may be a test.
+    fields = {name: getattr(command, name) for name in command.__struct_fields__}
+    return type(command), {name: value for name, value in fields.items() if value is not UNSET}
+
+
 def _live(pipe: Connection, home: Path) -> None:
     clock = StillClock()
     with open_store(home, clock) as store:
-        while (asked := pipe.recv()) is not None:
-            clock.now, vault, caller, commands = asked
-            for command in commands:
-                pipe.send(outcome(store, vault, caller, command))
+        while (heard := pipe.recv()) is not None:
+            clock.now, vault, caller, commands = heard
+            for kind, asked in commands:
+                pipe.send(outcome(store, vault, caller, kind(**asked)))

@@ -361,7 +361,10 @@ class VaultModel:
     def _restore(self, command: c.RestoreSecret, given: Any) -> Any:
         issued = next((one for one in self.world.blobs if one.blob == command.blob), None)
         if issued is None:
-            raise Refusal("backup.invalid")
+            # The public front of a torn blob still tells that its key is gone.
+            fronts = [one.blob[:48] for one in self.world.blobs if one.key in self.world.erased]
+            gone = command.blob[:48] in fronts
+            raise Refusal("backup.erased" if gone else "backup.invalid")
         if issued.key in self.world.erased:
             raise Refusal("backup.erased")
         held = self._find(issued.name)
@@ -379,6 +382,8 @@ class VaultModel:
     # -- reads of secrets ------------------------------------------------------------------------
 
     def _get(self, command: c.GetSecret, given: Any) -> Any:
+        if command.version and len(command.version) != 32:
+            raise Refusal("version.invalid")
         secret = self.active(command.name)
         version = self._version(secret, command.version)
         if not version.enabled:
