@@ -302,13 +302,20 @@ class Log:
             size, root, epochs = snapshot.size, snapshot.head.root(), snapshot.epochs
         if standing is not None and (standing.size, standing.root) == (size, root):
             return
-        if standing is not None and standing.size >= size and self._signed(standing, epochs):
-            # Another process may have committed and signed since the look at the file.
-            if self.head().size < standing.size:
-                raise LogTruncated(f"{self._path}: {size} records, but {standing.size} were signed")
-            if standing.size == size:
-                raise HistoryForked(f"{self._path}: another root of {size} records was signed")
+        if standing is not None and standing.size >= size:
+            self._refuse_rollback(standing, size, epochs)
         self.transact(_as_it_is)
+
+    def _refuse_rollback(self, standing: Checkpoint, size: int, epochs: Epochs) -> None:
+        if not self._signed(standing, epochs):
+            with failing_disk(self._path):
+                self._checkpoints.discard()
+            return
+        # Another process may have committed and signed since the look at the file.
+        if self.head().size < standing.size:
+            raise LogTruncated(f"{self._path}: {size} records, but {standing.size} were signed")
+        if standing.size == size:
+            raise HistoryForked(f"{self._path}: another root of {size} records was signed")
 
     def _signed(self, checkpoint: Checkpoint, epochs: Epochs) -> bool:
         """Whether a key of this log signed *checkpoint*."""

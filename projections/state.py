@@ -6,7 +6,7 @@ them.  There is one such function, so that a live view, a rebuild and a look at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, assert_never
 
@@ -98,6 +98,10 @@ def _requests(rows: Rows, entry: Entry[Any]) -> list[Put]:
     return [Put(key, Request(first.at, entry.position - first.at + 1))]
 
 
+Apply = Callable[[Rows, Entry[Any]], list[Put]]
+"""What an entry changes: `apply` for `changes`, `trail.apply` for `access`."""
+
+
 class State(Listing):
     """The rows in memory: for a look at the past, a check, or a test."""
 
@@ -121,10 +125,10 @@ class State(Listing):
         ]
         yield from sorted(found, key=lambda pair: pair[0])
 
-    def fold(self, entries: Iterable[Entry[Any]]) -> State:
+    def fold(self, entries: Iterable[Entry[Any]], how: Apply = apply) -> State:
         """Apply *entries* in order, and give itself."""
         for entry in entries:
-            self.put(apply(self, entry))
+            self.put(how(self, entry))
         return self
 
     def put(self, puts: Iterable[Put]) -> None:

@@ -22,7 +22,7 @@ from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
 from eventstore.transaction import KeySource
 from projections import state
-from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Rows, Table
+from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Table
 
 _POINTER = b"views"
 _OWNER_SIZE = 16
@@ -51,9 +51,6 @@ class Pointer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     view_key: int
     index_key: int
 
-
-Apply = Callable[[Rows, Entry[Any]], list[Put]]
-"""What an entry changes: `state.apply` for `changes`, `trail.apply` for `access`."""
 
 _pointer = msgspec.msgpack.Decoder(Pointer)
 
@@ -190,7 +187,9 @@ class Views:
     are opened with the environment, since one opened inside a transaction dies if that aborts.
     """
 
-    def __init__(self, keys: KeySource, entropy: Callable[[int], bytes], apply: Apply) -> None:
+    def __init__(
+        self, keys: KeySource, entropy: Callable[[int], bytes], apply: state.Apply
+    ) -> None:
         self.fold = apply
         self._keys = keys
         self._entropy = entropy

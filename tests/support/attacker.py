@@ -106,7 +106,9 @@ class StoreAttacker:
             b"".join(one.row) for one in found
         }, "the attacker misses records that LMDB shows"
         self.records |= found
-        self.rows |= {pair for pair in carved if len(pair[0]) >= 17 and pair[0][0] in _VIEWS}
+        self.rows |= {
+            pair for pair in carved if len(pair[0]) >= 17 and pair[0][16] in _VIEWS and pair[1]
+        }
 
     # -- opening ---------------------------------------------------------------------------------
 
