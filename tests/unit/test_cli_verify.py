@@ -146,7 +146,7 @@ def test_a_checkpoint_is_a_note_and_an_object(terminal: Terminal) -> None:
 
 
 def test_views_are_rebuilt_and_a_plan_only_counts(terminal: Terminal) -> None:
-    assert terminal.json("rebuild", "--plan") == {"events": 3, "vault": "main"}
+    assert terminal.json("rebuild", "--plan") == {"events": 4, "vault": "main"}
     rebuilt = terminal.json("rebuild")
-    assert rebuilt["events"] == 3
+    assert rebuilt["events"] == 4
     assert rebuilt["before"] == rebuilt["after"]

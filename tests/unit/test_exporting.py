@@ -21,7 +21,7 @@ TIME = 1_790_000_000_123_456
 
 
 def item(**facts: typing.Any) -> HistoryItem:
-    given = {
+    given: dict[str, typing.Any] = {
         "log": "access",
         "position": 7,
         "time": TIME,
