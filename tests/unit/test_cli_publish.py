@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from eventstore import tiles
+from eventstore.storage import open_environment
+from eventstore.transaction import Tables
 from support.terminal import Terminal
 
 
@@ -159,16 +162,16 @@ def test_an_export_adds_what_is_new_and_rewrites_nothing(terminal: Terminal) -> 
         values = "{" + ", ".join(f'"{prefix}{at}": "v"' for at in range(300)) + "}"
         terminal.must("secret", "import", "-", "--format", "json", stdin=values)
 
-    tiles = terminal.directory / "tiles"
+    out = terminal.directory / "tiles"
     load("a")
     terminal.must("export", "tiles", "--out", "tiles")
-    full = {path: path.stat() for path in (tiles / "tile").rglob("000")}
+    full = {path: path.stat() for path in (out / "tile").rglob("000")}
     assert len(full) == 2
     load("b")
     again = terminal.json("export", "tiles", "--out", "tiles")
 
     assert all(path.stat().st_mtime_ns == was.st_mtime_ns for path, was in full.items())
-    names = sorted(str(path.relative_to(tiles)) for path in tiles.rglob("*") if path.is_file())
+    names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert names == [
         "checkpoint",
         *("tile/0/000", "tile/0/001", "tile/0/002.p/91"),
@@ -179,9 +182,40 @@ def test_an_export_adds_what_is_new_and_rewrites_nothing(terminal: Terminal) -> 
     assert terminal.json("export", "tiles", "--out", "tiles")["written"] == 0
     secret = b"muniment"
     assert not any(
-        secret in path.read_bytes() for path in (tiles / "tile").rglob("*") if path.is_file()
+        secret in path.read_bytes() for path in (out / "tile").rglob("*") if path.is_file()
     )
     terminal.check()
+
+
+def test_verify_finds_a_wrong_memory_of_the_tree_and_nothing_is_proved_with_it(
+    terminal: Terminal,
+) -> None:
+    values = "{" + ", ".join(f'"s{at}": "v"' for at in range(300)) + "}"
+    terminal.must("secret", "import", "-", "--format", "json", stdin=values)
+    (changes,) = terminal.home.glob("vaults/*/changes")
+    right = remembered(changes)
+    assert len(right) == 32
+
+    remembered(changes, bytes(32))
+    ran = terminal.run("verify", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (20, "verify.root-mismatch")
+    assert terminal.run("prove", "270").status == 20
+
+    remembered(changes, right)
+    terminal.must("prove", "270")
+    terminal.check()
+
+
+def remembered(directory: Path, hashed: bytes | None = None) -> bytes:
+    """The hash that a log keeps of its first 256 records, and another in its place."""
+    environment = open_environment(directory, create=False)
+    table = Tables.open(environment).tiles
+    with environment.begin(write=True) as transaction:
+        found = transaction.get(tiles.key(1, 0), b"", db=table)
+        if hashed is not None:
+            transaction.put(tiles.key(1, 0), hashed, db=table)
+    environment.close()
+    return found
 
 
 def test_an_export_of_another_log_is_refused(terminal: Terminal) -> None:

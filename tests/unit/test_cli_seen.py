@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.kept import Kept
+from eventstore.checkpoint import Signer, sign_checkpoint
 from eventstore.storage import open_environment
 from eventstore.transaction import HEAD
 from support.terminal import Terminal
@@ -127,6 +129,18 @@ def test_what_cannot_be_kept_is_a_note(terminal: Terminal) -> None:
     ran = terminal.must("secret", "show", "a", "--state", "file/below")
     assert "what was seen is not kept in file/below" in ran.told
     terminal.check()
+
+
+def test_what_was_seen_never_goes_back(tmp_path: Path) -> None:
+    """Two commands end at once, and the one that saw less comes last."""
+    signer = Signer("muniment/0/changes", bytes(32))
+    kept = Kept(tmp_path)
+    for size in (3, 2, 4, 1):
+        kept.keep(signer.verifier.name, size, sign_checkpoint(size, bytes(32), signer))
+    newest = kept.newest(signer.verifier.name)
+    assert newest is not None
+    assert newest.size == 4
+    assert kept.newest("muniment/1/changes") is None
 
 
 def test_a_kept_file_that_is_no_checkpoint_is_made_anew(terminal: Terminal) -> None:
