@@ -167,11 +167,11 @@ def test_who_follows_does_not_wake_himself(terminal: Terminal) -> None:
     with Following(terminal, "-o", "jsonl") as following:
         following.lines("secret.read")
         before = terminal.json("vault", "show")["records"]["access"]
-        time.sleep(1.0)
+        time.sleep(2.0)
         after = terminal.json("vault", "show")["records"]["access"]
 
-    # `vault show` is recorded, and seen once by who follows; twenty looks at the log are not.
-    assert after - before <= 6
+    # `vault show` is recorded, and seen once by who follows; forty looks at the log are not.
+    assert after - before <= 4
 
 
 def written(file: str) -> str:
