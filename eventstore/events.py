@@ -50,6 +50,11 @@ class SecretContent(
     def __repr__(self) -> str:
         return "SecretContent(...)"
 
+    def described(self) -> bytes:
+        """Content type and tags as bytes to fingerprint: equal if and only if they are."""
+        tags = sorted((self.tags or {}).items())
+        return b"\1" + msgspec.msgpack.encode((self.content_type, tags))
+
 
 # --- changes: the vault and its rules -----------------------------------------------------------
 
@@ -103,13 +108,20 @@ class VaultRestored(Event, frozen=True, kw_only=True, tag="vault.restored"):
 
 
 class SecretSet(Event, frozen=True, kw_only=True, tag="secret.set"):
-    """A new version of a secret became current."""
+    """A new version of a secret became current.
+
+    The fingerprints, 8 bytes each, tell the values of one secret apart, and its content types with
+    tags, and tell nothing else: they are made under the secret's own key, and mean nothing any more
+    once that is destroyed.
+    """
 
     name: str
     version: str
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    value_print: bytes = b""
+    content_print: bytes = b""
 
 
 class SecretUpdated(Event, frozen=True, kw_only=True, tag="secret.updated"):
@@ -121,6 +133,7 @@ class SecretUpdated(Event, frozen=True, kw_only=True, tag="secret.updated"):
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    content_print: bytes = b""
 
 
 class SecretDeleted(Event, frozen=True, kw_only=True, tag="secret.deleted"):
@@ -174,6 +187,8 @@ class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.versio
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    value_print: bytes = b""
+    content_print: bytes = b""
 
 
 # --- changes and access: keys and clocks --------------------------------------------------------

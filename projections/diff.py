@@ -1,7 +1,7 @@
 """What differs between two points of a vault, and which events did it.  Pure.
 
 Only names that a record in between concerns are looked at, so the cost follows the changes and not
-the history.  Values are compared and never shown: same, different, or that of an earlier version.
+the history.  Values are compared by fingerprint and never shown: same, different, or that of an earlier version.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from eventstore.events import (
 )
 from eventstore.record import Entry
 from projections.rows import (
+    Mark,
     Policy,
     Rows,
     Secret,
@@ -36,9 +37,6 @@ from projections.trail import name_of
 
 Contents = Callable[[Secret, int], SecretContent | None]
 """The content at a position under a secret's key, or None if the key was destroyed."""
-
-_COMPARED = 100
-"""How many earlier versions a value is compared with."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -68,10 +66,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sides(NamedTuple):
-    """The two points: their rows, and how contents are opened."""
+    """The two points: their rows, the live ones, and how contents are opened."""
 
     before: Rows
     after: Rows
+    live: Rows
     contents: Contents
 
 
@@ -207,6 +206,8 @@ _Side = tuple[Secret, Version]
 
 def _attributes(sides: Sides, before: _Side, after: _Side) -> tuple[Field, ...]:
     fields = _fields(before[1], after[1], "enabled", "nbf", "exp")
+    if before[1].content_print == after[1].content_print and before[0].key == after[0].key:
+        return fields
     old = sides.contents(before[0], before[1].content_at)
     new = sides.contents(after[0], after[1].content_at)
     if old is None or new is None:
@@ -215,19 +216,27 @@ def _attributes(sides: Sides, before: _Side, after: _Side) -> tuple[Field, ...]:
 
 
 def _value(sides: Sides, before: _Side, after: _Side) -> str:
-    new = sides.contents(after[0], after[1].value_at)
-    if new is None:
+    (was, old), (now, new) = before, after
+    if was.key != now.key or not new.value_print:
         return "erased"
-    old = sides.contents(before[0], before[1].value_at)
-    if old is not None and old.value == new.value:
+    if old.value_print == new.value_print:
         return "same"
     earlier = [
         version
-        for _, version in sides.after.scan(Table.VERSIONS, Version, secret_key(after[0].name).owner)
-        if version.value_at < after[1].value_at
+        for version in _with_print(sides, now.name, new.value_print)
+        if version.value_at < new.value_at
     ]
-    for version in sorted(earlier, key=lambda one: -one.value_at)[:_COMPARED]:
-        content = sides.contents(after[0], version.value_at)
-        if content is not None and content.value == new.value:
-            return f"back to {version.version}"
-    return "erased" if old is None else "different"
+    if earlier:
+        return f"back to {max(earlier, key=lambda one: one.value_at).version}"
+    return "different"
+
+
+def _with_print(sides: Sides, name: str, value_print: bytes) -> Iterable[Version]:
+    """The versions whose value has that fingerprint."""
+    owner = secret_key(name).owner
+    for order, _ in sides.live.scan(Table.PRINTS, Mark, owner, value_print):
+        if not order.startswith(value_print):
+            return
+        version = sides.after.get(version_key(name, order[len(value_print) :].hex()), Version)
+        if version is not None:
+            yield version

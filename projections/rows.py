@@ -32,6 +32,7 @@ class Table(IntEnum):
     ERASED = 15
     EXPOSURE = 16
     LISTED = 17
+    PRINTS = 18
     PAST_SETTINGS = 129
     PAST_SECRETS = 130
     PAST_VERSIONS = 131
@@ -73,7 +74,7 @@ class Secret(Row, frozen=True):
 class Version(Row, frozen=True):
     """One version.  *value_at* and *content_at* are the records that hold value and tags."""
 
-    version: str
+    id: bytes
     value_at: int
     content_at: int
     enabled: bool
@@ -81,6 +82,13 @@ class Version(Row, frozen=True):
     exp: int | None
     created: int
     updated: int
+    value_print: bytes = b""
+    content_print: bytes = b""
+
+    @property
+    def version(self) -> str:
+        """The version's id, as 32 hexadecimal digits."""
+        return self.id.hex()
 
 
 class Policy(Row, frozen=True):
@@ -173,6 +181,7 @@ ROWS: dict[Table, type[Row]] = {
     Table.ERASED: Erased,
     Table.EXPOSURE: Exposure,
     Table.LISTED: Mark,
+    Table.PRINTS: Mark,
     Table.PAST_SETTINGS: Settings,
     Table.PAST_SECRETS: Secret,
     Table.PAST_VERSIONS: Version,
@@ -243,6 +252,11 @@ def by_name_key(name: str, position: int) -> RowKey:
 
 def by_principal_key(principal: str, position: int) -> RowKey:
     return RowKey(Table.BY_PRINCIPAL, principal.encode(), _u64(position))
+
+
+def print_key(name: str, value_print: bytes, version: bytes) -> RowKey:
+    """The mark that *version* has a value with this fingerprint."""
+    return RowKey(Table.PRINTS, name.upper().encode(), value_print + version)
 
 
 def erased_key(number: int) -> RowKey:

@@ -26,6 +26,7 @@ from projections.rows import (
     Due,
     Erased,
     Erasure,
+    Mark,
     Put,
     Rows,
     Secret,
@@ -35,6 +36,7 @@ from projections.rows import (
     due_key,
     erased_key,
     erasure_key,
+    print_key,
     secret_key,
     version_key,
 )
@@ -90,8 +92,22 @@ def _new_version(
     created = updated = seconds(entry)
     if isinstance(event, SecretVersionRestored):
         created, updated = event.created, event.updated
-    version = Version(event.version, at, at, event.enabled, event.nbf, event.exp, created, updated)
-    return [Put(key, secret), Put(version_key(event.name, event.version), version)]
+    version = Version(
+        bytes.fromhex(event.version),
+        at,
+        at,
+        event.enabled,
+        event.nbf,
+        event.exp,
+        created,
+        updated,
+        event.value_print,
+        event.content_print,
+    )
+    puts = [Put(key, secret), Put(version_key(event.name, event.version), version)]
+    if event.value_print:
+        puts.append(Put(print_key(event.name, event.value_print, version.id), Mark()))
+    return puts
 
 
 def _updated(rows: Rows, entry: Entry[SecretEvent], event: SecretUpdated) -> list[Put]:
@@ -99,15 +115,14 @@ def _updated(rows: Rows, entry: Entry[SecretEvent], event: SecretUpdated) -> lis
     secret, version = rows.get(key, Secret), rows.get(place, Version)
     if secret is None or version is None:
         return []
-    version = Version(
-        version.version,
-        version.value_at,
-        entry.position,
-        event.enabled,
-        event.nbf,
-        event.exp,
-        version.created,
-        seconds(entry),
+    version = replace(
+        version,
+        content_at=entry.position,
+        enabled=event.enabled,
+        nbf=event.nbf,
+        exp=event.exp,
+        updated=seconds(entry),
+        content_print=event.content_print,
     )
     return [Put(key, replace(secret, at=entry.position)), Put(place, version)]
 
@@ -137,8 +152,10 @@ def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[
     if secret is None or secret.scheduled_purge is None:
         return []
     puts = [Put(key, None), Put(due_key(secret.scheduled_purge, secret.at), None)]
-    for order, _ in rows.scan(Table.VERSIONS, Version, key.owner):
-        puts.append(Put(version_key(event.name, order.hex()), None))
+    for _, version in rows.scan(Table.VERSIONS, Version, key.owner):
+        puts.append(Put(version_key(event.name, version.version), None))
+        if version.value_print:
+            puts.append(Put(print_key(event.name, version.value_print, version.id), None))
     open_backups = []
     for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(event.name, 0).owner):
         if backup.backup_key in event.backups:

@@ -28,7 +28,7 @@ _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
-_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL, Table.LISTED)
+_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL, Table.LISTED, Table.PRINTS)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
 

@@ -256,7 +256,9 @@ def _object_id(policy: Policy) -> str:
 
 
 def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
-    sides = differences.Sides(logs.as_of(command.before), logs.as_of(command.after), logs.content)
+    sides = differences.Sides(
+        logs.as_of(command.before), logs.as_of(command.after), logs.rows, logs.content
+    )
     between = logs.changes.entries(command.before, command.after)
     found = differences.diff(sides, between)
     wanted = {name.upper() for name in command.names}
@@ -272,7 +274,7 @@ def _changed_by(logs: Logs, item: answers.HistoryItem) -> tuple[differences.Diff
     if item.log != "changes":
         return ()
     sides = differences.Sides(
-        logs.as_of(item.position), logs.as_of(item.position + 1), logs.content
+        logs.as_of(item.position), logs.as_of(item.position + 1), logs.rows, logs.content
     )
     return tuple(differences.diff(sides, [logs.changes.entry(item.position)]))
 
@@ -282,5 +284,5 @@ def plan_restore(logs: Logs, command: PlanRestore) -> answers.RestorePlan:
     for name in command.names:
         names.check_name(name)
     then = logs.as_of(command.to)
-    steps = restoring.plan(logs.rows, then, command, logs.content, logs.erased_by)
+    steps = restoring.plan(logs.rows, then, command, logs.erased_by)
     return answers.RestorePlan(to=command.to, head=logs.changes.size, steps=tuple(steps))

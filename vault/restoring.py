@@ -36,16 +36,14 @@ Contents = Callable[[Secret, int], SecretContent | None]
 ErasedBy = Callable[[Secret], int | None]
 
 
-def plan(
-    now: Rows, then: Rows, command: PlanRestore, contents: Contents, erased_by: ErasedBy
-) -> list[RestoreStep]:
+def plan(now: Rows, then: Rows, command: PlanRestore, erased_by: ErasedBy) -> list[RestoreStep]:
     """What would be done, by name; policies last."""
     wanted = {name.upper() for name in command.names}
     steps: list[RestoreStep] = []
     known = {one.name for _, one in now.scan(Table.KNOWN_SECRETS, Known)}
     for name in sorted(known, key=str.upper):
         if not wanted or name.upper() in wanted:
-            steps += _secret(now, then, name, command, contents, erased_by)
+            steps += _secret(now, then, name, command, erased_by)
     if command.policies:
         steps += _policies(now, then)
     return steps
@@ -56,7 +54,6 @@ def _secret(
     then: Rows,
     name: str,
     command: PlanRestore,
-    contents: Contents,
     erased_by: ErasedBy,
 ) -> Iterator[RestoreStep]:
     was, stands = then.get(secret_key(name), Secret), now.get(secret_key(name), Secret)
@@ -73,32 +70,16 @@ def _secret(
     new = now.get(version_key(name, stands.current), Version)
     if old is None or new is None:
         return
-    if not _same_value(was, old, stands, new, contents):
+    if old.value_print != new.value_print:
         yield RestoreStep(action="value", name=was.name, version=old.version)
     elif command.attributes:
-        yield from _attributes(was, old, stands, new, contents)
+        yield from _attributes(was, old, new)
 
 
-def _same_value(
-    was: Secret, old: Version, stands: Secret, new: Version, contents: Contents
-) -> bool:
-    if old.value_at == new.value_at:
-        return True
-    before, after = contents(was, old.value_at), contents(stands, new.value_at)
-    return before is not None and after is not None and before.value == after.value
-
-
-def _attributes(
-    was: Secret, old: Version, stands: Secret, new: Version, contents: Contents
-) -> Iterator[RestoreStep]:
-    before, after = contents(was, old.content_at), contents(stands, new.content_at)
-    then = (old.enabled, old.nbf, old.exp, *_described(before))
-    if then != (new.enabled, new.nbf, new.exp, *_described(after)):
+def _attributes(was: Secret, old: Version, new: Version) -> Iterator[RestoreStep]:
+    then = (old.enabled, old.nbf, old.exp, old.content_print)
+    if then != (new.enabled, new.nbf, new.exp, new.content_print):
         yield RestoreStep(action="attributes", name=was.name, version=old.version)
-
-
-def _described(content: SecretContent | None) -> tuple[object, ...]:
-    return () if content is None else (content.content_type, content.tags)
 
 
 def _policies(now: Rows, then: Rows) -> Iterator[RestoreStep]:

@@ -13,11 +13,20 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from eventstore.errors import KeyErased, KeyUnknown, LogConflict, RequestIdReused
-from eventstore.events import Context, SecretBackedUp, SecretContent, VaultRestored
+from eventstore.events import (
+    Context,
+    Event,
+    SecretBackedUp,
+    SecretContent,
+    SecretSet,
+    SecretUpdated,
+    SecretVersionRestored,
+    VaultRestored,
+)
 from eventstore.keyring import Keyring
 from eventstore.keytree import FANOUT
 from eventstore.record import Draft, Entry
-from eventstore.seal import SALT_SIZE
+from eventstore.seal import SALT_SIZE, fingerprint
 from eventstore.transaction import Append
 from projections.rows import (
     Backup,
@@ -126,8 +135,21 @@ class Writing:
         return self._record(secrets.purge(secret))
 
     def _record(self, decision: Decision) -> Entry[Any]:
-        draft = Draft(self._context, decision.event, decision.content, decision.key)
-        return self._append.append(draft)
+        event, content, key = decision
+        if content is not None and key is not None:
+            event = self._with_prints(event, content, self._keyring.key(key))
+        return self._append.append(Draft(self._context, event, content, key))
+
+    @staticmethod
+    def _with_prints(event: Event, content: SecretContent, key: bytes) -> Event:
+        """*event* with the fingerprints of its content, made under the secret's own key."""
+        described = fingerprint(key, content.described())
+        if isinstance(event, SecretUpdated):
+            return replace(event, content_print=described)
+        if isinstance(event, SecretSet | SecretVersionRestored):
+            value = fingerprint(key, (content.value or "").encode())
+            return replace(event, value_print=value, content_print=described)
+        return event
 
     # -- deciding --------------------------------------------------------------------------------
 
