@@ -162,6 +162,15 @@ class Session:
             # The command has said what is wrong, or the next one will.
             pass
 
+    def accept(self, vault: Vault) -> None:
+        """From now on hold the vault to what it is now, whatever was seen of it."""
+        for log in (vault.changes, vault.access):
+            try:
+                self.kept.forget(log.identity.origin)
+            except OSError as error:
+                self.note_unkept(error)
+            self._keep_seen(log)
+
     def note_unkept(self, error: OSError) -> None:
         place = self.kept.place
         self.terminal.note(f"muniment: what was seen is not kept in {place}: {error.strerror}")

@@ -108,6 +108,20 @@ def test_an_old_copy_that_is_accepted_is_used_from_then_on(terminal: Terminal) -
     terminal.check()
 
 
+def test_a_copy_that_is_imported_is_accepted_and_its_original_is_not(terminal: Terminal) -> None:
+    terminal.must("store", "backup", "copy")
+    terminal.must("secret", "set", "a", stdin="w")
+    made = ("--home", str(terminal.directory / "made"))
+    root_key = ("--root-key", f"{terminal.home}.key")
+    terminal.must("store", "import", "copy", *made, *root_key)
+
+    shown = terminal.must("secret", "show", "a", *made, "--query", "value", "-o", "tsv")
+    assert shown.text == "v\n"
+    assert terminal.run("secret", "show", "a").status == 20
+    terminal.must("checkpoint", "forget", "--yes")
+    terminal.check()
+
+
 def test_two_accounts_use_one_store_in_turn(terminal: Terminal) -> None:
     other = {"MUNIMENT_STATE": str(terminal.directory / "another")}
     for value in ("w", "x", "y"):
