@@ -309,6 +309,13 @@ class Restore(Command[RestorePlan], frozen=True, kw_only=True):
     head: int
 
 
+class CopyVault(Command[None], frozen=True, kw_only=True):
+    """Be copied, with all values, as of a size of `changes`: recorded before anything is read."""
+
+    records: ClassVar[str] = "vault.read"
+    as_of: int
+
+
 class RecordVerification(Command[None], frozen=True, kw_only=True):
     """Say in `access` that the history was verified, up to so many records of each log."""
 

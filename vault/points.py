@@ -12,7 +12,7 @@ import msgspec
 
 from eventstore import head as heads
 from eventstore.checkpoint import open_note, parse_checkpoint
-from eventstore.errors import CheckpointSignatureInvalid, PositionUnknown
+from eventstore.errors import CheckpointSignatureInvalid, HistoryForked, PositionUnknown
 from eventstore.transaction import Snapshot
 
 
@@ -45,7 +45,7 @@ class Resolved(NamedTuple):
 
 
 def resolve(snapshot: Snapshot, point: Point) -> Resolved:
-    """Raise PositionUnknown, CheckpointMalformed or CheckpointSignatureInvalid."""
+    """Raise PositionUnknown, CheckpointMalformed, CheckpointSignatureInvalid or HistoryForked."""
     match point:
         case AtTime(time=time):
             size = snapshot.size_at(time)
@@ -66,4 +66,8 @@ def _size_of(snapshot: Snapshot, note: str) -> int:
         raise CheckpointSignatureInvalid("the checkpoint is of another log")
     chain = heads.verifiers(snapshot.identity, snapshot.epochs)
     open_note(note, chain[snapshot.epochs.signing_index(checkpoint.size)])
+    if checkpoint.size > snapshot.size or not snapshot.tree.extends(
+        checkpoint.size, checkpoint.root
+    ):
+        raise HistoryForked("the log does not extend the history that the checkpoint fixed")
     return checkpoint.size

@@ -38,6 +38,7 @@ from vault.backup import Blob
 from vault.caller import Caller
 from vault.commands import (
     Command,
+    CopyVault,
     PurgeDeletedSecret,
     RecordVerification,
     Restore,
@@ -111,6 +112,8 @@ class Vault:
                 return self._restore(caller, command, seen)
             case _ if isinstance(command, QUESTIONS):
                 return self._ask(caller, command, seen)
+            case CopyVault():
+                return self._copied(caller, command, seen)
             case RecordVerification():
                 return self._verified(caller, command)
             case RotateKeys():
@@ -201,6 +204,11 @@ class Vault:
         """What *point* is in `changes`.  Raise PositionUnknown."""
         with self.changes.snapshot() as snapshot:
             return resolve(snapshot, point)
+
+    def _copied(self, caller: Caller, command: CopyVault, seen: list[int]) -> None:
+        rule = self._authorize(caller, command, seen)
+        event = VaultRead(what="copy", at=seen[0], as_of=command.as_of)
+        self._record_read(caller, rule, event)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.

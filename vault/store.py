@@ -42,6 +42,7 @@ from projections.views import Pointer, Views
 from vault import names
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
+from vault.commands import CopyVault
 from vault.copying import Copied, Progress, fill
 from vault.refusals import (
     StoreExists,
@@ -286,9 +287,11 @@ class Store:
     ) -> Copied:
         """Make a vault that holds the active secrets of *source* as of *size*.
 
-        Its administrator is *caller*, and nobody else may do anything in it yet.
+        Its administrator is *caller*, who must be one of *source*, and nobody else may do anything
+        in it yet.  Raise NotAdministrator.
         """
         names.check_vault_name(name)
+        source.handle(caller, CopyVault(as_of=size))
         settings = source.settings_as_of(size)
         with self._alone():
             if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
