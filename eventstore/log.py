@@ -50,7 +50,7 @@ from eventstore.events import SecretContent
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
-from eventstore.transaction import Append, KeySource, Snapshot, Tables
+from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
 
 MAX_BATCH = 1024
 """How many waiting works one commit takes."""
@@ -119,6 +119,7 @@ class Log:
         self._environment: lmdb.Environment | None = None
         self._closed = False
         self._in_doubt = False
+        self._written: Written | None = None
         self._tables: Tables
         self._attach()
         try:
@@ -419,6 +420,7 @@ class Log:
                 clock=self._clock,
                 entropy=self._entropy,
                 signer=self._signer_of,
+                written=self._written,
                 observe=self._observer.apply if self._observer else None,
             )
             self._run(batch, append)
@@ -442,6 +444,7 @@ class Log:
         try:
             transaction.commit()
             self._in_doubt = False
+            self._written = append.written
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
         self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))

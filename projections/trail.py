@@ -1,8 +1,8 @@
 """Which records concern a name or a principal, and which versions a principal has read.  Pure.
 
-Kept for both logs: a mark for each record under its name and under its principal.  For `access`
-also the exposure of each principal: every version it ever read, with how often and when, which is
-what must be changed after that principal leaked.
+Kept for both logs: a mark for each record under the name that it is about.  For `access`, where the
+many records are, also one under its principal, and the exposure of each principal: every version it
+ever read, with how often and when, which is what must be changed after that principal leaked.
 """
 
 from __future__ import annotations
@@ -31,17 +31,14 @@ def name_of(event: Any) -> str:
 
 
 def marks(entry: Entry[Any]) -> list[Put]:
-    """The marks of *entry*."""
-    position = entry.position
-    puts = [Put(by_principal_key(entry.context.principal, position), _MARK)]
-    if name := name_of(entry.event):
-        puts.append(Put(by_name_key(name, position), _MARK))
-    return puts
+    """The mark of *entry* under the name that it is about."""
+    name = name_of(entry.event)
+    return [Put(by_name_key(name, entry.position), _MARK)] if name else []
 
 
 def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
     """All rows of `access` that *entry* changes."""
-    puts = marks(entry)
+    puts = [*marks(entry), Put(by_principal_key(entry.context.principal, entry.position), _MARK)]
     if isinstance(entry.event, SecretRead):
         puts.append(_exposed(rows, entry, entry.event))
     return puts

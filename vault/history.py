@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from eventstore.record import Entry
+from eventstore.record import ACCESS, Entry
 from eventstore.transaction import Snapshot
 from projections.rows import Mark, Rows, Table, by_name_key, by_principal_key
 from vault import names
@@ -50,13 +50,13 @@ def _walk(log: str, source: Source, command: ReadHistory, backwards: bool) -> It
 
 
 def _positions(source: Source, command: ReadHistory) -> Sequence[int]:
-    """Where the records may be: by the trail of a name or a principal if one is asked for."""
+    """Where the records may be: by the trail of a name, or in `access` of a principal."""
     snapshot = source.snapshot
     first = snapshot.size_at(command.start - 1) if command.start else 0
     stop = snapshot.size if command.stop is None else snapshot.size_at(command.stop - 1)
     if command.name:
         table, owner = Table.BY_NAME, by_name_key(command.name, 0).owner
-    elif command.principal:
+    elif command.principal and snapshot.identity.kind is ACCESS:
         table, owner = Table.BY_PRINCIPAL, by_principal_key(command.principal, 0).owner
     else:
         return range(first, stop)

@@ -26,7 +26,7 @@ from eventstore.events import (
 from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft
-from eventstore.transaction import Append
+from eventstore.transaction import Append, Snapshot
 from projections import state, trail
 from projections.past import PastRows
 from projections.rebuild import Progress, Rebuilt, rebuild
@@ -47,7 +47,7 @@ from vault.commands import (
     UpdateVault,
 )
 from vault.forensics import QUESTIONS, Logs
-from vault.keeping import Keeping
+from vault.keeping import Keeping, Overdue
 from vault.points import Point, Resolved, resolve
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
@@ -95,14 +95,21 @@ class Vault:
 
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
-        self.keeping.catch_up()
         seen = [0]
         try:
             names.check_caller(caller)
-            return cast(A, self._handle(caller, command, seen))
+            return cast(A, self._handle_in_time(caller, command, seen))
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen[0])
             raise
+
+    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+        """Handle *command* once the vault has done what it has to do by itself."""
+        while True:
+            try:
+                return self._handle(caller, command, seen)
+            except Overdue:
+                self.keeping.catch_up()
 
     def _handle(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         match command:
@@ -128,9 +135,7 @@ class Vault:
 
     def _change(self, caller: Caller, command: Command[Any], seen: list[int]) -> Outcome:
         def work(append: Append) -> Outcome:
-            seen[0] = append.size
-            rows = self.views.reader(append.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
+            rows, rule = self._admit(append, caller, command, seen)
             context = _context(caller, rule, request=caller.request)
             writing = Writing(append, rows, self._keyring, self._entropy, context)
             return writing.carry_out(command, caller)
@@ -162,9 +167,7 @@ class Vault:
 
     def _restore(self, caller: Caller, command: Restore, seen: list[int]) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
-            seen[0] = append.size
-            rows = self.views.reader(append.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
+            rows, rule = self._admit(append, caller, command, seen)
             context = _context(caller, rule, request=caller.request)
             writing = Writing(append, rows, self._keyring, self._entropy, context)
             return writing.restore(command)
@@ -175,15 +178,23 @@ class Vault:
 
     def _authorize(self, caller: Caller, command: Command[Any], seen: list[int]) -> str:
         with self.changes.snapshot() as snapshot:
-            seen[0] = snapshot.size
-            rows = self.views.reader(snapshot.transaction)
-            return authorize(rows, settings_of(rows), caller, command)
+            return self._admit(snapshot, caller, command, seen)[1]
+
+    def _admit(
+        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: list[int]
+    ) -> tuple[Rows, str]:
+        """The views of *snapshot*, and the rule that lets *caller* do *command*.
+
+        Raise the refusal, or Overdue if the vault has something to do by itself first.
+        """
+        seen[0] = snapshot.size
+        rows = self.views.reader(snapshot.transaction)
+        self.keeping.mind(rows)
+        return rows, authorize(rows, settings_of(rows), caller, command)
 
     def _read(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         with self.changes.snapshot() as snapshot:
-            seen[0] = snapshot.size
-            rows: Rows = self.views.reader(snapshot.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
+            rows, rule = self._admit(snapshot, caller, command, seen)
             as_of = getattr(command, "as_of", None)
             answered = Reading(snapshot, rows, as_of).answer(command)
         context = _context(caller, rule, request=caller.request)
@@ -192,9 +203,7 @@ class Vault:
 
     def _ask(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            seen[0] = changes.size
-            rows = self.views.reader(changes.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
+            rows, rule = self._admit(changes, caller, command, seen)
             logs = Logs(changes, rows, access, self.trail.reader(access.transaction))
             answered = forensics.answer(logs, command)
         self._record_read(caller, rule, answered.event)
