@@ -53,10 +53,12 @@ def test_a_copy_becomes_a_store_of_its_own(terminal: Terminal, tmp_path: Path) -
     assert planned["homeIsFree"]
     assert not (tmp_path / "new").exists()
 
-    made = terminal.json("store", "import", "copy", "--root-key", key, "--home", "new")
+    # The copy and its original are one log to who has seen either: another account takes it over.
+    new = {"MUNIMENT_HOME": str(tmp_path / "new"), "MUNIMENT_STATE": str(tmp_path / "other")}
+    imported = ("store", "import", "copy", "--root-key", key, "-o", "json")
+    made = terminal.must(*imported, environ=new).json
 
     assert made["vaults"] == ["main"]
-    new = {"MUNIMENT_HOME": str(tmp_path / "new"), "MUNIMENT_STATE": str(tmp_path / "other")}
     shown = terminal.must("secret", "show", "db", "--query", "value", "-o", "tsv", environ=new)
     assert shown.text == "MARKER\n"
     adopted = terminal.must("log", "--operation", "store.adopted", "-o", "jsonl", environ=new)
