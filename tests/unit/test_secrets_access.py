@@ -214,6 +214,7 @@ def test_a_narrower_policy_replaces_the_wider_one(life: Life) -> None:
 
 @pytest.mark.parametrize("command", ADMINISTRATION, ids=lambda command: type(command).__name__)
 def test_only_an_administrator_governs_the_vault(life: Life, command: Command[Any]) -> None:
+    life.set("active")
     life.allow("all", who=MALLORY)
     life.allow("all")
     life(SetPolicy(object_id=BOB.principal, storage=("all",)))
