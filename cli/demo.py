@@ -15,10 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import click
 
 from cli.command import command
+from cli.demo_leak import leak
 from cli.session import Session
 
 _RUN = "import sys; from cli.main import main; sys.exit(main())"
@@ -26,6 +28,13 @@ _RUN = "import sys; from cli.main import main; sys.exit(main())"
 
 class DemoFailed(click.ClickException):
     """Something was not as the demo says."""
+
+
+class Elsewhere(TypedDict):
+    """Another store, asked from an account that has seen nothing yet."""
+
+    home: str
+    state: str
 
 
 class Stage:
@@ -51,23 +60,54 @@ class Stage:
         status: int = 0,
         shown: Callable[[str], str] | None = None,
         home: str = "",
+        state: str = "",
+        quiet: bool = False,
     ) -> str:
-        """Run `muniment LINE`, show it and what it printed; its exit status must be *status*."""
-        before = f"MUNIMENT_HOME={home} " if home else ""
+        """Run `muniment LINE`, show it and what it printed; its exit status must be *status*.
+
+        A *quiet* one shows neither, and gives standard output alone.
+        """
+        other = {"MUNIMENT_HOME": home, "MUNIMENT_STATE": state}
+        environment = {name: value for name, value in other.items() if value}
+        before = "".join(f"{name}={value} " for name, value in environment.items())
         feed = f"printf '%s' '{stdin}' | " if stdin is not None else ""
-        click.secho(f"$ {feed}{before}muniment {line}", fg="cyan")
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN, *shlex.split(line)],
+        self._say_command(f"{feed}{before}muniment {line}", quiet)
+        done = self._run(["-c", _RUN, *shlex.split(line)], stdin or "", environment, quiet)
+        return self._judge(done, status, shown, quiet)
+
+    def python(self, line: str, *, status: int = 0) -> str:
+        """Run a script that stands in the folder, and show the last line it printed."""
+        self._say_command(f"python {line}", False)
+        done = self._run(shlex.split(line), "", {}, False)
+        return self._judge(done, status, lambda text: text.strip().split("\n")[-1], False)
+
+    def _say_command(self, line: str, quiet: bool) -> None:
+        if not quiet:
+            click.secho(f"$ {line}", fg="cyan")
+
+    def _run(
+        self, arguments: list[str], stdin: str, environment: dict[str, str], quiet: bool
+    ) -> subprocess.CompletedProcess[bytes]:
+        self.commands += 1
+        return subprocess.run(
+            [sys.executable, *arguments],
             cwd=self.folder,
-            env={**self._environment, **({"MUNIMENT_HOME": home} if home else {})},
-            input=(stdin or "").encode(),
+            env={**self._environment, **environment},
+            input=stdin.encode(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL if quiet else subprocess.STDOUT,
             check=False,
         )
-        self.commands += 1
+
+    def _judge(
+        self,
+        done: subprocess.CompletedProcess[bytes],
+        status: int,
+        shown: Callable[[str], str] | None,
+        quiet: bool,
+    ) -> str:
         text = done.stdout.decode(errors="replace")
-        for printed in (shown(text) if shown else text).splitlines():
+        for printed in [] if quiet else (shown(text) if shown else text).splitlines():
             click.echo(f"    {printed}")
         if status and done.returncode == status:
             click.secho(f"    [exit status {done.returncode}]", fg="yellow")
@@ -185,26 +225,35 @@ def _flip(stage: Stage) -> None:
 
 
 def _rollback(stage: Stage) -> None:
-    stage.title("8. An old copy is put back: it verifies by itself, but not against what was kept")
+    stage.title(
+        "8. An old copy is put back: whole by itself, and refused by what was seen and kept"
+    )
     stage.run("secret set after-copy -o none", stdin="written after old-copy was taken")
     kept = stage.run("checkpoint show", shown=_head(2))
     (stage.folder / "newer.checkpoint").write_text(kept)
-    stage.run("verify --log changes", home="old-copy")
-    stage.run("verify --log changes --against newer.checkpoint", status=20, home="old-copy")
+    stage.run("verify --log changes --without-seen", home="old-copy")
+    stage.say("This account has seen more of that log than the copy holds:")
+    stage.run("verify --log changes", status=20, home="old-copy")
+    stage.say("And so has whoever kept a checkpoint, on any machine:")
+    against = "verify --log changes --without-seen --against newer.checkpoint"
+    stage.run(against, status=20, home="old-copy")
 
 
 def _purge(stage: Stage, old: Path) -> None:
-    stage.title("9. A purge reaches every old copy")
+    stage.title("10. A purge reaches every old copy")
     stage.run("secret delete api-token -o none")
     stage.run("secret purge api-token --yes")
     stage.say("Its records stay and verify.  The backup of step 3 is named as still open.")
     stage.run("verify")
-    stage.say("Now the worst case: the old copy of the whole log, with the current keys.")
+    stage.say(
+        "Now the worst case: a thief with the old copy of the whole log, and the current keys."
+    )
+    thief = Elsewhere(home="old-copy", state="thief")
     shutil.rmtree(old / "keyring")
     shutil.copytree(stage.folder / "vaults" / "keyring", old / "keyring")
     shutil.copytree(stage.folder / "vaults.key", stage.folder / "old-copy.key")
-    stage.run("secret show deploy-key --query value -o tsv", shown=_head(1), home="old-copy")
-    stage.run("secret show api-token", status=3, home="old-copy")
+    stage.run("secret show deploy-key --query value -o tsv", shown=_head(1), **thief)
+    stage.run("secret show api-token", status=3, **thief)
     stage.say("What was not purged opens.  What was purged stays closed.")
     stage.say(
         "The issued backup could still bring it back, as the receipt says; so purge that too."
@@ -232,8 +281,9 @@ def demo(session: Session) -> None:
         old = _whole(stage)
         _flip(stage)
         _rollback(stage)
+        leak(stage)
         _purge(stage, old)
-        stage.title("10. At the end")
+        stage.title("11. At the end")
         stage.run("rebuild")
         stage.run("doctor")
     seconds = time.monotonic() - began

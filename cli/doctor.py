@@ -7,12 +7,13 @@ said.  Exit status 0 only if all is well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli import doctor_files as files
 from cli.command import command
-from cli.problems import Unwell
+from cli.problems import RolledBack, Unwell
 from cli.session import Session
 from cli.settings import KEYS
 from cli.tables import visible
@@ -128,18 +129,13 @@ def _space(home: Path) -> Finding:
 
 
 def _inside(session: Session) -> list[Finding]:
-    from vault.store import Store
-
     signed = files.signed_sizes(session.home)
     try:
-        opened = Store.open(
-            session.home, root_directory=session.root_directory, passphrase=session.passphrase()
-        )
-        with opened as store:
+        with session.unchecked_store() as store:
             return [
                 Finding("opens", f"yes, root key epoch {store.keyring.root_epoch}"),
                 _assurance(store.configuration.provider),
-                *(finding for vault in store.vaults() for finding in _vault(vault, signed)),
+                *(f for vault in store.vaults() for f in _vault(session, vault, signed)),
             ]
     except MunimentError as error:
         return [Finding("opens", error.message, WRONG, error.hint)]
@@ -152,18 +148,61 @@ def _assurance(provider: str) -> Finding:
     return Finding("a purge promises", kept.assurance)
 
 
-def _vault(vault: Vault, signed: dict[Path, int]) -> list[Finding]:
-    findings = [_lag(vault.name, log, signed) for log in (vault.changes, vault.access)]
+def _vault(session: Session, vault: Vault, signed: dict[Path, int]) -> list[Finding]:
+    logs = (vault.changes, vault.access)
+    findings = [_lag(vault.name, log, signed) for log in logs]
+    findings += [_seen(session, vault.name, log) for log in logs]
     if pending := vault.keeping.unfinished():
         positions = ", ".join(f"#{position}" for position in pending)
         mend = "any command on the vault finishes it; if it stays, mend the disk"
         findings.append(Finding(f"{vault.name} erasures", f"pending: {positions}", WRONG, mend))
     else:
         findings.append(Finding(f"{vault.name} erasures", "none pending"))
-    mend = "keep `muniment checkpoint show` elsewhere, and give it to verify --against"
-    unseen = "since #0: nobody else holds a checkpoint that Muniment knows of"
-    findings.append(Finding(f"{vault.name} unanchored", unseen, NOTE, mend))
+    findings.append(_unanchored(session, vault.name, logs))
     return findings
+
+
+def _seen(session: Session, name: str, log: Log) -> Finding:
+    """The log against what this account has seen of it."""
+    check = f"{name} {log.identity.kind_name} seen"
+    try:
+        seen = session.kept.newest(log.identity.origin)
+        session.check_seen(log)
+    except RolledBack as error:
+        return Finding(check, error.message, WRONG, error.hint)
+    except OSError as error:
+        mend = f"let this account use {session.kept.place}"
+        return Finding(check, f"cannot be read: {error.strerror}", NOTE, mend)
+    if seen is None:
+        return Finding(check, "nothing yet")
+    return Finding(check, f"{seen.size:,} records, which it continues")
+
+
+def _unanchored(session: Session, name: str, logs: Sequence[Log]) -> Finding:
+    """How much nobody else could vouch for, as far as this account published it."""
+    check, mend = f"{name} unanchored", "muniment checkpoint publish DIR, where others keep it"
+    told = []
+    for log in logs:
+        published = _published(session, log)
+        if missing := log.head().size - published:
+            told.append(f"{missing:,} of {log.identity.kind_name} since #{published:,}")
+    if not told:
+        return Finding(check, "nothing: all was published")
+    return Finding(check, ", ".join(told), NOTE, mend)
+
+
+def _published(session: Session, log: Log) -> int:
+    """How many records the checkpoint covers that was published last, if the log extends it."""
+    from cli.kept import PUBLISHED
+
+    try:
+        published = session.kept.newest(log.identity.origin, PUBLISHED)
+    except OSError:
+        return 0
+    if published is None:
+        return 0
+    with log.snapshot() as snapshot:
+        return published.size if snapshot.tree.extends(published.size, published.root) else 0
 
 
 def _lag(name: str, log: Log, signed: dict[Path, int]) -> Finding:

@@ -54,9 +54,36 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "list": Verb("cli.policy:list_policies", "List the access policies."),
     },
     "log": Verb("cli.log:log", "Show what happened, who asked, and who was refused."),
+    "who-read": Verb(
+        "cli.investigation:who_read", "Show every time that a secret's value was given out."
+    ),
+    "exposure": Verb(
+        "cli.investigation:exposure", "Show every version that a principal ever read."
+    ),
+    "who-could": Verb("cli.investigation:who_could", "Show who could do what with a secret."),
+    "blame": Verb("cli.investigation:blame", "Show which event made each attribute what it is."),
+    "diff": Verb(
+        "cli.diff:diff", "Show what differs between two points, or two copies of a store."
+    ),
+    "replay": Verb("cli.replay:replay", "Retell what happened, with the state before and after."),
+    "restore": Verb("cli.restore:restore", "Go back to a point, by new events."),
+    "store": {
+        "backup": Verb("cli.store:backup", "Copy the whole store while others write to it."),
+        "import": Verb("cli.store:import_store", "Make a store of a copy, and say so in it."),
+    },
     "verify": Verb("cli.verify:verify", "Check the history with public keys only."),
     "checkpoint": {
         "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),
+        "publish": Verb(
+            "cli.checkpoint:publish", "Write the signed checkpoints to where others keep them."
+        ),
+        "forget": Verb(
+            "cli.checkpoint:forget", "Accept a vault as it is now, whatever was seen of it."
+        ),
+    },
+    "prove": Verb("cli.prove:prove", "Prove that a record is in the log."),
+    "export": {
+        "tiles": Verb("cli.export_tiles:tiles", "Write a log as tiles that other tools verify."),
     },
     "rebuild": Verb("cli.rebuild:rebuild", "Make the views anew from the log, and compare."),
     "key": {
@@ -71,7 +98,9 @@ NOUNS: Mapping[str, str] = {
     "vault": "Vaults: each has its own logs, policies and settings.",
     "secret": "Secrets: set, read, delete, bring back.",
     "policy": "Access policies: who may do what.",
+    "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
+    "export": "The log for others: leaves and checkpoints, and nothing secret.",
     "key": "The keys of the store.",
 }
 

@@ -1,23 +1,32 @@
-"""`muniment log`: what happened, who asked, and who was refused.  Never a value."""
+"""`muniment log`: what happened, who asked, and who was refused.  Never a value.
+
+Printed, or written in a form that other programs read (`vault.exporting`), and followed as it comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from cli import shapes
 from cli.command import command
 from cli.points import Point, past
+from cli.problems import Usage
 from cli.session import Session
-from cli.tables import Column
+from cli.tables import Column, cell
 
 if TYPE_CHECKING:
+    from cli.cursor import Cursor
     from vault.answers import HistoryItem
+    from vault.commands import ReadHistory
+    from vault.service import Vault
 
 REFUSED = "refused"
 _VERSION_SHOWN = 8
+_LOGS = ("changes", "access")
 
 _COLUMNS = [
     Column("RECORD", "_record"),
@@ -35,70 +44,257 @@ _COLUMNS = [
 @click.option("--operation", metavar="WORD", default="", help="Only this, e.g. secret.read.")
 @click.option("--principal", "who", metavar="PRINCIPAL", default="", help="Only what they asked.")
 @click.option("--outcome", metavar="WORD", default="", help="ok, refused, or an error's code.")
+@click.option("--address", metavar="IP", default="", help="Only what came from there.")
 @click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="The newest N of them.")
-@click.option("--log", type=click.Choice(("changes", "access")), help="Only this log [both].")
+@click.option("--log", type=click.Choice(_LOGS), help="Only this log [both].")
+@click.option("--after", metavar="CURSOR", help="Only what is newer: changes:18230,access:77.")
+@click.option("--cursor", "kept", metavar="FILE", help="Go on where FILE says; then say it there.")
+@click.option("--follow", is_flag=True, help="Go on with what is recorded from now on.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.05), default=1.0, metavar="S", help="Look so often."
+)
+@click.option(
+    "--format", "form", type=click.Choice(("auditevent", "ocsf", "rfc5424")), help="For others."
+)
+@click.option("-f", "--file", metavar="FILE", help="Where --format goes [stdout].")
+@click.option("--yes", is_flag=True, help="Replace the file.")
 def log(
     session: Session,
     name: str | None,
     operation: str,
     who: str,
     outcome: str,
+    address: str,
     start: str | None,
     stop: str | None,
     last: int | None,
     log: str | None,
+    after: str | None,
+    kept: str | None,
+    follow: bool,
+    interval: float,
+    form: str | None,
+    file: str | None,
+    yes: bool,
 ) -> None:
     """Show what happened, who asked, and who was refused.
 
     Both logs are shown, oldest first.  A position after # is one of `changes`; of `access` it
-    selects what was answered at or after it.
+    selects what was answered at or after it.  With --format each record is a line: Key Vault's
+    AuditEvent, OCSF, or syslog (RFC 5424); with --cursor or --follow a file is written on.
     """
     from vault.commands import ReadHistory
 
     since, until = _point(session, "--from", start), _point(session, "--to", stop)
-    here = _Window(since, until, outcome == REFUSED)
     asked = ReadHistory(
         name=name or "",
-        logs=(log,) if log else ("changes", "access"),
+        logs=(log,) if log else _LOGS,
         start=since.time or 0 if since else 0,
         stop=until.time if until else None,
         operation=operation,
         principal=who,
         outcome="" if outcome == REFUSED else outcome,
-        newest=None if here.filters else last,
     )
-    _, found = session.ask(asked)
-    kept = list(here.select(found))
-    rows = [shapes.history(item) for item in (kept[-last:] if last else kept)]
-    if session.output.for_people and not session.output.has_query:
-        rows = [_row(session, row) for row in rows]
-    session.output.emit(rows, _COLUMNS, paged=session.paged)
+    window = _Window(asked, since, until, outcome == REFUSED, address)
+    told = _Telling(session, form, file, yes, follow or kept is not None or after is not None)
+    if not told.goes_on:
+        _once(session, window, told, last)
+        return
+    _check_going_on(session, follow, after, kept, last, until)
+    going = _Going(_cursor(after, kept), kept, follow, interval, last)
+    with session.vault() as vault:
+        _go_on(session, vault, window, told, going)
 
 
-class _Window:
-    """What the vault's own filters cannot say: positions, and all refusals at once."""
+class _Window(NamedTuple):
+    """What is wanted; and what the vault's own filters cannot say, or were not asked to."""
 
-    def __init__(self, since: Point | None, until: Point | None, refused: bool) -> None:
-        self._first = since.position if since else None
-        self._end = until.position if until else None
-        self._refused = refused
+    asked: ReadHistory
+    since: Point | None
+    until: Point | None
+    refused: bool
+    address: str
 
     @property
     def filters(self) -> bool:
-        return self._refused or self._first is not None or self._end is not None
+        points = (point.position for point in (self.since, self.until) if point)
+        return self.refused or bool(self.address) or any(point is not None for point in points)
 
-    def select(self, items: Iterable[HistoryItem]) -> Iterable[HistoryItem]:
-        return (item for item in items if self._fits(item))
+    def newest(self, last: int | None) -> ReadHistory:
+        """What to ask for the *last* so many, of which `select` still picks."""
+        from msgspec.structs import replace
+
+        return self.asked if self.filters else replace(self.asked, newest=last)
+
+    def select(self, items: Sequence[HistoryItem], last: int | None = None) -> list[HistoryItem]:
+        found = [item for item in items if self._fits(item) and self._is_within(item)]
+        return found[-last:] if last else found
 
     def _fits(self, item: HistoryItem) -> bool:
-        at = item.position if item.log == "changes" else item.at
+        asked = self.asked
         return (
-            (self._first is None or (at is not None and at >= self._first))
-            and (self._end is None or (at is not None and at < self._end))
-            and (not self._refused or item.outcome != "ok")
+            (not asked.name or item.name.upper() == asked.name.upper())
+            and (not asked.operation or item.operation == asked.operation)
+            and (not asked.principal or item.principal == asked.principal)
+            and (not asked.outcome or item.outcome == asked.outcome)
+            and (not self.address or item.address == self.address)
+            and (not self.refused or item.outcome != "ok")
         )
+
+    def _is_within(self, item: HistoryItem) -> bool:
+        at = item.position if item.log == "changes" else item.at
+        first = self.since.position if self.since else None
+        end = self.until.position if self.until else None
+        return (first is None or (at is not None and at >= first)) and (
+            end is None or (at is not None and at < end)
+        )
+
+
+class _Telling:
+    """How records leave: as the output that was asked for, or as lines for other programs."""
+
+    def __init__(
+        self, session: Session, form: str | None, file: str | None, yes: bool, goes_on: bool
+    ) -> None:
+        from cli.secret_values import refuse_existing
+        from cli.values import STREAM
+
+        if file is not None and form is None:
+            raise Usage("--file says where --format goes: give --format too")
+        self._session = session
+        self._form = form
+        self._file = STREAM if file is None else file
+        self._yes = yes
+        self.goes_on = goes_on
+        if not goes_on:
+            refuse_existing(self._file, yes=yes)
+
+    def tell(self, vault: str, items: Sequence[HistoryItem]) -> None:
+        """Print or write all that there is."""
+        from cli.secret_values import deliver
+
+        if self._form is not None:
+            deliver(self._file, self._lines(vault, items).encode(), yes=self._yes)
+            return
+        output = self._session.output
+        rows = [shapes.history(item) for item in items]
+        if output.for_people and not output.has_query:
+            rows = [_row(row) for row in rows]
+        output.emit(rows, _COLUMNS, paged=self._session.paged)
+
+    def tell_more(self, vault: str, items: Sequence[HistoryItem]) -> None:
+        """Print or write what came, at once, so that a cursor may move behind it."""
+        from cli.values import STREAM
+
+        if not items:
+            return
+        output = self._session.output
+        if self._form is not None:
+            if self._file == STREAM:
+                sys.stdout.write(self._lines(vault, items))
+            else:
+                _append(self._file, self._lines(vault, items))
+        elif output.for_people:
+            sys.stdout.write("".join(_line(_row(shapes.history(item))) for item in items))
+        else:
+            output.emit([shapes.history(item) for item in items])
+        sys.stdout.flush()
+
+    def _lines(self, vault: str, items: Sequence[HistoryItem]) -> str:
+        from vault.exporting import Origin, line
+
+        assert self._form is not None
+        origin = Origin(vault, f"https://{vault}.{shapes.DOMAIN}")
+        return "".join(line(self._form, origin, item) + "\n" for item in items)
+
+
+def _once(session: Session, window: _Window, told: _Telling, last: int | None) -> None:
+    vault, found = session.ask(window.newest(last))
+    told.tell(vault, window.select(found, last))
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+class _Going(NamedTuple):
+    """From where, where that is kept, whether to go on for ever, and how often to look."""
+
+    cursor: Cursor
+    kept: str | None
+    follow: bool
+    interval: float
+    last: int | None
+
+
+def _go_on(session: Session, vault: Vault, window: _Window, told: _Telling, going: _Going) -> None:
+    from cli.cursor import keep
+    from cli.following import Follower
+
+    follower = Follower(session, vault, window.asked, going.cursor)
+
+    def tell(items: Sequence[HistoryItem]) -> None:
+        told.tell_more(vault.name, window.select(items))
+        if going.kept is not None:
+            keep(going.kept, follower.cursor)
+
+    if going.last is None:
+        tell(follower.news())
+    else:
+        told.tell_more(
+            vault.name, window.select(follower.newest(window.newest(going.last)), going.last)
+        )
+    if going.follow:
+        follower.forget_filters()
+        follower.follow(going.interval, tell)
+    elif going.kept is None:
+        session.terminal.note(f"--after {follower.cursor}")
+
+
+def _check_going_on(
+    session: Session,
+    follow: bool,
+    after: str | None,
+    kept: str | None,
+    last: int | None,
+    until: Point | None,
+) -> None:
+    if after is not None and kept is not None:
+        raise Usage("give --after or --cursor, not both")
+    if last is not None and (after is not None or kept is not None):
+        raise Usage("--last would skip what --after and --cursor promise")
+    if until is not None:
+        raise Usage("--to does not go with --follow, --after and --cursor")
+    if follow and (session.output.form == "json" or session.output.has_query):
+        raise Usage("--follow tells a record at a time: -o jsonl, tsv or table, without --query")
+
+
+def _cursor(after: str | None, kept: str | None) -> Cursor:
+    from cli.cursor import Cursor, load, parse
+
+    if kept is not None:
+        return load(kept)
+    return Cursor() if after is None else parse(after)
+
+
+def _append(file: str, text: str) -> None:
+    """Write at the end of a private file, down to the disk.  Raise FileUnusable."""
+    import os
+
+    from cli.problems import FileUnusable
+
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(handle)
+    except OSError as error:
+        raise FileUnusable(f"{file}: {error.strerror}") from None
+
+
+# --- points and rows ------------------------------------------------------------------------------
 
 
 def _point(session: Session, flag: str, text: str | None) -> Point | None:
@@ -109,9 +305,14 @@ def _point(session: Session, flag: str, text: str | None) -> Point | None:
     return point
 
 
-def _row(session: Session, row: shapes.Shape) -> shapes.Shape:
+def _row(row: shapes.Shape) -> shapes.Shape:
     version = row["version"]
     return row | {
         "_record": f"{row['log']} #{row['position']}",
         "_version": version and version[:_VERSION_SHOWN],
     }
+
+
+def _line(row: shapes.Shape) -> str:
+    """A row by itself: whoever follows cannot wait for the widest one."""
+    return "  ".join(text for column in _COLUMNS if (text := cell(row[column.key]))) + "\n"

@@ -45,12 +45,14 @@ class Output:
         else:
             sys.stdout.write(text)
 
-    def raw(self, text: str, data: Data) -> None:
+    def raw(self, text: str, data: Data, *, paged: bool = False) -> None:
         """Print *text* as it is where a table was asked for, else *data*."""
-        if self.for_people and self._query is None:
-            sys.stdout.write(text)
-        else:
+        if not self.for_people or self._query is not None:
             self.emit(data)
+        elif paged:
+            self._page(text)
+        else:
+            sys.stdout.write(text)
 
     def _text(self, data: Data, columns: Sequence[Column]) -> str:
         if self.form == "json":
@@ -79,6 +81,12 @@ class Output:
 
         import click
 
+        from cli.terminal import is_terminal
+
+        if not is_terminal(sys.stdout):
+            # The pager would end the data with a line of its own.
+            sys.stdout.write(text)
+            return
         # What `git log` does: stay out of the way where one screen holds everything.
         os.environ.setdefault("LESS", "FRX")
         click.echo_via_pager(text, color=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import shapes
+from cli.as_of import as_of_option
 from cli.command import Greedy, command
 from cli.problems import Usage
 from cli.session import Session
@@ -72,11 +73,12 @@ def delete(session: Session, object_id: str) -> None:
 
 
 @command("list")
-def list_policies(session: Session) -> None:
+@as_of_option
+def list_policies(session: Session, as_of: str | None) -> None:
     """List the access policies."""
     from vault.commands import ListPolicies
 
-    _, answers = session.ask(ListPolicies())
+    _, answers = session.ask(ListPolicies(), as_of=as_of)
     found = [shapes.policy(answer) for answer in answers]
     if session.output.for_people and not session.output.has_query:
         found = [policy | policy["permissions"] for policy in found]

@@ -38,7 +38,13 @@ class PointInvalid(Usage):
     """The text is not a point in time."""
 
     code = "point.invalid"
-    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z or now"
+    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, #18230 or now"
+
+
+class CursorInvalid(Usage):
+    """A cursor says how far each log was read: changes:18230,access:77."""
+
+    code = "cursor.invalid"
 
 
 class NotConfirmed(Usage):
@@ -105,6 +111,22 @@ class VerifiedWeaker(VerificationFailed):
 
     code = "verify.weaker"
     hint = "what was checked, and against what, stands in the report"
+
+
+class RolledBack(VerificationFailed):
+    """The log is not one that continues what this account has already seen of it."""
+
+    code = "verify.rolled-back"
+    hint = (
+        "if a copy was put back on purpose, `muniment checkpoint forget` accepts it from now on; "
+        "`muniment verify --without-seen` looks at a copy as it is"
+    )
+
+
+class NotPublished(TerminalError):
+    """The checkpoint could not be published."""
+
+    code = "checkpoint.not-published"
 
 
 class OutputGone(TerminalError):

@@ -22,7 +22,7 @@ def rebuild(session: Session, plan: bool) -> None:
     with session.vault() as vault:
         if plan:
             facts = vault.handle(session.caller, ShowVault())
-            session.output.emit({"events": facts.changes, "vault": vault.name})
+            session.output.emit({"events": facts.changes + facts.access, "vault": vault.name})
             return
         with Progress("events") as progress:
             made = vault.rebuild(progress)

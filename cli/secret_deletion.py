@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import shapes
+from cli.as_of import as_of_option
 from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
@@ -26,14 +27,15 @@ def delete(session: Session, secret: Reference) -> None:
 
 @command("show-deleted")
 @secret_argument(versions=False)
-def show_deleted(session: Session, secret: Reference) -> None:
+@as_of_option
+def show_deleted(session: Session, secret: Reference, as_of: str | None) -> None:
     """Show a deleted secret.
 
     Its value is not given out before it is recovered.
     """
     from vault.commands import GetDeletedSecret
 
-    vault, answer = session.ask(GetDeletedSecret(name=secret.name), secret.vault)
+    vault, answer = session.ask(GetDeletedSecret(name=secret.name), secret.vault, as_of=as_of)
     session.output.emit(shapes.item(vault, answer, versioned=True))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.as_of import as_of_option, point
 from cli.command import command
 from cli.problems import ExportAmbiguous
 from cli.progress import Progress
@@ -25,39 +26,55 @@ _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r
 @click.option("-f", "--file", default=STREAM, metavar="FILE", help="Where to [stdout].")
 @click.option("--format", "form", type=click.Choice(("json", "dotenv")), default="json")
 @click.option("--yes", is_flag=True, help="Replace the file.")
-def export(session: Session, names: tuple[str, ...], file: str, form: str, yes: bool) -> None:
+@as_of_option
+def export(
+    session: Session,
+    names: tuple[str, ...],
+    file: str,
+    form: str,
+    yes: bool,
+    as_of: str | None,
+) -> None:
     """Write names and values to a file.
 
     All secrets, or those that are named.  The file is for its owner only, and `secret import`
-    reads it back.  Disabled secrets are left out, with a note.
+    reads it back.  Disabled secrets, and with --as-of those that were purged since, are left out,
+    with a note.
     """
     refuse_existing(file, yes=yes)
     with session.vault() as vault:
-        wanted = list(names) or _enabled(session, vault)
-        values = _values(session, vault, wanted)
+        size = None if as_of is None else point(session, vault, as_of).size
+        wanted = list(names) or _readable(session, vault, size)
+        values = _values(session, vault, wanted, size)
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
         session.terminal.note(f"{len(values):,} secrets were written to {file}.")
 
 
-def _enabled(session: Session, vault: Vault) -> list[str]:
+def _readable(session: Session, vault: Vault, size: int | None) -> list[str]:
     from vault.commands import ListSecrets
 
-    listed = vault.handle(session.caller, ListSecrets())
-    for one in listed:
-        if not one.attributes.enabled:
+    names = []
+    for one in vault.handle(session.caller, ListSecrets(as_of=size)):
+        if one.erased_by is not None:
+            session.terminal.note(f"left out: {one.name} was erased by #{one.erased_by}")
+        elif not one.attributes.enabled:
             session.terminal.note(f"left out: {one.name} is disabled")
-    return [one.name for one in listed if one.attributes.enabled]
+        else:
+            names.append(one.name)
+    return names
 
 
-def _values(session: Session, vault: Vault, names: Iterable[str]) -> dict[str, str]:
+def _values(
+    session: Session, vault: Vault, names: Iterable[str], size: int | None
+) -> dict[str, str]:
     from vault.commands import GetSecret
 
     wanted = list(names)
     values: dict[str, str] = {}
     with Progress("secrets") as progress:
         for name in wanted:
-            answer = vault.handle(session.caller, GetSecret(name=name))
+            answer = vault.handle(session.caller, GetSecret(name=name, as_of=size))
             values[answer.name] = answer.value or ""
             progress(len(values), len(wanted))
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import shapes
+from cli.as_of import as_of_option
 from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
@@ -40,21 +41,26 @@ _limit = click.option(
 
 @command("list")
 @_limit
-def list_secrets(session: Session, maxresults: int | None) -> None:
+@as_of_option
+def list_secrets(session: Session, maxresults: int | None, as_of: str | None) -> None:
     """List the secrets, without values.
 
-    Each is shown with the attributes of its newest version.
+    Each is shown with the attributes of its newest version.  With --as-of, what was purged since is
+    shown with the event that erased it.
     """
     from vault.commands import ListSecrets
 
-    vault, answers = session.ask(ListSecrets(limit=maxresults))
+    vault, answers = session.ask(ListSecrets(limit=maxresults), as_of=as_of)
     _emit(session, [shapes.item(vault, answer) for answer in answers], _SECRETS)
 
 
 @command("list-versions")
 @secret_argument(versions=False)
 @_limit
-def list_versions(session: Session, secret: Reference, maxresults: int | None) -> None:
+@as_of_option
+def list_versions(
+    session: Session, secret: Reference, maxresults: int | None, as_of: str | None
+) -> None:
     """List the versions of a secret.
 
     They are in the order of their ids, as in Key Vault; `created` says which is newest.
@@ -62,20 +68,21 @@ def list_versions(session: Session, secret: Reference, maxresults: int | None) -
     from vault.commands import ListSecretVersions
 
     asked = ListSecretVersions(name=secret.name, limit=maxresults)
-    vault, answers = session.ask(asked, secret.vault)
+    vault, answers = session.ask(asked, secret.vault, as_of=as_of)
     _emit(session, [shapes.item(vault, answer, versioned=True) for answer in answers], _VERSIONS)
 
 
 @command("list-deleted")
 @_limit
-def list_deleted(session: Session, maxresults: int | None) -> None:
+@as_of_option
+def list_deleted(session: Session, maxresults: int | None, as_of: str | None) -> None:
     """List the deleted secrets.
 
     They can be recovered until the date that is shown.
     """
     from vault.commands import ListDeletedSecrets
 
-    vault, answers = session.ask(ListDeletedSecrets(limit=maxresults))
+    vault, answers = session.ask(ListDeletedSecrets(limit=maxresults), as_of=as_of)
     _emit(session, [shapes.item(vault, answer) for answer in answers], _DELETED)
 
 
@@ -84,4 +91,11 @@ def _emit(session: Session, items: list[shapes.Shape], columns: list[Column]) ->
         items = [
             item | item["attributes"] | {"version": item["id"].rpartition("/")[2]} for item in items
         ]
+        if any("erasedBy" in item for item in items):
+            items = [item | {"_erased": _event(item.get("erasedBy"))} for item in items]
+            columns = [*columns, Column("ERASED BY", "_erased")]
     session.output.emit(items, columns)
+
+
+def _event(position: int | None) -> str | None:
+    return None if position is None else f"#{position}"

@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from cli import shapes
+from cli.as_of import as_of_option
 from cli.command import command
 from cli.problems import FileInTheWay, ValueOnCommandLine
 from cli.reference import Reference
@@ -74,15 +75,17 @@ def set_secret(
 
 @command("show")
 @secret_argument(versions=True)
-def show(session: Session, secret: Reference) -> None:
+@as_of_option
+def show(session: Session, secret: Reference, as_of: str | None) -> None:
     """Print a secret with its value.
 
-    The read is recorded before the value is printed.
+    The read is recorded before the value is printed.  With --as-of it is the value of then, and
+    whoever may read it now may read it.
     """
     from vault.commands import GetSecret
 
     asked = GetSecret(name=secret.name, version=secret.version)
-    vault, answer = session.ask(asked, secret.vault)
+    vault, answer = session.ask(asked, secret.vault, as_of=as_of)
     session.output.emit(shapes.bundle(vault, answer))
 
 
@@ -91,8 +94,14 @@ def show(session: Session, secret: Reference) -> None:
 @click.option("-f", "--file", required=True, metavar="FILE", help="Where to; - is stdout.")
 @click.option("-e", "--encoding", type=click.Choice(ENCODINGS), help="[as the value was set]")
 @click.option("--yes", is_flag=True, help="Replace the file.")
+@as_of_option
 def download(
-    session: Session, secret: Reference, file: str, encoding: str | None, yes: bool
+    session: Session,
+    secret: Reference,
+    file: str,
+    encoding: str | None,
+    yes: bool,
+    as_of: str | None,
 ) -> None:
     """Write a secret's value to a file.
 
@@ -102,7 +111,7 @@ def download(
 
     asked = GetSecret(name=secret.name, version=secret.version)
     refuse_existing(file, yes=yes)
-    _, answer = session.ask(asked, secret.vault)
+    _, answer = session.ask(asked, secret.vault, as_of=as_of)
     kept_as = (answer.tags or {}).get(ENCODING_TAG, "utf-8")
     known = kept_as if kept_as in ENCODINGS else "utf-8"
     deliver(file, to_bytes(answer.value or "", encoding or known), yes=yes)

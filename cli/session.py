@@ -18,8 +18,11 @@ from cli.output import Output
 from cli.problems import FileUnusable, SettingInvalid, Usage
 from cli.settings import Settings
 from cli.terminal import Terminal
+from eventstore.errors import MunimentError
 
 if TYPE_CHECKING:
+    from cli.kept import Kept
+    from eventstore.log import Log
     from vault.caller import Caller
     from vault.commands import Command
     from vault.service import Vault
@@ -91,6 +94,22 @@ class Session:
 
     @contextmanager
     def store(self) -> Iterator[Store]:
+        """The store, each of its vaults held to what this account has seen.  Raise RolledBack."""
+        with self.unchecked_store() as store, self.minding(store.vaults):
+            yield store
+
+    @contextmanager
+    def vault(self, named: str | None = None) -> Iterator[Vault]:
+        """One vault, held to what this account has seen of it.  Raise RolledBack."""
+        name = self.vault_name(named)
+        with self.unchecked_store() as store:
+            vault = store.vault(name)
+            with self.minding(lambda: [vault]):
+                yield vault
+
+    @contextmanager
+    def unchecked_store(self) -> Iterator[Store]:
+        """The store, whatever it was before."""
         from vault.store import Store
 
         opened = Store.open(
@@ -99,15 +118,72 @@ class Session:
         with opened as store:
             yield store
 
-    @contextmanager
-    def vault(self, named: str | None = None) -> Iterator[Vault]:
-        name = self.vault_name(named)
-        with self.store() as store:
-            yield store.vault(name)
+    @cached_property
+    def kept(self) -> Kept:
+        """What this account has seen and published."""
+        from cli.kept import Kept
 
-    def ask(self, command: Command[A], named: str | None = None) -> tuple[str, A]:
-        """Ask one thing; give the vault's name and the answer."""
+        return Kept(self.settings.state)
+
+    @contextmanager
+    def minding(self, vaults: Callable[[], list[Vault]]) -> Iterator[None]:
+        """Hold the logs of *vaults* to what was seen of them, and at the end keep what they are."""
+        for vault in vaults():
+            for log in (vault.changes, vault.access):
+                self.check_seen(log)
+        try:
+            yield
+        finally:
+            for vault in vaults():
+                for log in (vault.changes, vault.access):
+                    self._keep_seen(log)
+
+    def check_seen(self, log: Log) -> None:
+        from cli.kept import check
+
+        try:
+            # Before the snapshot: another command may commit and keep in between.
+            seen = self.kept.newest(log.identity.origin)
+        except OSError as error:
+            self.note_unkept(error)
+            return
+        with log.snapshot() as snapshot:
+            check(seen, snapshot.tree)
+
+    def _keep_seen(self, log: Log) -> None:
+        origin = log.identity.origin
+        try:
+            seen, head = self.kept.newest(origin), log.head()
+            if seen is None or seen.size != head.size:
+                self.kept.keep(origin, head.size, log.checkpoint())
+        except OSError as error:
+            self.note_unkept(error)
+        except MunimentError:
+            # The command has said what is wrong, or the next one will.
+            pass
+
+    def accept(self, vault: Vault) -> None:
+        """From now on hold the vault to what it is now, whatever was seen of it."""
+        for log in (vault.changes, vault.access):
+            try:
+                self.kept.forget(log.identity.origin)
+            except OSError as error:
+                self.note_unkept(error)
+            self._keep_seen(log)
+
+    def note_unkept(self, error: OSError) -> None:
+        place = self.kept.place
+        self.terminal.note(f"muniment: what was seen is not kept in {place}: {error.strerror}")
+
+    def ask(
+        self, command: Command[A], named: str | None = None, *, as_of: str | None = None
+    ) -> tuple[str, A]:
+        """Ask one thing, of now or of the point *as_of*; give the vault's name and the answer."""
         with self.vault(named) as vault:
+            if as_of is not None:
+                from cli.as_of import placed
+
+                command = placed(self, vault, command, as_of)
             return vault.name, vault.handle(self.caller, command)
 
     # --- the passphrase ---------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 The user's file is ``~/.config/muniment/config.toml``; a project's is ``.muniment.toml`` in the
 working directory or above it.  A project file comes with a checkout and so from others: it may say
-which store, vault and output, and not who asks or where keys and passphrases are.  One that another
-user owns or may write is refused, not skipped.
+which store, vault and output, and not who asks, where keys and passphrases are, or where it is
+kept what was seen of a log.  One that another user owns or may write is refused, not skipped.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ KEYS: Final[dict[str, Key]] = {
     "vault": Key("--vault-name", "MUNIMENT_VAULT", in_project=True),
     "principal": Key("--as", "MUNIMENT_PRINCIPAL"),
     "output": Key("--output", "MUNIMENT_OUTPUT", in_project=True, choices=FORMS),
+    "state": Key("--state", "MUNIMENT_STATE", is_path=True),
     "color": Key("--color", "MUNIMENT_COLOR", in_project=True, choices=COLORS),
 }
 
@@ -81,6 +82,11 @@ class Settings:
     def home(self) -> Path:
         return Path(self.resolve("home").value or "").expanduser()
 
+    @property
+    def state(self) -> Path:
+        """Where this account keeps what it has seen of each log."""
+        return Path(self.resolve("state").value or "").expanduser()
+
     def files(self) -> list[tuple[Path, dict[str, str]]]:
         """The settings files that were found, the project's first.  Raise SettingInvalid."""
         if self._files is None:
@@ -111,6 +117,9 @@ class Settings:
         if name == "home":
             data = self._environ.get("XDG_DATA_HOME") or "~/.local/share"
             return Setting(str(Path(data).expanduser() / "muniment"), "default")
+        if name == "state":
+            state = self._environ.get("XDG_STATE_HOME") or "~/.local/state"
+            return Setting(str(Path(state).expanduser() / "muniment"), "default")
         defaults = {"output": "table", "color": "auto"}
         return Setting(defaults.get(name), "default")
 

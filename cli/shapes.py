@@ -12,11 +12,18 @@ from cli.moments import SECOND, rfc3339
 
 if TYPE_CHECKING:
     from eventstore.checkpoint import Checkpoint
+    from projections.diff import Difference
     from vault.answers import (
         Attributes,
+        BlameFact,
+        CouldFact,
+        ExposureFact,
         HistoryItem,
         Policy,
         Purged,
+        ReadFact,
+        ReplayStep,
+        RestoreStep,
         SecretBundle,
         VaultFacts,
     )
@@ -49,6 +56,8 @@ def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape
             "recoveryId": secret_id(vault, answer.name, collection="deletedsecrets"),
             "scheduledPurgeDate": rfc3339(answer.deletion.scheduled_purge_date * SECOND),
         }
+    if answer.erased_by is not None:
+        shape["erasedBy"] = answer.erased_by
     return dict(sorted(shape.items()))
 
 
@@ -127,6 +136,96 @@ def history(answer: HistoryItem) -> Shape:
     }
 
 
+def read(answer: ReadFact) -> Shape:
+    """One time that a value was given out.  `asOf` is the last event that counted, if not now."""
+    return {
+        "position": answer.position,
+        "time": rfc3339(answer.time),
+        "principal": answer.principal,
+        "name": answer.name,
+        "version": answer.version,
+        "rule": answer.rule or None,
+        "auth": answer.auth,
+        "address": answer.address or None,
+        "at": answer.at,
+        "asOf": None if answer.as_of is None else answer.as_of - 1,
+    }
+
+
+def exposure(answer: ExposureFact) -> Shape:
+    """A version that a principal has read; positions are of `access`."""
+    return {
+        "status": answer.status,
+        "name": answer.name,
+        "version": answer.version,
+        "count": answer.count,
+        "first": answer.first,
+        "firstTime": rfc3339(answer.first_time),
+        "last": answer.last,
+        "lastTime": rfc3339(answer.last_time),
+    }
+
+
+def could(answer: CouldFact) -> Shape:
+    return {
+        "principal": answer.principal,
+        "permissions": list(answer.permissions),
+        "rule": answer.rule,
+        "position": answer.position,
+    }
+
+
+def blame(answer: BlameFact) -> Shape:
+    """Which event set an attribute; of the value itself it is only said who set it."""
+    return {
+        "attribute": _NAMES.get(answer.attribute, answer.attribute),
+        "value": _shown(answer.attribute, answer.value),
+        "position": answer.position,
+        "time": rfc3339(answer.time),
+        "operation": answer.operation,
+        "principal": answer.principal,
+    }
+
+
+def difference(answer: Difference) -> Shape:
+    """How one thing differs; a value is only the same, different or that of another version."""
+    return {
+        "what": answer.what,
+        "name": answer.name,
+        "kinds": list(answer.kinds),
+        "before": answer.before,
+        "after": answer.after,
+        "value": answer.value or None,
+        "fields": [
+            {
+                "name": _NAMES.get(field.name, field.name),
+                "before": _shown(field.name, field.before),
+                "after": _shown(field.name, field.after),
+            }
+            for field in answer.fields
+        ],
+        "causes": list(answer.causes),
+    }
+
+
+def restore_step(answer: RestoreStep) -> Shape:
+    return {
+        "action": answer.action,
+        "name": answer.name,
+        "version": answer.version or None,
+        "before": answer.before,
+        "after": answer.after,
+        "erasedBy": answer.erased_by,
+    }
+
+
+def replay_step(answer: ReplayStep) -> Shape:
+    """A record, and what it changed."""
+    return history(answer.item) | {
+        "changed": [difference(one) for one in answer.differences],
+    }
+
+
 def checkpoint(log: str, read: Checkpoint) -> Shape:
     return {
         "log": log,
@@ -139,3 +238,20 @@ def checkpoint(log: str, read: Checkpoint) -> Shape:
 
 def _date(seconds: int | None) -> str | None:
     return None if seconds is None else rfc3339(seconds * SECOND)
+
+
+_NAMES = {
+    "content_type": "contentType",
+    "exp": "expires",
+    "nbf": "notBefore",
+    "object_id": "objectId",
+    "purge_protection": "enablePurgeProtection",
+    "retention_days": "softDeleteRetentionInDays",
+}
+
+
+def _shown(name: str, value: Any) -> Any:
+    """An attribute's value as other answers show it."""
+    if name in ("exp", "nbf"):
+        return _date(value)
+    return list(value) if isinstance(value, tuple) else value

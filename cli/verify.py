@@ -3,20 +3,23 @@
 It needs neither a root key nor an account, so it works on a raw copy of a store, or of one log.
 Without `--against` or `--verifier` it shows that the records are those which the store's own keys
 signed; a checkpoint or a key that was kept elsewhere shows that these keys are the right ones and
-that nothing was cut off or replaced since.
+that nothing was cut off or replaced since.  What this account has seen of a log counts as kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from cli.anchors import checkpoint_in, verifiers_in
 from cli.command import command
 from cli.moments import rfc3339
-from cli.problems import FileUnusable, Usage, VerifiedWeaker
+from cli.places import LOGS, claimed, directories, seen_of
+from cli.problems import RolledBack, VerifiedWeaker
 from cli.progress import Progress
 from cli.session import Session
 from cli.shapes import Shape
@@ -53,13 +56,19 @@ class Anchors(NamedTuple):
     metavar="LINE|FILE",
     help="A key that must be among the log's; repeatable.",
 )
-@click.option("--log", type=click.Choice(("changes", "access")), help="Only this log [both].")
+@click.option("--log", type=click.Choice(LOGS), help="Only this log [both].")
+@click.option(
+    "--without-seen",
+    is_flag=True,
+    help="Do not hold it to what this account has seen of it: an older copy is older.",
+)
 def verify(
     session: Session,
     every_signature: bool,
     against: tuple[str, ...],
     verifier: tuple[str, ...],
     log: str | None,
+    without_seen: bool,
 ) -> None:
     """Check the history with public keys only.
 
@@ -69,24 +78,27 @@ def verify(
     from eventstore.verify import verify_log
 
     anchors = Anchors(_notes(against), _keys(verifier))
-    directories = _directories(session, log)
+    found = directories(session, log)
     reports = []
-    for directory in directories:
-        origin = _claimed_origin(directory)
-        with Progress(f"{directory.name} records") as progress:
+    for directory in found:
+        claims = claimed(directory)
+        origin = claims.origin if claims else ""
+        seen = None if without_seen else seen_of(session, directory)
+        brought = anchors.notes.get(origin, ())
+        older = seen is not None and not brought and seen.size > (claims.size if claims else 0)
+        with Progress(f"{directory.name} records") as progress, _rolled_back(older):
             reports.append(
                 verify_log(
                     directory,
                     trusted=anchors.keys.get(origin),
-                    kept=anchors.notes.get(origin, ()),
+                    kept=[*brought, *([seen.note] if seen else ())],
                     every_signature=every_signature,
                     progress=progress,
                 )
             )
     _check_used(anchors, reports)
     shapes = [
-        _shape(directory, report, anchors)
-        for directory, report in zip(directories, reports, strict=True)
+        _shape(directory, report, anchors) for directory, report in zip(found, reports, strict=True)
     ]
     session.output.emit(shapes, _COLUMNS)
     session.terminal.note(_summary(anchors, reports))
@@ -94,77 +106,29 @@ def verify(
         raise VerifiedWeaker("a log was verified by its own key alone: no --verifier is of it")
 
 
-def _directories(session: Session, log: str | None) -> list[Path]:
-    """The logs to verify: of the store, of one vault in it, or the one log that --home names."""
-    from eventstore.verify import logs_of
-    from vault.refusals import StoreNotFound
-
-    home = session.home
-    if (home / "data.mdb").is_file() and not (home / "store.json").exists():
-        return [home]
-    found = logs_of(home)
-    if not found and not (home / "store.json").exists():
-        raise StoreNotFound(f"there is no store in {home}")
-    if (name := session.vault_name()) is not None:
-        # A vault's id is public; its name is sealed, and takes the keys to find.
-        place = home / "vaults" / name
-        vault = place if "/" not in name and place.is_dir() else _place_of(session)
-        found = [directory for directory in found if directory.parent == vault]
-    return [directory for directory in found if log in (None, directory.name)]
-
-
-def _place_of(session: Session) -> Path:
-    with session.vault() as vault:
-        return vault.changes.path.parent
-
-
-def _claimed_origin(directory: Path) -> str:
-    """Which log this says it is.  Only to pick the anchors: verification holds it to them."""
-    from eventstore.checkpoint import parse_checkpoint
-    from eventstore.errors import CheckpointMalformed
+@contextmanager
+def _rolled_back(older: bool) -> Iterator[None]:
+    """Where a log is whole and only *older* than what this account has seen, say just that."""
+    from eventstore.errors import LogTruncated
 
     try:
-        return parse_checkpoint((directory / "checkpoint").read_text(encoding="utf-8")).origin
-    except (OSError, UnicodeDecodeError, CheckpointMalformed):
-        return ""
+        yield
+    except LogTruncated as problem:
+        if not older:
+            raise
+        raise RolledBack(f"{problem.message}, which this account has seen") from None
 
 
 def _notes(files: Sequence[str]) -> dict[str, list[str]]:
-    from eventstore.checkpoint import parse_checkpoint
-    from eventstore.errors import CheckpointMalformed
-
     found: dict[str, list[str]] = {}
     for file in files:
-        note = _read(file)
-        try:
-            found.setdefault(parse_checkpoint(note).origin, []).append(note)
-        except CheckpointMalformed:
-            raise Usage(f"--against {file}: this is not a signed checkpoint") from None
+        checkpoint = checkpoint_in(file, "--against")
+        found.setdefault(checkpoint.origin, []).append(checkpoint.note)
     return found
 
 
 def _keys(given: Sequence[str]) -> dict[str, str]:
-    from eventstore.checkpoint import parse_verifier
-    from eventstore.errors import CheckpointMalformed
-
-    found: dict[str, str] = {}
-    for text in given:
-        lines = _read(text).splitlines() if Path(text).is_file() else [text]
-        try:
-            read = [parse_verifier(line) for line in lines if line.strip()]
-        except CheckpointMalformed:
-            raise Usage("--verifier is neither a verifier key line nor a file of them") from None
-        found.update({key.name: str(key) for key in read})
-    return found
-
-
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileUnusable(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Usage(f"{file} is not text") from None
+    return {key.name: str(key) for key in verifiers_in(given)}
 
 
 def _check_used(anchors: Anchors, reports: Sequence[Report]) -> None:
@@ -182,6 +146,8 @@ def _summary(anchors: Anchors, reports: Sequence[Report]) -> str:
         return "There is no vault, so there was nothing to verify."
     if anchors.keys or anchors.notes:
         return "The history is whole."
+    if all(report.kept for report in reports):
+        return "The history is whole, and continues what this account has seen of it."
     return (
         "The history is whole by the store's own keys; --against and --verifier hold it to what "
         "was kept elsewhere."

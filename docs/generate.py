@@ -124,7 +124,7 @@ def _kind(hint: object) -> str:
         return f"map of {_kind(arguments[0])} to {_kind(arguments[1])}"
     if arguments:
         return " or ".join(_kind(argument) for argument in arguments)
-    names = {str: "str", int: "int", bool: "bool", type(None): "nil"}
+    names = {str: "str", bytes: "bin", int: "int", bool: "bool", type(None): "nil"}
     return names[typing.cast(type, hint)]
 
 
@@ -133,7 +133,7 @@ def _shown(default: object) -> str:
         return "nil"
     if isinstance(default, bool):
         return str(default).lower()
-    return "empty" if default in ("", ()) else f'`"{default}"`'
+    return "empty" if default in ("", b"", ()) else f'`"{default}"`'
 
 
 # --- the example ----------------------------------------------------------------------------------

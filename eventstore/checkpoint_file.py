@@ -50,6 +50,11 @@ class CheckpointFile:
             if len(standing) > len(written):
                 os.ftruncate(self._fd, len(written))
 
+    def discard(self) -> None:
+        """Take away what no key of the log signed.  Raise OSError."""
+        with self._locked(fcntl.LOCK_EX):
+            os.ftruncate(self._fd, 0)
+
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         with self._thread:

@@ -84,6 +84,14 @@ class ProofInvalid(MunimentError):
     """A Merkle proof does not lead to the root it was given."""
 
     code = "proof.invalid"
+    hint = "the proof was altered, or is of another record, log or checkpoint"
+
+
+class ProofMalformed(MunimentError):
+    """The text is not a proof (C2SP tlog-proof, or the consistency proof of a tlog-witness)."""
+
+    code = "proof.malformed"
+    hint = "give the file that `muniment prove` printed, unchanged"
 
 
 # --- verification: the history is not what was signed -------------------------------------------

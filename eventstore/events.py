@@ -50,6 +50,11 @@ class SecretContent(
     def __repr__(self) -> str:
         return "SecretContent(...)"
 
+    def described(self) -> bytes:
+        """Content type and tags as bytes to fingerprint: equal if and only if they are."""
+        tags = sorted((self.tags or {}).items())
+        return b"\1" + msgspec.msgpack.encode((self.content_type, tags))
+
 
 # --- changes: the vault and its rules -----------------------------------------------------------
 
@@ -88,17 +93,35 @@ class PolicyDeleted(Event, frozen=True, kw_only=True, tag="policy.deleted"):
     object_id: str
 
 
+class VaultRestored(Event, frozen=True, kw_only=True, tag="vault.restored"):
+    """The vault goes back to how it stood when `changes` had *to* records; what follows does it.
+
+    *origin* is the log id of the vault that is brought back, if it is another one.
+    """
+
+    to: int
+    names: int
+    origin: str = ""
+
+
 # --- changes: secrets ---------------------------------------------------------------------------
 
 
 class SecretSet(Event, frozen=True, kw_only=True, tag="secret.set"):
-    """A new version of a secret became current."""
+    """A new version of a secret became current.
+
+    The fingerprints, 8 bytes each, tell the values of one secret apart, and its content types with
+    tags, and tell nothing else: they are made under the secret's own key, and mean nothing any more
+    once that is destroyed.
+    """
 
     name: str
     version: str
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    value_print: bytes = b""
+    content_print: bytes = b""
 
 
 class SecretUpdated(Event, frozen=True, kw_only=True, tag="secret.updated"):
@@ -110,6 +133,7 @@ class SecretUpdated(Event, frozen=True, kw_only=True, tag="secret.updated"):
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    content_print: bytes = b""
 
 
 class SecretDeleted(Event, frozen=True, kw_only=True, tag="secret.deleted"):
@@ -142,12 +166,15 @@ class SecretBackedUp(Event, frozen=True, kw_only=True, tag="secret.backed-up"):
 
 
 class SecretRestored(Event, frozen=True, kw_only=True, tag="secret.restored"):
-    """A secret came back from a blob; its versions follow, the current one last."""
+    """A secret came back from a blob, or from a point of another vault; its versions follow.
+
+    The current one is the last.  *origin* is the log id of the vault that it comes from.
+    """
 
     name: str
     versions: int
     origin: str
-    backup_key: int
+    backup_key: int | None = None
 
 
 class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.version-restored"):
@@ -160,6 +187,8 @@ class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.versio
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
+    value_print: bytes = b""
+    content_print: bytes = b""
 
 
 # --- changes and access: keys and clocks --------------------------------------------------------
@@ -191,6 +220,17 @@ class RootKeyRotated(Event, frozen=True, kw_only=True, tag="root-key.rotated"):
     assurance: str
 
 
+class StoreAdopted(Event, frozen=True, kw_only=True, tag="store.adopted"):
+    """The store was made from a copy that had so many records; from here on it is another one.
+
+    *instance* is an id that only this store has.
+    """
+
+    instance: str
+    changes: int
+    access: int
+
+
 class KeysErased(Event, frozen=True, kw_only=True, tag="keys.erased"):
     """Erasure receipt: these keys are destroyed, and so is the root key that could reach them.
 
@@ -215,11 +255,15 @@ class ClockSteppedBack(Event, frozen=True, kw_only=True, tag="clock.stepped-back
 
 
 class SecretRead(Event, frozen=True, kw_only=True, tag="secret.read"):
-    """A value was given out.  *at* is the size of `changes` it was answered at."""
+    """A value was given out.  *at* is the size of `changes` it was answered at.
+
+    *as_of* is the size of `changes` at the point of the past that was asked for, if one was.
+    """
 
     name: str
     version: str
     at: int
+    as_of: int | None = None
 
 
 class SecretsListed(Event, frozen=True, kw_only=True, tag="secrets.listed"):
@@ -227,6 +271,7 @@ class SecretsListed(Event, frozen=True, kw_only=True, tag="secrets.listed"):
 
     at: int
     count: int
+    as_of: int | None = None
 
 
 class SecretVersionsListed(Event, frozen=True, kw_only=True, tag="secret-versions.listed"):
@@ -235,6 +280,7 @@ class SecretVersionsListed(Event, frozen=True, kw_only=True, tag="secret-version
     name: str
     at: int
     count: int
+    as_of: int | None = None
 
 
 class DeletedSecretRead(Event, frozen=True, kw_only=True, tag="deleted-secret.read"):
@@ -242,6 +288,7 @@ class DeletedSecretRead(Event, frozen=True, kw_only=True, tag="deleted-secret.re
 
     name: str
     at: int
+    as_of: int | None = None
 
 
 class DeletedSecretsListed(Event, frozen=True, kw_only=True, tag="deleted-secrets.listed"):
@@ -249,6 +296,7 @@ class DeletedSecretsListed(Event, frozen=True, kw_only=True, tag="deleted-secret
 
     at: int
     count: int
+    as_of: int | None = None
 
 
 class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
@@ -256,14 +304,16 @@ class VaultRead(Event, frozen=True, kw_only=True, tag="vault.read"):
 
     what: str
     at: int
+    as_of: int | None = None
 
 
 class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
-    """Records of the past were given out, without values."""
+    """Records of the past were given out, without values; *what* says for which question."""
 
     at: int
     count: int
     name: str = ""
+    what: str = "log"
 
 
 class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
@@ -291,6 +341,7 @@ Change = (
     | VaultUpdated
     | PolicySet
     | PolicyDeleted
+    | VaultRestored
     | SecretSet
     | SecretUpdated
     | SecretDeleted
@@ -300,6 +351,7 @@ Change = (
     | SecretRestored
     | SecretVersionRestored
     | RootKeyRotated
+    | StoreAdopted
     | KeysErased
     | SigningKeyRotated
     | AuditKeyRotated

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import lmdb
 
+from eventstore.durable import sync_directory
 from eventstore.errors import (
     KeyringExists,
     KeyringFull,
@@ -119,8 +120,8 @@ class Keyring:
             with ring._closed_on_failure(), ring._root_lock():
                 ring._found(store_id)
                 # LMDB syncs its file, but not the directories that name it.
-                _sync_directory(place)
-                _sync_directory(place.parent)
+                sync_directory(place)
+                sync_directory(place.parent)
         except OSError as failure:
             raise LogUnavailable("the keyring could not be made") from failure
         return ring
@@ -162,6 +163,12 @@ class Keyring:
     def root_epoch(self) -> int:
         """How often the root key was changed."""
         return self._read(read_header).root_epoch
+
+    @property
+    def unused(self) -> bool:
+        """Whether no key was ever given out, and the root key never changed."""
+        header = self._read(read_header)
+        return header.next_leaf_node == 0 and header.root_epoch == 0
 
     def key(self, number: int) -> bytes:
         """Return the 32 bytes of leaf key *number*, or raise KeyErased or KeyUnknown."""
@@ -206,6 +213,18 @@ class Keyring:
         passphrase is set, changed or given up.  The assurance is that of the provider before it.
         """
         return self._rotate(None, to)
+
+    def copy(self, directory: Path) -> None:
+        """Copy the keyring as it is now into the new *directory*.  The root key is not copied."""
+        self._refuse_after_fork()
+        try:
+            with self._writing, self._reading:
+                directory.mkdir(mode=0o700)
+                self._environment().copy(os.fspath(directory))
+                (directory / _DATA_FILE).chmod(0o600)
+                sync_directory(directory)
+        except (lmdb.Error, OSError) as failure:
+            raise LogUnavailable("the keyring could not be copied") from failure
 
     def recover(self) -> None:
         """Destroy what a crash left in the slot that the header does not name.
@@ -471,11 +490,3 @@ def _erase(root: RootKey, slot: int) -> None:
         root.destroy(slot)
     except OSError as failure:
         raise RootKeyNotErased from failure
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

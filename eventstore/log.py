@@ -27,20 +27,30 @@ from typing import Any, Protocol, TypeVar
 import lmdb
 
 from eventstore import head as heads
-from eventstore.checkpoint import Signer, parse_checkpoint, sign_checkpoint
+from eventstore.checkpoint import (
+    Checkpoint,
+    Signer,
+    open_note,
+    parse_checkpoint,
+    sign_checkpoint,
+)
 from eventstore.checkpoint_file import CheckpointFile
+from eventstore.durable import failing_disk, write_durably
 from eventstore.errors import (
     CheckpointMalformed,
+    CheckpointSignatureInvalid,
+    HistoryForked,
     LogBusy,
+    LogTruncated,
     LogUnavailable,
     MunimentError,
     OutcomeUnknown,
 )
 from eventstore.events import SecretContent
-from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers
+from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
-from eventstore.transaction import Append, KeySource, Snapshot, Tables
+from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
 
 MAX_BATCH = 1024
 """How many waiting works one commit takes."""
@@ -109,6 +119,7 @@ class Log:
         self._environment: lmdb.Environment | None = None
         self._closed = False
         self._in_doubt = False
+        self._written: Written | None = None
         self._tables: Tables
         self._attach()
         try:
@@ -277,15 +288,44 @@ class Log:
         return note
 
     def settle(self) -> None:
-        """Sign the head if a crash left it unsigned: recovery is the normal path of opening."""
+        """Sign the head if a crash left it unsigned: recovery is the normal path of opening.
+
+        Raise LogTruncated or HistoryForked if a newer head, or another one, was signed already: an
+        old copy was put back, and going on would sign two roots for one size.
+        """
         try:
             standing = self._checkpoints.read()
         except CheckpointMalformed:
             standing = None
         except OSError as problem:
             raise LogUnavailable(f"{self._path}: {problem.strerror}") from None
-        if standing is None or standing.size != self.head().size:
-            self.transact(_as_it_is)
+        with self.snapshot() as snapshot:
+            size, root, epochs = snapshot.size, snapshot.head.root(), snapshot.epochs
+        if standing is not None and (standing.size, standing.root) == (size, root):
+            return
+        if standing is not None and standing.size >= size:
+            self._refuse_rollback(standing, size, epochs)
+        self.transact(_as_it_is)
+
+    def _refuse_rollback(self, standing: Checkpoint, size: int, epochs: Epochs) -> None:
+        if not self._signed(standing, epochs):
+            with failing_disk(self._path):
+                self._checkpoints.discard()
+            return
+        # Another process may have committed and signed since the look at the file.
+        if self.head().size < standing.size:
+            raise LogTruncated(f"{self._path}: {size} records, but {standing.size} were signed")
+        if standing.size == size:
+            raise HistoryForked(f"{self._path}: another root of {size} records was signed")
+
+    def _signed(self, checkpoint: Checkpoint, epochs: Epochs) -> bool:
+        """Whether a key of this log signed *checkpoint*."""
+        chain = verifiers(self.identity, epochs)
+        try:
+            open_note(checkpoint.note, chain[epochs.signing_index(checkpoint.size)])
+        except CheckpointSignatureInvalid:
+            return False
+        return checkpoint.origin == self.identity.origin
 
     def _put_checkpoint(self, size: int, note: str) -> bool:
         # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
@@ -295,6 +335,22 @@ class Log:
         except OSError:
             return False
         return True
+
+    def copy(self, directory: Path) -> int:
+        """Copy the log as of its last commit into the new *directory*; give its size.
+
+        Writers go on meanwhile.  Raise LogUnavailable.
+        """
+        with self.snapshot() as snapshot, failing_disk(directory):
+            environment = self._open_environment()
+            directory.mkdir(mode=0o700)
+            # LMDB copies as of a transaction only while it compacts.
+            environment.copy(os.fspath(directory), compact=True, txn=snapshot.transaction)
+            snapshot.check_head(self._signer_of)
+            note = self._sign(snapshot.head, snapshot.numbers)
+            write_durably(directory / "checkpoint", note.encode())
+            (directory / "data.mdb").chmod(0o600)
+            return snapshot.size
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -364,6 +420,7 @@ class Log:
                 clock=self._clock,
                 entropy=self._entropy,
                 signer=self._signer_of,
+                written=self._written,
                 observe=self._observer.apply if self._observer else None,
             )
             self._run(batch, append)
@@ -387,6 +444,7 @@ class Log:
         try:
             transaction.commit()
             self._in_doubt = False
+            self._written = append.written
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
         self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))

@@ -116,3 +116,58 @@ def root_from_inclusion(position: int, size: int, hashed: bytes, path: Sequence[
     if last:
         raise ProofInvalid("the proof is too short")
     return hashed
+
+
+def consistency_proof(old: int, new: int, subtree: Subtree) -> list[bytes]:
+    """The proof of RFC 6962 section 2.1.2 that the tree of size *new* extends that of *old*."""
+    if not 0 <= old <= new:
+        raise ProofInvalid("a tree cannot extend a larger one")
+    if old in (0, new):
+        return []
+    path: list[bytes] = []
+    start, stop, shared = 0, new, True
+    while old < stop:
+        middle = start + _split(stop - start)
+        if old <= middle:
+            path.append(subtree(middle, stop))
+            stop = middle
+        else:
+            path.append(subtree(start, middle))
+            start, shared = middle, False
+    if not shared:
+        path.append(subtree(start, stop))
+    return path[::-1]
+
+
+def check_consistency(
+    old: int, new: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]
+) -> None:
+    """Check that *path* leads to both roots (RFC 9162 section 2.1.4.2).  Raise ProofInvalid."""
+    if not 0 <= old <= new:
+        raise ProofInvalid("a tree cannot extend a larger one")
+    if old in (0, new):
+        if path or old_root != (new_root if old == new else EMPTY_ROOT):
+            raise ProofInvalid("the two roots are not of one tree")
+        return
+    steps = list(path) if old & (old - 1) else [old_root, *path]
+    if not steps:
+        raise ProofInvalid("the proof is too short")
+    node, last = old - 1, new - 1
+    while node & 1:
+        node >>= 1
+        last >>= 1
+    first = second = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            raise ProofInvalid("the proof is too long")
+        if node & 1 or node == last:
+            first, second = node_hash(step, first), node_hash(step, second)
+            while not node & 1 and node:
+                node >>= 1
+                last >>= 1
+        else:
+            second = node_hash(second, step)
+        node >>= 1
+        last >>= 1
+    if last or (first, second) != (old_root, new_root):
+        raise ProofInvalid("the proof does not lead to both roots")

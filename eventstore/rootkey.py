@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Protocol
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from eventstore import seal
+from eventstore.durable import sync_directory
 from eventstore.errors import (
     FormatUnknown,
     RootKeyDamaged,
@@ -255,7 +256,7 @@ class _SlotFiles:
             os.fsync(file)
         finally:
             os.close(file)
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
 
     def destroy(self, slot: int) -> None:
         try:
@@ -272,7 +273,7 @@ class _SlotFiles:
         finally:
             os.close(file)
         os.unlink(self._path(slot))
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
 
     def _path(self, slot: int) -> Path:
         return self.directory / f"slot-{slot}"
@@ -280,7 +281,7 @@ class _SlotFiles:
     def _make_directory(self) -> None:
         if not self.directory.is_dir():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_directory(self.directory.parent)
+            sync_directory(self.directory.parent)
 
     def _read_private(self, slot: int) -> bytes:
         if stat.S_IMODE(os.stat(self.directory).st_mode) & 0o022:
@@ -315,11 +316,3 @@ def _unframe(framed: bytes) -> tuple[int, bytes]:
 def _write_all(file: int, text: bytes) -> None:
     while text:
         text = text[os.write(file, text) :]
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

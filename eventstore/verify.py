@@ -12,7 +12,8 @@ The steps, numbered as in the report of a failure:
 6. the log's own checkpoint is signed by the key of its epoch;
 7. every kept checkpoint is signed by the key of its epoch, and the log extends it;
 8. the last event's signature is that of its epoch's key; with *every_signature*, each one's is, and
-   the key commitments in each leaf are those of its envelope.
+   the key commitments in each leaf are those of its envelope;
+9. the hashes that the log kept of its tree, which prove things quickly, are those of the records.
 
 A log alone cannot show that its tail was not cut off together with its checkpoint: that takes a
 checkpoint kept elsewhere.  One pass, and memory flat in the length of the
@@ -24,6 +25,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +33,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventstore import head as heads
-from eventstore import record
+from eventstore import record, tiles
 from eventstore.checkpoint import Checkpoint, Verifier, open_note, parse_checkpoint, parse_verifier
 from eventstore.errors import (
     CheckpointMalformed,
@@ -51,23 +53,32 @@ from eventstore.merkle import Frontier, leaf_hash
 from eventstore.pages import Pages
 from eventstore.record import Leaf, Row
 from eventstore.storage import open_environment
-from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS
+from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS, TILES
 
 Progress = Callable[[int, int], None]
+Lookup = Callable[[bytes], bytes | None]
 
 _EVERY = 4096
 _LOOKS = 10
 _PAUSE = 0.02
 
 
+def _nothing(_: bytes) -> bytes | None:
+    return None
+
+
 class Evidence(NamedTuple):
-    """All that a verifier looks at: three rows about the log, its records, its checkpoint."""
+    """All that a verifier looks at: three rows about the log, its records, its checkpoint.
+
+    *kept_hash* gives a hash that the log kept of its tree, or None.
+    """
 
     identity: bytes
     head: bytes
     epochs: bytes
     records: Iterable[tuple[bytes, bytes]]
     checkpoint: str
+    kept_hash: Lookup = _nothing
 
 
 class Report(NamedTuple):
@@ -133,7 +144,10 @@ class _Verification:
             last = leaf.time
             if self._every:
                 signatures += self._check_thoroughly(row, leaf)
-            frontier.add(leaf_hash(row.leaf))
+            hashed = leaf_hash(row.leaf)
+            if frontier.size % tiles.WIDTH == tiles.WIDTH - 1:
+                self._check_kept_hashes(frontier, hashed)
+            frontier.add(hashed)
             if progress is not None and frontier.size % _EVERY == 0:
                 progress(frontier.size, self._head.size)
         self._check_reached(waiting, frontier)
@@ -214,6 +228,14 @@ class _Verification:
             raise RecordAltered(f"record #{position}: the envelope does not fit its leaf")
         return row, leaf
 
+    def _check_kept_hashes(self, frontier: Frontier, hashed: bytes) -> None:
+        for done in tiles.completed(frontier, hashed):
+            if self._evidence.kept_hash(done.key) not in (None, done.hashed):
+                raise RootMismatch(
+                    f"the log's memory of what the records before #{frontier.size + 1} hash to "
+                    f"is wrong: hash {done.number} of level {done.level}"
+                )
+
     def _check_reached(self, waiting: list[Checkpoint], frontier: Frontier) -> None:
         """Compare the root with every checkpoint of this size."""
         while waiting and waiting[0].size == frontier.size:
@@ -292,6 +314,11 @@ def evidence_in(directory: Path) -> Iterator[Evidence]:
                         raise RecordAltered(f"{directory}: the records are not there")
                     pages.check(tables[RECORDS])
                     records = environment.open_db(RECORDS, txn=transaction, create=False)
+                    kept_hash: Lookup = _nothing
+                    if TILES in tables:
+                        pages.check(tables[TILES])
+                        kept = environment.open_db(TILES, txn=transaction, create=False)
+                        kept_hash = partial(transaction.get, db=kept)
                     with transaction.cursor(db=records) as cursor:
                         yield Evidence(
                             transaction.get(IDENTITY, b"", db=main),
@@ -299,6 +326,7 @@ def evidence_in(directory: Path) -> Iterator[Evidence]:
                             transaction.get(EPOCHS, b"", db=main),
                             cursor.iternext(),
                             checkpoint,
+                            kept_hash,
                         )
                     return
     except (lmdb.Error, RecordMalformed) as problem:

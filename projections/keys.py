@@ -15,13 +15,24 @@ from eventstore.events import (
     RootKeyRotated,
     SecretBackedUp,
     SigningKeyRotated,
+    StoreAdopted,
     VaultCreated,
+    VaultRestored,
 )
 from eventstore.keytree import FANOUT
 from eventstore.record import Entry
 from projections.rows import Erasure, Keys, Put, Rows, erasure_key, keys_key
 
-KeyEvent = SigningKeyRotated | AuditKeyRotated | RootKeyRotated | KeysErased | ClockSteppedBack
+KeyEvent = (
+    SigningKeyRotated
+    | AuditKeyRotated
+    | RootKeyRotated
+    | KeysErased
+    | ClockSteppedBack
+    | VaultRestored
+    | StoreAdopted
+)
+"""The events that change no secret and no rule."""
 
 
 def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
@@ -35,7 +46,7 @@ def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
             return [] if cause is None else [Put(erasure_key(cause), None)]
         case RootKeyRotated():
             return _next_block(rows)
-        case AuditKeyRotated() | ClockSteppedBack():
+        case AuditKeyRotated() | ClockSteppedBack() | VaultRestored() | StoreAdopted():
             return []
         case _:
             assert_never(entry.event)

@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from eventstore.log import Log
 from eventstore.transaction import Append
-from projections import state
-from projections.rows import Put, R, Row, RowKey, Table
+from projections.rows import Listing, Put, R, Row, RowKey, Table
 from projections.views import Pointer, Reader, Views
 
 CHUNK = 10_000
@@ -36,7 +35,7 @@ class Rebuilt(NamedTuple):
     seconds: float
 
 
-class _Buffered:
+class _Buffered(Listing):
     """Rows of the fresh generation, written once a chunk and not once an event."""
 
     def __init__(self, reader: Reader) -> None:
@@ -50,7 +49,7 @@ class _Buffered:
         return self._reader.get(key, kind)
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
         self.flush()
         yield from self._reader.scan(table, kind, owner, after)
@@ -91,7 +90,7 @@ def _chunk(append: Append, views: Views, fresh: Pointer, start: int) -> int:
     stop = min(start + CHUNK, append.size)
     rows = _Buffered(views.generation(append.transaction, fresh))
     for entry in append.entries(start, stop):
-        rows.put(state.apply(rows, entry))
+        rows.put(views.fold(rows, entry))
     rows.flush()
     append.touch()
     return stop

@@ -25,6 +25,21 @@ class Table(IntEnum):
     ERASURES = 7
     BACKUPS = 8
     REQUESTS = 9
+    KNOWN_SECRETS = 11
+    KNOWN_POLICIES = 12
+    BY_NAME = 13
+    BY_PRINCIPAL = 14
+    ERASED = 15
+    EXPOSURE = 16
+    LISTED = 17
+    PRINTS = 18
+    PAST_SETTINGS = 129
+    PAST_SECRETS = 130
+    PAST_VERSIONS = 131
+    PAST_POLICIES = 132
+
+
+_PAST = 128
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -59,7 +74,7 @@ class Secret(Row, frozen=True):
 class Version(Row, frozen=True):
     """One version.  *value_at* and *content_at* are the records that hold value and tags."""
 
-    version: str
+    id: bytes
     value_at: int
     content_at: int
     enabled: bool
@@ -67,6 +82,13 @@ class Version(Row, frozen=True):
     exp: int | None
     created: int
     updated: int
+    value_print: bytes = b""
+    content_print: bytes = b""
+
+    @property
+    def version(self) -> str:
+        """The version's id, as 32 hexadecimal digits."""
+        return self.id.hex()
 
 
 class Policy(Row, frozen=True):
@@ -116,6 +138,32 @@ class Request(Row, frozen=True):
     count: int
 
 
+class Known(Row, frozen=True):
+    """A name that ever had a secret, or a principal that ever had a policy."""
+
+    name: str
+
+
+class Mark(Row, frozen=True):
+    """There is such a place, and that is all that there is to know."""
+
+
+class Erased(Row, frozen=True):
+    """A key that a purge destroyed; *at* is the purge's position."""
+
+    at: int
+
+
+class Exposure(Row, frozen=True):
+    """A version that a principal read: first and last time as positions of `access`."""
+
+    name: str
+    version: str
+    first: int
+    last: int
+    count: int
+
+
 ROWS: dict[Table, type[Row]] = {
     Table.SETTINGS: Settings,
     Table.SECRETS: Secret,
@@ -126,6 +174,18 @@ ROWS: dict[Table, type[Row]] = {
     Table.ERASURES: Erasure,
     Table.BACKUPS: Backup,
     Table.REQUESTS: Request,
+    Table.KNOWN_SECRETS: Known,
+    Table.KNOWN_POLICIES: Known,
+    Table.BY_NAME: Mark,
+    Table.BY_PRINCIPAL: Mark,
+    Table.ERASED: Erased,
+    Table.EXPOSURE: Exposure,
+    Table.LISTED: Mark,
+    Table.PRINTS: Mark,
+    Table.PAST_SETTINGS: Settings,
+    Table.PAST_SECRETS: Secret,
+    Table.PAST_VERSIONS: Version,
+    Table.PAST_POLICIES: Policy,
 }
 
 
@@ -176,6 +236,47 @@ def request_key(principal: str, request: str) -> RowKey:
     return RowKey(Table.REQUESTS, principal.encode() + b"\0" + request.encode())
 
 
+def known_key(table: Table, position: int) -> RowKey:
+    """Where a name is listed that the record at *position* brought; *table* is one of KNOWN."""
+    return RowKey(table, b"", _u64(position))
+
+
+def listed_key(table: Table, owner: bytes) -> RowKey:
+    """The mark that *owner* stands in the list *table* already."""
+    return RowKey(Table.LISTED, bytes((table,)) + owner)
+
+
+def by_name_key(name: str, position: int) -> RowKey:
+    return RowKey(Table.BY_NAME, name.upper().encode(), _u64(position))
+
+
+def by_principal_key(principal: str, position: int) -> RowKey:
+    return RowKey(Table.BY_PRINCIPAL, principal.encode(), _u64(position))
+
+
+def print_key(name: str, value_print: bytes, version: bytes) -> RowKey:
+    """The mark that *version* has a value with this fingerprint."""
+    return RowKey(Table.PRINTS, name.upper().encode(), value_print + version)
+
+
+def erased_key(number: int) -> RowKey:
+    return RowKey(Table.ERASED, _u64(number))
+
+
+def exposure_key(principal: str, version: str) -> RowKey:
+    return RowKey(Table.EXPOSURE, principal.encode(), bytes.fromhex(version))
+
+
+def past_key(key: RowKey, position: int) -> RowKey:
+    """Where the row that stood at *key* until the record at *position* is kept."""
+    return RowKey(past_of(key.table), key.owner, key.order + _u64(position))
+
+
+def past_of(table: Table) -> Table:
+    """The table that keeps the past of *table*."""
+    return Table(_PAST | table)
+
+
 def _u64(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
@@ -189,10 +290,16 @@ class Rows(Protocol):
     def get(self, key: RowKey, kind: type[R]) -> R | None: ...
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        """Orders and rows of *owner*, by order, those greater than *after*; of all if None."""
+        """Orders and rows of *owner* in *table*, by order, those greater than *after*."""
         ...
+
+    def secrets(self) -> Iterator[Secret]:
+        """All secrets, active and deleted."""
+        ...
+
+    def policies(self) -> Iterator[Policy]: ...
 
 
 class Put(NamedTuple):
@@ -200,3 +307,21 @@ class Put(NamedTuple):
 
     key: RowKey
     row: Row | None
+
+
+class Listing:
+    """Whole tables, by the lists of names that were ever there.  For who keeps rows."""
+
+    def secrets(self: Rows) -> Iterator[Secret]:
+        """All secrets, active and deleted."""
+        for _, known in self.scan(Table.KNOWN_SECRETS, Known):
+            secret = self.get(secret_key(known.name), Secret)
+            if secret is not None:
+                yield secret
+
+    def policies(self: Rows) -> Iterator[Policy]:
+        """All access policies."""
+        for _, known in self.scan(Table.KNOWN_POLICIES, Known):
+            policy = self.get(policy_key(known.name), Policy)
+            if policy is not None:
+                yield policy

@@ -24,7 +24,9 @@ from eventstore.record import Entry
 from projections.rows import (
     Backup,
     Due,
+    Erased,
     Erasure,
+    Mark,
     Put,
     Rows,
     Secret,
@@ -32,7 +34,9 @@ from projections.rows import (
     Version,
     backup_key,
     due_key,
+    erased_key,
     erasure_key,
+    print_key,
     secret_key,
     version_key,
 )
@@ -88,8 +92,22 @@ def _new_version(
     created = updated = seconds(entry)
     if isinstance(event, SecretVersionRestored):
         created, updated = event.created, event.updated
-    version = Version(event.version, at, at, event.enabled, event.nbf, event.exp, created, updated)
-    return [Put(key, secret), Put(version_key(event.name, event.version), version)]
+    version = Version(
+        bytes.fromhex(event.version),
+        at,
+        at,
+        event.enabled,
+        event.nbf,
+        event.exp,
+        created,
+        updated,
+        event.value_print,
+        event.content_print,
+    )
+    puts = [Put(key, secret), Put(version_key(event.name, event.version), version)]
+    if event.value_print:
+        puts.append(Put(print_key(event.name, event.value_print, version.id), Mark()))
+    return puts
 
 
 def _updated(rows: Rows, entry: Entry[SecretEvent], event: SecretUpdated) -> list[Put]:
@@ -97,15 +115,14 @@ def _updated(rows: Rows, entry: Entry[SecretEvent], event: SecretUpdated) -> lis
     secret, version = rows.get(key, Secret), rows.get(place, Version)
     if secret is None or version is None:
         return []
-    version = Version(
-        version.version,
-        version.value_at,
-        entry.position,
-        event.enabled,
-        event.nbf,
-        event.exp,
-        version.created,
-        seconds(entry),
+    version = replace(
+        version,
+        content_at=entry.position,
+        enabled=event.enabled,
+        nbf=event.nbf,
+        exp=event.exp,
+        updated=seconds(entry),
+        content_print=event.content_print,
     )
     return [Put(key, replace(secret, at=entry.position)), Put(place, version)]
 
@@ -135,8 +152,10 @@ def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[
     if secret is None or secret.scheduled_purge is None:
         return []
     puts = [Put(key, None), Put(due_key(secret.scheduled_purge, secret.at), None)]
-    for order, _ in rows.scan(Table.VERSIONS, Version, key.owner):
-        puts.append(Put(version_key(event.name, order.hex()), None))
+    for _, version in rows.scan(Table.VERSIONS, Version, key.owner):
+        puts.append(Put(version_key(event.name, version.version), None))
+        if version.value_print:
+            puts.append(Put(print_key(event.name, version.value_print, version.id), None))
     open_backups = []
     for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(event.name, 0).owner):
         if backup.backup_key in event.backups:
@@ -145,7 +164,8 @@ def _purged(rows: Rows, entry: Entry[SecretEvent], event: SecretPurged) -> list[
             open_backups.append(backup.backup_key)
     erasure = Erasure((event.key, *event.backups), tuple(open_backups))
     puts.append(Put(erasure_key(entry.position), erasure))
-    return puts
+    erased = Erased(entry.position)
+    return [*puts, *(Put(erased_key(number), erased) for number in erasure.keys)]
 
 
 def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> list[Put]:
@@ -163,6 +183,8 @@ def _backed_up(rows: Rows, entry: Entry[SecretEvent], event: SecretBackedUp) -> 
 def _restored(rows: Rows, entry: Entry[SecretEvent], event: SecretRestored) -> list[Put]:
     # The versions that follow bring the secret's rows.  A blob that this vault did not issue is
     # remembered here, so that a later receipt names it among those that could bring it back.
+    if event.backup_key is None:
+        return []
     key = backup_key(event.name, event.backup_key)
     if rows.get(key, Backup) is not None:
         return []

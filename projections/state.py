@@ -6,7 +6,7 @@ them.  There is one such function, so that a live view, a rebuild and a look at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, assert_never
 
@@ -29,12 +29,15 @@ from eventstore.events import (
     SecretUpdated,
     SecretVersionRestored,
     SigningKeyRotated,
+    StoreAdopted,
     VaultCreated,
+    VaultRestored,
     VaultUpdated,
 )
 from eventstore.record import Entry
-from projections import keys, policies, secrets
+from projections import keys, past, policies, secrets, trail
 from projections.rows import (
+    Listing,
     Put,
     R,
     Request,
@@ -50,7 +53,8 @@ _encoder = msgspec.msgpack.Encoder()
 
 def apply(rows: Rows, entry: Entry[Change]) -> list[Put]:
     """All rows that *entry* changes, each at most once."""
-    return [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
+    puts = [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
+    return [*puts, *past.keep(rows, puts, entry.position), *trail.marks(entry)]
 
 
 def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
@@ -73,6 +77,8 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             SigningKeyRotated()
             | AuditKeyRotated()
             | RootKeyRotated()
+            | VaultRestored()
+            | StoreAdopted()
             | KeysErased()
             | ClockSteppedBack()
         ):
@@ -92,7 +98,11 @@ def _requests(rows: Rows, entry: Entry[Any]) -> list[Put]:
     return [Put(key, Request(first.at, entry.position - first.at + 1))]
 
 
-class State:
+Apply = Callable[[Rows, Entry[Any]], list[Put]]
+"""What an entry changes: `apply` for `changes`, `trail.apply` for `access`."""
+
+
+class State(Listing):
     """The rows in memory: for a look at the past, a check, or a test."""
 
     def __init__(self) -> None:
@@ -103,22 +113,22 @@ class State:
         return row if isinstance(row, kind) else None
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
         found = [
             (key.order, row)
             for key, row in self._rows.items()
             if key.table == table
-            and (owner is None or key.owner == owner)
+            and key.owner == owner
             and (not after or key.order > after)
             and isinstance(row, kind)
         ]
         yield from sorted(found, key=lambda pair: pair[0])
 
-    def fold(self, entries: Iterable[Entry[Any]]) -> State:
+    def fold(self, entries: Iterable[Entry[Any]], how: Apply = apply) -> State:
         """Apply *entries* in order, and give itself."""
         for entry in entries:
-            self.put(apply(self, entry))
+            self.put(how(self, entry))
         return self
 
     def put(self, puts: Iterable[Put]) -> None:

@@ -22,16 +22,18 @@ from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
 from eventstore.transaction import KeySource
 from projections import state
-from projections.rows import ROWS, Put, R, Row, RowKey, Table
+from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Table
 
 _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
+_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL, Table.LISTED, Table.PRINTS)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
 
 _encoder = msgspec.msgpack.Encoder()
+_MARK = _encoder.encode(Mark())
 _decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
 
 
@@ -60,30 +62,35 @@ class Sealer:
         self._cipher = AESGCMSIV(view_key)
         self._index_key = index_key
         self._entropy = entropy
-        self._prefixes: dict[tuple[Table, bytes], bytes] = {}
+        self._owners: dict[bytes, bytes] = {}
 
     def place(self, key: RowKey) -> bytes:
-        """table u8 || HMAC-SHA256(index key, table || owner), 16 bytes || order."""
+        """HMAC-SHA256(index key, owner), 16 bytes || table u8 || order.
+
+        All that concerns one name lies together, so that a change touches one page of it.
+        """
         return self.prefix(key.table, key.owner) + key.order
 
     def prefix(self, table: Table, owner: bytes) -> bytes:
-        prefix = self._prefixes.get((table, owner))
-        if prefix is None:
-            number = bytes((table,))
-            hashed = hmac.digest(self._index_key, number + owner, "sha256")
-            prefix = number + hashed[:_OWNER_SIZE]
-            if len(self._prefixes) >= _REMEMBERED:
-                self._prefixes.clear()
-            self._prefixes[table, owner] = prefix
-        return prefix
+        hashed = self._owners.get(owner)
+        if hashed is None:
+            hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
+            if len(self._owners) >= _REMEMBERED:
+                self._owners.clear()
+            self._owners[owner] = hashed
+        return hashed + bytes((table,))
 
     def seal(self, place: bytes, row: Row) -> bytes:
+        if isinstance(row, Mark):
+            return b""  # its place says it all
         nonce = self._entropy(_NONCE_SIZE)
         text = _encoder.encode(row) + b"\x80"
         padded = text.ljust(-(-len(text) // _PADDED) * _PADDED, b"\0")
         return nonce + self._cipher.encrypt(nonce, padded, place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
+        if place[_OWNER_SIZE] in _MARKS:
+            return _MARK
         try:
             padded = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)
         except (InvalidTag, ValueError):
@@ -91,7 +98,7 @@ class Sealer:
         return padded.rstrip(b"\0")[:-1]
 
 
-class Reader:
+class Reader(Listing):
     """The views inside one transaction.
 
     A row that was read or put is remembered, since deciding, applying and answering look at the
@@ -120,9 +127,9 @@ class Reader:
         self._rows[key] = row
 
     def scan(
-        self, table: Table, kind: type[R], owner: bytes | None = None, after: bytes = b""
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        prefix = bytes((table,)) if owner is None else self._sealer.prefix(table, owner)
+        prefix = self._sealer.prefix(table, owner)
         start = 1 + _OWNER_SIZE
         with self._transaction.cursor(db=self._table) as cursor:
             found = cursor.set_range(prefix + after)
@@ -174,13 +181,16 @@ class _Latest(threading.local):
 
 
 class Views:
-    """The live views of one vault; an observer of its `changes`.
+    """The live views of one log; an observer of it.  *apply* says what an entry changes.
 
     Two tables take turns: the live one, and the spare that the next rebuild fills.  Both handles
     are opened with the environment, since one opened inside a transaction dies if that aborts.
     """
 
-    def __init__(self, keys: KeySource, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, keys: KeySource, entropy: Callable[[int], bytes], apply: state.Apply
+    ) -> None:
+        self.fold = apply
         self._keys = keys
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
@@ -194,7 +204,7 @@ class Views:
     def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
         """Put what *entry* changes."""
         reader = self.reader(transaction)
-        reader.put(state.apply(reader, entry))
+        reader.put(self.fold(reader, entry))
 
     def pointer(self, transaction: lmdb.Transaction[bytes]) -> Pointer:
         """Which generation is live in *transaction*."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from projections.diff import Difference
+
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     """A version's attributes, as Key Vault shows them."""
@@ -28,7 +30,10 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*."""
+    """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*.
+
+    *erased_by* is the position of the purge that closed it since the point that was asked for.
+    """
 
     name: str
     version: str
@@ -37,6 +42,7 @@ class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] | None = None
     value: str | None = None
     deletion: Deletion | None = None
+    erased_by: int | None = None
 
     def __repr__(self) -> str:
         return f"SecretBundle(name={self.name!r}, version={self.version!r})"
@@ -106,6 +112,87 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     cause: int | None = None
     at: int | None = None
     details: dict[str, object] = {}
+
+
+class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One time that a value was given out.  *position* is of `access`; *time* in microseconds."""
+
+    position: int
+    time: int
+    principal: str
+    auth: str
+    name: str
+    version: str
+    rule: str
+    address: str
+    at: int
+    as_of: int | None = None
+
+
+class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that a principal has read.  *status*: current, older, deleted or purged."""
+
+    name: str
+    version: str
+    status: str
+    count: int
+    first: int
+    last: int
+    first_time: int
+    last_time: int
+
+
+class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
+    """Which event made one attribute what it is.  *position* is of `changes`."""
+
+    attribute: str
+    value: object
+    position: int
+    time: int
+    operation: str
+    principal: str
+
+    def __repr__(self) -> str:
+        return f"BlameFact(attribute={self.attribute!r}, position={self.position})"
+
+
+class CouldFact(msgspec.Struct, frozen=True, kw_only=True):
+    """What a principal could do with a secret, and the event that let it."""
+
+    principal: str
+    permissions: tuple[str, ...]
+    rule: str
+    position: int
+
+
+class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that going back does, or cannot do.
+
+    *action*: recover, value, attributes, delete, policy or lost.  *version* is the one that comes
+    back; *erased_by* the purge that makes it impossible.
+    """
+
+    action: str
+    name: str
+    version: str = ""
+    erased_by: int | None = None
+    before: object = None
+    after: object = None
+
+
+class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What going back to *to* does, decided when `changes` had *head* records."""
+
+    to: int
+    head: int
+    steps: tuple[RestoreStep, ...]
+
+
+class ReplayStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One record retold: what was done, and what it changed."""
+
+    item: HistoryItem
+    differences: tuple[Difference, ...] = ()
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,12 +59,12 @@ class Header(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """An opened blob.  The last version is the current one."""
+    """An opened blob, or what is copied from another vault.  The last version is the current one."""
 
     name: str
     versions: tuple[BackedUpVersion, ...]
     origin: str
-    backup_key: int
+    backup_key: int | None
 
 
 _decoder = msgspec.msgpack.Decoder(_Payload)

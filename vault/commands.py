@@ -10,12 +10,19 @@ from typing import ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from projections.diff import Difference
 from vault.answers import (
     Backup,
+    BlameFact,
+    CouldFact,
+    ExposureFact,
     HistoryItem,
     Imported,
     Policy,
     Purged,
+    ReadFact,
+    ReplayStep,
+    RestorePlan,
     SecretBundle,
     VaultFacts,
 )
@@ -27,6 +34,8 @@ class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Something asked of a vault, with the answer *A*.
 
     *records* is the tag of the event that it leads to; a refusal is recorded under it as well.
+    *as_of*, in a read, is the size of `changes` at the point of the past that is asked for; who
+    may ask is a matter of the policies of today.
     """
 
     records: ClassVar[str]
@@ -68,6 +77,7 @@ class GetSecret(Command[SecretBundle], frozen=True, kw_only=True):
     records: ClassVar[str] = "secret.read"
     name: str
     version: str = ""
+    as_of: int | None = None
 
 
 class UpdateSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -104,6 +114,7 @@ class ListSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
     records: ClassVar[str] = "secrets.listed"
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -113,6 +124,7 @@ class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True)
     name: str
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -120,6 +132,7 @@ class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "deleted-secret.read"
     name: str
+    as_of: int | None = None
 
 
 class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -128,6 +141,7 @@ class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True)
     records: ClassVar[str] = "deleted-secrets.listed"
     after: str = ""
     limit: int | None = None
+    as_of: int | None = None
 
 
 class RecoverDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -199,6 +213,7 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
     """All access policies, by principal."""
 
     records: ClassVar[str] = "vault.read"
+    as_of: int | None = None
 
 
 # --- history and keys ---------------------------------------------------------------------------
@@ -219,6 +234,86 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     principal: str = ""
     outcome: str = ""
     newest: int | None = None
+
+
+class WhoRead(Command[list[ReadFact]], frozen=True, kw_only=True):
+    """Every time a value of *name* was given out, oldest first; times as in `ReadHistory`."""
+
+    records: ClassVar[str] = "history.read"
+    name: str
+    version: str = ""
+    start: int = 0
+    stop: int | None = None
+
+
+class Exposed(Command[list[ExposureFact]], frozen=True, kw_only=True):
+    """Every version that *principal* ever read, those that are still current first."""
+
+    records: ClassVar[str] = "history.read"
+    principal: str
+
+
+class Blame(Command[list[BlameFact]], frozen=True, kw_only=True):
+    """Which event made each attribute of a version, by default the current one, what it is."""
+
+    records: ClassVar[str] = "history.read"
+    name: str
+    version: str = ""
+
+
+class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
+    """Who could do what with *name*, by the policies as they stood."""
+
+    records: ClassVar[str] = "history.read"
+    name: str
+    as_of: int | None = None
+
+
+class Diff(Command[list[Difference]], frozen=True, kw_only=True):
+    """What differs between two points, each a size of `changes`; of *names* only, if any."""
+
+    records: ClassVar[str] = "history.read"
+    before: int
+    after: int
+    names: tuple[str, ...] = ()
+
+
+class Replay(Command[list[ReplayStep]], frozen=True, kw_only=True):
+    """Retell a period, each record with what it changed."""
+
+    records: ClassVar[str] = "history.read"
+    history: ReadHistory
+
+
+class PlanRestore(Command[RestorePlan], frozen=True, kw_only=True):
+    """What going back to the point *to* (a size of `changes`) would do.
+
+    Deleted secrets come back, changed ones get the old value as a new version.  *attributes* also
+    puts attributes, content types and tags back where the value did not change; *policies* the
+    access policies; *prune* deletes what was not there.
+    """
+
+    records: ClassVar[str] = "history.read"
+    to: int
+    names: tuple[str, ...] = ()
+    attributes: bool = False
+    policies: bool = False
+    prune: bool = False
+
+
+class Restore(Command[RestorePlan], frozen=True, kw_only=True):
+    """Do what *plan* says, if `changes` still has the *head* records that its plan saw."""
+
+    records: ClassVar[str] = "vault.restored"
+    plan: PlanRestore
+    head: int
+
+
+class CopyVault(Command[None], frozen=True, kw_only=True):
+    """Be copied, with all values, as of a size of `changes`: recorded before anything is read."""
+
+    records: ClassVar[str] = "vault.read"
+    as_of: int
 
 
 class RecordVerification(Command[None], frozen=True, kw_only=True):

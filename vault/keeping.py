@@ -29,6 +29,10 @@ ITSELF = Context(principal="muniment", auth="internal")
 _SECOND = 1_000_000
 
 
+class Overdue(Exception):
+    """A retention is over or an erasure has no receipt: that comes before any request."""
+
+
 class Keeping:
     """The upkeep of one vault."""
 
@@ -47,6 +51,11 @@ class Keeping:
         self._keyring = keyring
         self._clock = clock
         self._entropy = entropy
+
+    def mind(self, rows: Rows) -> None:
+        """Raise Overdue if there is something to catch up with."""
+        if self._due(rows) or _pending(rows):
+            raise Overdue
 
     def catch_up(self) -> None:
         """Purge what is due, then finish every erasure that has no receipt."""

@@ -7,8 +7,11 @@ the caller of this module commits before the answer leaves.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from eventstore.errors import KeyErased
 from eventstore.events import (
@@ -22,13 +25,16 @@ from eventstore.events import (
     VaultRead,
 )
 from eventstore.transaction import Snapshot
+from projections.past import PastRows
 from projections.rows import (
+    Erased,
     Policy,
     Rows,
     Secret,
     Settings,
     Table,
     Version,
+    erased_key,
     secret_key,
     settings_key,
     version_key,
@@ -45,6 +51,8 @@ from vault.commands import (
 )
 from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
 from vault.secrets import active, deleted, not_found, recovery_level
+
+E = TypeVar("E", bound=Event)
 
 READS = (
     GetSecret,
@@ -72,39 +80,41 @@ def settings_of(rows: Rows) -> Settings:
 
 
 class Reading:
-    """One snapshot, its views and the vault's settings."""
+    """One snapshot, its views and the vault's settings, now or as of a size of `changes`."""
 
-    def __init__(self, snapshot: Snapshot, rows: Rows) -> None:
+    def __init__(self, snapshot: Snapshot, rows: Rows, as_of: int | None = None) -> None:
         self.snapshot = snapshot
-        self.rows = rows
-        self.settings = settings_of(rows)
+        self.as_of = as_of
+        self.rows = rows if as_of is None else PastRows(rows, as_of)
+        self._live = rows
+        self.settings = settings_of(self.rows)
 
     def answer(self, command: Command[Any]) -> Answered:
         """Answer a read.  Raise the refusal."""
-        at = self.snapshot.size
+        seen = partial(_seen, at=self.snapshot.size, as_of=self.as_of)
         match command:
             case GetSecret():
                 bundle = self._get(command)
-                return Answered(bundle, SecretRead(name=bundle.name, version=bundle.version, at=at))
+                return Answered(bundle, seen(SecretRead, name=bundle.name, version=bundle.version))
             case ListSecrets(after=after, limit=limit):
                 listed = self._list(after, limit, gone=False)
-                return Answered(listed, SecretsListed(at=at, count=len(listed)))
+                return Answered(listed, seen(SecretsListed, count=len(listed)))
             case ListDeletedSecrets(after=after, limit=limit):
                 listed = self._list(after, limit, gone=True)
-                return Answered(listed, DeletedSecretsListed(at=at, count=len(listed)))
+                return Answered(listed, seen(DeletedSecretsListed, count=len(listed)))
             case ListSecretVersions(name=name):
                 listed = self._versions(command)
-                return Answered(listed, SecretVersionsListed(name=name, at=at, count=len(listed)))
+                return Answered(listed, seen(SecretVersionsListed, name=name, count=len(listed)))
             case GetDeletedSecret(name=name):
                 secret = deleted(self.secret(name), name)
                 version = self.version(secret.name, secret.current)
                 if version is None or not version.enabled:
                     raise SecretIsDisabled("Operation get is not allowed on a disabled secret.")
                 return Answered(
-                    self.bundle(secret, version), DeletedSecretRead(name=secret.name, at=at)
+                    self.bundle(secret, version), seen(DeletedSecretRead, name=secret.name)
                 )
             case ListPolicies():
-                return Answered(self.policies(), VaultRead(what="policies", at=at))
+                return Answered(self.policies(), seen(VaultRead, what="policies"))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a read")
 
@@ -126,17 +136,27 @@ class Reading:
             yield version
 
     def policies(self) -> list[answers.Policy]:
-        found = [policy for _, policy in self.rows.scan(Table.POLICIES, Policy)]
-        return [policy_answer(policy) for policy in sorted(found, key=lambda p: p.object_id)]
+        found = sorted(self.rows.policies(), key=lambda policy: policy.object_id)
+        return [policy_answer(policy) for policy in found]
 
     # -- records ---------------------------------------------------------------------------------
 
     def content(self, secret: Secret, position: int) -> SecretContent:
-        """The content at *position*.  In a copy of the log older than a purge, the key is gone."""
+        """The content at *position*.  Raise SecretErased if a purge has destroyed its key since."""
         try:
             return self.snapshot.content(position, secret.key)
         except KeyErased:
-            raise SecretErased(f"the key of {secret.name} was destroyed by a purge") from None
+            by = self.erased_by(secret)
+            purge = "a purge" if by is None else f"#{by}"
+            raise SecretErased(f"{secret.name} was erased by {purge}") from None
+
+    def erased_by(self, secret: Secret) -> int | None:
+        """The position of the purge that destroyed the secret's key.
+
+        None if none did, or if this copy of the log is older than the purge.
+        """
+        erased = self._live.get(erased_key(secret.key), Erased)
+        return None if erased is None else erased.at
 
     def whole_content(self, secret: Secret, version: Version) -> SecretContent:
         """Value, content type and tags as they stand: an update may have changed the latter."""
@@ -194,7 +214,7 @@ class Reading:
     def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
         found = [
             secret
-            for _, secret in self.rows.scan(Table.SECRETS, Secret)
+            for secret in self.rows.secrets()
             if (secret.deleted_date is not None) is gone
             and (not after or names.folded(secret.name) > names.folded(after))
         ]
@@ -203,15 +223,27 @@ class Reading:
         for secret in found[:limit]:
             version = self.version(secret.name, secret.current)
             if version is not None:
-                listed.append(self.bundle(secret, version))
+                listed.append(self._item(secret, version))
         return listed
+
+    def _item(self, secret: Secret, version: Version) -> answers.SecretBundle:
+        """A version in a list.  What was purged since is named, and has no content any more."""
+        try:
+            return self.bundle(secret, version)
+        except SecretErased:
+            closed = self.bundle(secret, version, SecretContent())
+            return replace(closed, erased_by=self.erased_by(secret))
 
     def _versions(self, command: ListSecretVersions) -> list[answers.SecretBundle]:
         secret = self.secret(command.name)
         if secret is None or secret.deleted_date is not None:
             return []
         found = islice(self.versions(secret.name, command.after), command.limit)
-        return [self.bundle(secret, version) for version in found]
+        return [self._item(secret, version) for version in found]
+
+
+def _seen(kind: type[E], *, at: int, as_of: int | None, **facts: Any) -> E:
+    return kind(at=at, as_of=as_of, **facts)
 
 
 def policy_answer(policy: Policy) -> answers.Policy:

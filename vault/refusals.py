@@ -141,7 +141,7 @@ class SecretErased(VaultError):
     """The secret's key was destroyed by a purge: nobody opens it again."""
 
     code = "secret.erased"
-    hint = "this copy of the log is older than the purge; the value is gone"
+    hint = "the value is gone; `muniment log NAME` shows who purged it"
 
 
 class SecretIsDisabled(VaultError):

@@ -17,31 +17,38 @@ from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdRe
 from eventstore.events import (
     Context,
     Event,
-    HistoryRead,
     HistoryVerified,
     RequestRefused,
+    StoreAdopted,
     VaultRead,
+    VaultRestored,
 )
 from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft
-from eventstore.transaction import Append
+from eventstore.transaction import Append, Snapshot
+from projections import state, trail
+from projections.past import PastRows
 from projections.rebuild import Progress, Rebuilt, rebuild
-from projections.rows import Rows
+from projections.rows import Rows, Settings
 from projections.views import Views
-from vault import answers, history, names
+from vault import answers, forensics, history, names
 from vault.access import authorize
+from vault.backup import Blob
 from vault.caller import Caller
 from vault.commands import (
     Command,
+    CopyVault,
     PurgeDeletedSecret,
-    ReadHistory,
     RecordVerification,
+    Restore,
     RotateKeys,
     ShowVault,
     UpdateVault,
 )
-from vault.keeping import Keeping
+from vault.forensics import QUESTIONS, Logs
+from vault.keeping import Keeping, Overdue
+from vault.points import Point, Resolved, resolve
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
 from vault.writing import Outcome, Writing
@@ -64,13 +71,16 @@ class Vault:
     ) -> None:
         self._keyring = keyring
         self._entropy = entropy
-        self.views = Views(keyring, entropy)
+        self.views = Views(keyring, entropy, state.apply)
+        self.trail = Views(keyring, entropy, trail.apply)
         with ExitStack() as opened:
             self.changes = Log(
                 path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
             )
             opened.callback(self.changes.close)
-            self.access = Log(path / "access", keyring, clock=clock, entropy=entropy)
+            self.access = Log(
+                path / "access", keyring, clock=clock, entropy=entropy, observer=self.trail
+            )
             opened.callback(self.access.close)
             self.changes.settle()
             self.access.settle()
@@ -85,21 +95,32 @@ class Vault:
 
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
-        self.keeping.catch_up()
         seen = [0]
         try:
             names.check_caller(caller)
-            return cast(A, self._handle(caller, command, seen))
+            return cast(A, self._handle_in_time(caller, command, seen))
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen[0])
             raise
+
+    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+        """Handle *command* once the vault has done what it has to do by itself."""
+        while True:
+            try:
+                return self._handle(caller, command, seen)
+            except Overdue:
+                self.keeping.catch_up()
 
     def _handle(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         match command:
             case ShowVault():
                 return self._show(caller, command, seen)
-            case ReadHistory():
-                return self._history(caller, command, seen)
+            case Restore():
+                return self._restore(caller, command, seen)
+            case _ if isinstance(command, QUESTIONS):
+                return self._ask(caller, command, seen)
+            case CopyVault():
+                return self._copied(caller, command, seen)
             case RecordVerification():
                 return self._verified(caller, command)
             case RotateKeys():
@@ -114,9 +135,7 @@ class Vault:
 
     def _change(self, caller: Caller, command: Command[Any], seen: list[int]) -> Outcome:
         def work(append: Append) -> Outcome:
-            seen[0] = append.size
-            rows = self.views.reader(append.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
+            rows, rule = self._admit(append, caller, command, seen)
             context = _context(caller, rule, request=caller.request)
             writing = Writing(append, rows, self._keyring, self._entropy, context)
             return writing.carry_out(command, caller)
@@ -146,33 +165,59 @@ class Vault:
         entries = self.keeping.rotate(_context(caller, rule), command.signing, command.audit)
         return [history.item(log, entry) for log, entry in entries]
 
+    def _restore(self, caller: Caller, command: Restore, seen: list[int]) -> answers.RestorePlan:
+        def work(append: Append) -> answers.RestorePlan:
+            rows, rule = self._admit(append, caller, command, seen)
+            context = _context(caller, rule, request=caller.request)
+            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            return writing.restore(command)
+
+        return self.changes.transact(work)
+
     # -- reads -----------------------------------------------------------------------------------
 
     def _authorize(self, caller: Caller, command: Command[Any], seen: list[int]) -> str:
         with self.changes.snapshot() as snapshot:
-            seen[0] = snapshot.size
-            rows = self.views.reader(snapshot.transaction)
-            return authorize(rows, settings_of(rows), caller, command)
+            return self._admit(snapshot, caller, command, seen)[1]
+
+    def _admit(
+        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: list[int]
+    ) -> tuple[Rows, str]:
+        """The views of *snapshot*, and the rule that lets *caller* do *command*.
+
+        Raise the refusal, or Overdue if the vault has something to do by itself first.
+        """
+        seen[0] = snapshot.size
+        rows = self.views.reader(snapshot.transaction)
+        self.keeping.mind(rows)
+        return rows, authorize(rows, settings_of(rows), caller, command)
 
     def _read(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         with self.changes.snapshot() as snapshot:
-            seen[0] = snapshot.size
-            rows: Rows = self.views.reader(snapshot.transaction)
-            rule = authorize(rows, settings_of(rows), caller, command)
-            answered = Reading(snapshot, rows).answer(command)
+            rows, rule = self._admit(snapshot, caller, command, seen)
+            as_of = getattr(command, "as_of", None)
+            answered = Reading(snapshot, rows, as_of).answer(command)
         context = _context(caller, rule, request=caller.request)
         self.access.transact(lambda append: append.append(Draft(context, answered.event)))
         return answered.answer
 
-    def _history(
-        self, caller: Caller, command: ReadHistory, seen: list[int]
-    ) -> list[answers.HistoryItem]:
-        rule = self._authorize(caller, command, seen)
+    def _ask(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            found = history.read({"changes": changes, "access": access}, command)
-        event = HistoryRead(at=seen[0], count=len(found), name=command.name)
+            rows, rule = self._admit(changes, caller, command, seen)
+            logs = Logs(changes, rows, access, self.trail.reader(access.transaction))
+            answered = forensics.answer(logs, command)
+        self._record_read(caller, rule, answered.event)
+        return answered.answer
+
+    def resolve(self, point: Point) -> Resolved:
+        """What *point* is in `changes`.  Raise PositionUnknown."""
+        with self.changes.snapshot() as snapshot:
+            return resolve(snapshot, point)
+
+    def _copied(self, caller: Caller, command: CopyVault, seen: list[int]) -> None:
+        rule = self._authorize(caller, command, seen)
+        event = VaultRead(what="copy", at=seen[0], as_of=command.as_of)
         self._record_read(caller, rule, event)
-        return found
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.
@@ -220,11 +265,50 @@ class Vault:
         context = _context(asked, "", request=asked.request, outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
 
+    def settings_as_of(self, size: int) -> Settings:
+        """The settings as they stood when `changes` had *size* records."""
+        with self.changes.snapshot() as snapshot:
+            return settings_of(PastRows(self.views.reader(snapshot.transaction), size))
+
+    # -- a copy of another vault -----------------------------------------------------------------
+
+    def begin_copy(self, context: Context, size: int, secrets: int, origin: str) -> None:
+        """Say which vault, as of which size, this one is a copy of."""
+        event = VaultRestored(to=size, names=secrets, origin=origin)
+        self.changes.transact(lambda append: append.append(Draft(context, event)))
+
+    def bring(self, context: Context, blobs: list[Blob]) -> None:
+        """Append the secrets in *blobs*, with all their versions, in one commit."""
+
+        def work(append: Append) -> None:
+            rows = self.views.reader(append.transaction)
+            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            for blob in blobs:
+                writing.bring(blob)
+
+        self.changes.transact(work)
+
+    def adopted(self, context: Context, instance: str) -> None:
+        """Say that this vault goes on in another store, and give it signing keys of its own."""
+        event = StoreAdopted(
+            instance=instance, changes=self.changes.head().size, access=self.access.head().size
+        )
+        self.changes.transact(lambda append: append.append(Draft(context, event)))
+        self.keeping.rotate(context, signing=True, audit=False)
+
     # -- upkeep ----------------------------------------------------------------------------------
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
-        """Make the views anew from the log, compare, and swap."""
-        return rebuild(self.changes, self.views, self._keyring.allocate(), progress)
+        """Make the views of `changes` anew, compare, and swap; those of `access` too."""
+        block = self._keyring.allocate()
+        trailed = rebuild(self.access, self.trail, block + 1)
+        stated = rebuild(self.changes, self.views, block, progress)
+        return Rebuilt(
+            stated.events + trailed.events,
+            stated.before + trailed.before,
+            stated.after + trailed.after,
+            stated.seconds + trailed.seconds,
+        )
 
 
 def _writable(text: str) -> str:

@@ -14,16 +14,19 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
 from eventstore import record
+from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import (
     FormatUnknown,
     KeyringNotFound,
     LogUnavailable,
+    MunimentError,
     OutcomeUnknown,
     RootKeyMissing,
     StoreLocked,
@@ -34,10 +37,13 @@ from eventstore.log import Log
 from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
 from eventstore.transaction import Append
+from projections import state, trail
 from projections.views import Pointer, Views
 from vault import names
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
+from vault.commands import CopyVault
+from vault.copying import Copied, Progress, fill
 from vault.refusals import (
     StoreExists,
     StoreNotFound,
@@ -49,7 +55,8 @@ from vault.service import Vault
 
 FORMAT = 1
 
-_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT, _INDEX, _VIEW, _FIRST = range(7)
+_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
+_INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
 _KEYS_OF = {
     record.CHANGES.name: (_CHANGES_SIGNING, _CHANGES_AUDIT),
     record.ACCESS.name: (_ACCESS_SIGNING, _ACCESS_AUDIT),
@@ -98,6 +105,21 @@ def _root_key(provider: str, directory: Path, passphrase: Passphrase | None) -> 
     if passphrase is None:
         raise StoreLocked
     return PassphraseRootKey(directory, passphrase())
+
+
+def _begun(home: Path, root: RootKey, entropy: Callable[[int], bytes]) -> Keyring | None:
+    """The keyring of a store whose making was cut short; None if there is none to go on with.
+
+    Only one that never gave out a key and that this very root key opens: it can be nobody else's.
+    """
+    try:
+        keyring = Keyring.open(home / "keyring", root, entropy=entropy)
+    except MunimentError:
+        return None
+    if keyring.unused:
+        return keyring
+    keyring.close()
+    return None
 
 
 def system_clock() -> int:
@@ -149,21 +171,22 @@ class Store:
             raise StoreExists(f"there is a store in {home} already")
         directory = root_directory or default_root_directory(home)
         root = _root_key(provider, directory, passphrase)
-        store_id = entropy(16)
-        configuration = Configuration(
-            format=FORMAT,
-            store_id=store_id.hex(),
-            provider=provider,
-            root=os.fspath(root_directory.absolute()) if root_directory else "",
-        )
-        with ExitStack() as made, _failing_disk(home):
+        with ExitStack() as made, failing_disk(home):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             (home / "vaults").mkdir(exist_ok=True, mode=0o700)
-            keyring = Keyring.create(home / "keyring", root, store_id, entropy=entropy)
+            keyring = _begun(home, root, entropy) or Keyring.create(
+                home / "keyring", root, entropy(16), entropy=entropy
+            )
             made.callback(keyring.close)
-            _sync_directory(home.absolute().parent)
+            configuration = Configuration(
+                format=FORMAT,
+                store_id=keyring.store_id.hex(),
+                provider=provider,
+                root=os.fspath(root_directory.absolute()) if root_directory else "",
+            )
+            sync_directory(home.absolute().parent)
             # The last step: a store whose making a crash cut short is not there.
-            _write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
+            write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
             made.pop_all()
         return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
 
@@ -252,8 +275,46 @@ class Store:
             if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
                 raise VaultExists(f"the store has a vault {name} already")
             directory = self._make_vault(caller, name, retention_days, purge_protection)
-        self._vaults[directory.name] = self._open_vault(directory)
-        return self._vaults[directory.name]
+            return self._finish_vault(directory, self._open_vault(directory))
+
+    def restore_into(
+        self,
+        caller: Caller,
+        source: Vault,
+        size: int,
+        name: str,
+        progress: Progress | None = None,
+    ) -> Copied:
+        """Make a vault that holds the active secrets of *source* as of *size*.
+
+        Its administrator is *caller*, who must be one of *source*, and nobody else may do anything
+        in it yet.  Raise NotAdministrator.
+        """
+        names.check_vault_name(name)
+        source.handle(caller, CopyVault(as_of=size))
+        settings = source.settings_as_of(size)
+        with self._alone():
+            if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
+                raise VaultExists(f"the store has a vault {name} already")
+            directory = self._make_vault(
+                caller, name, settings.retention_days, settings.purge_protection
+            )
+            vault = self._open_vault(directory)
+            try:
+                context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+                copied = fill(vault, source, size, context, progress)
+            except BaseException:
+                vault.close()
+                raise
+            self._finish_vault(directory, vault)
+        return copied
+
+    def _finish_vault(self, directory: Path, vault: Vault) -> Vault:
+        # The last step: a vault whose making a crash cut short is not there.
+        with failing_disk(directory):
+            write_durably(directory / "made", b"")
+        self._vaults[directory.name] = vault
+        return vault
 
     def _open_vault(self, directory: Path) -> Vault:
         return Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
@@ -264,7 +325,8 @@ class Store:
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
-        views = Views(self.keyring, self._entropy)
+        views = Views(self.keyring, self._entropy, state.apply)
+        traces = Views(self.keyring, self._entropy, trail.apply)
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
         created = VaultCreated(
             name=name,
@@ -282,25 +344,22 @@ class Store:
             append.append(Draft(context, created))
             append.append(Draft(context, everything))
 
-        with ExitStack() as made, _failing_disk(directory):
+        with ExitStack() as made, failing_disk(directory):
             directory.mkdir(mode=0o700)
             changes = self._make_log(directory / "changes", record.CHANGES, log_id, block, views)
             made.callback(changes.close)
             access_id = self._entropy(LOG_ID_SIZE)
-            access = self._make_log(directory / "access", record.ACCESS, access_id, block)
+            access = self._make_log(directory / "access", record.ACCESS, access_id, block, traces)
             made.callback(access.close)
             changes.transact(work)
+            access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX)))
             access.publish()
             # LMDB syncs its files, but not the directories that name them.
             for place in (changes.path, access.path, directory.parent):
-                _sync_directory(place)
-            # The last step: a vault whose making a crash cut short is not there.
-            _write_durably(directory / "made", b"")
+                sync_directory(place)
         return directory
 
-    def _make_log(
-        self, path: Path, kind: Kind, log_id: bytes, block: int, views: Views | None = None
-    ) -> Log:
+    def _make_log(self, path: Path, kind: Kind, log_id: bytes, block: int, views: Views) -> Log:
         signing, audit = _KEYS_OF[kind.name]
         return Log.create(
             path,
@@ -317,13 +376,17 @@ class Store:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two processes must not make two vaults of one name."""
-        with _failing_disk(self.home):
+        with failing_disk(self.home):
             fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
             os.close(fd)
+
+    def new_instance(self) -> str:
+        """An id for a store that was just made from a copy."""
+        return self._entropy(16).hex()
 
     # -- the root key ----------------------------------------------------------------------------
 
@@ -360,32 +423,6 @@ def root_directory_of(home: Path, configuration: Configuration) -> Path:
     return Path(configuration.root) if configuration.root else default_root_directory(home)
 
 
-@contextmanager
-def _failing_disk(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        raise LogUnavailable(f"{place}: {problem.strerror}") from None
-
-
-def _write_durably(path: Path, text: bytes) -> None:
-    """Put a file there, whole or not at all.  Raise OSError, or OutcomeUnknown if it may stand."""
-    new = path.with_name(path.name + ".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(fd)
-    os.rename(new, path)
-    try:
-        _sync_directory(path.parent)
-    except OSError as problem:
-        raise OutcomeUnknown(f"{path}: {problem.strerror}") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _point(views: Views, pointer: Pointer, append: Append) -> None:
+    views.swap(append.transaction, pointer)
+    append.touch()

@@ -12,12 +12,21 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from eventstore.errors import KeyErased, KeyUnknown, RequestIdReused
-from eventstore.events import Context, SecretBackedUp, SecretContent
+from eventstore.errors import KeyErased, KeyUnknown, LogConflict, RequestIdReused
+from eventstore.events import (
+    Context,
+    Event,
+    SecretBackedUp,
+    SecretContent,
+    SecretSet,
+    SecretUpdated,
+    SecretVersionRestored,
+    VaultRestored,
+)
 from eventstore.keyring import Keyring
 from eventstore.keytree import FANOUT
 from eventstore.record import Draft, Entry
-from eventstore.seal import SALT_SIZE
+from eventstore.seal import SALT_SIZE, fingerprint
 from eventstore.transaction import Append
 from projections.rows import (
     Backup,
@@ -31,7 +40,7 @@ from projections.rows import (
     keys_key,
     policy_key,
 )
-from vault import answers, backup, names, policies, repeats, secrets
+from vault import answers, backup, names, policies, repeats, restoring, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -41,12 +50,14 @@ from vault.commands import (
     ImportSecrets,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
+    Restore,
     RestoreSecret,
     SetPolicy,
     SetSecret,
     UpdateSecret,
     UpdateVault,
 )
+from vault.forensics import Logs, plan_restore
 from vault.reading import Reading
 from vault.refusals import BackupErased, BackupInvalid
 from vault.secrets import Decision, Facts, Found, SecretCommand
@@ -90,17 +101,55 @@ class Writing:
         entries = past or [self._record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
 
+    def restore(self, command: Restore) -> answers.RestorePlan:
+        """Go back as the plan says.  Raise LogConflict if the log moved on since it was made."""
+        append = self._append
+        if append.size != command.head:
+            raise LogConflict(f"the plan saw {command.head} records, the log has {append.size}")
+        logs = Logs(append, self._rows, append, self._rows)
+        planned = plan_restore(logs, command.plan)
+        then = logs.as_of(planned.to)
+        facts = self._facts()
+        first = self._record(
+            Decision(VaultRestored(to=planned.to, names=len({one.name for one in planned.steps})))
+        )
+        self._context = replace(self._context, cause=first.position)
+        for step in planned.steps:
+            decision = restoring.decide(self._rows, then, step, logs.content, facts)
+            if decision is not None:
+                self._record(decision)
+        return planned
+
     def _is_repeated(self, command: Command[Any], past: list[Entry[Any]]) -> bool:
         store_id = self._keyring.store_id
         return repeats.is_repeated(self._append, self._rows, command, past, store_id)
+
+    def bring(self, blob: backup.Blob) -> None:
+        """Record a secret with all its versions, from a blob or another vault."""
+        held = self._reading.secret(blob.name)
+        for decision in secrets.restore(held, blob, self._new_key):
+            self._record(decision)
 
     def retire(self, secret: Secret) -> Entry[Any]:
         """Record that a deleted secret's retention is over."""
         return self._record(secrets.purge(secret))
 
     def _record(self, decision: Decision) -> Entry[Any]:
-        draft = Draft(self._context, decision.event, decision.content, decision.key)
-        return self._append.append(draft)
+        event, content, key = decision
+        if content is not None and key is not None:
+            event = self._with_prints(event, content, self._keyring.key(key))
+        return self._append.append(Draft(self._context, event, content, key))
+
+    @staticmethod
+    def _with_prints(event: Event, content: SecretContent, key: bytes) -> Event:
+        """*event* with the fingerprints of its content, made under the secret's own key."""
+        described = fingerprint(key, content.described())
+        if isinstance(event, SecretUpdated):
+            return replace(event, content_print=described)
+        if isinstance(event, SecretSet | SecretVersionRestored):
+            value = fingerprint(key, (content.value or "").encode())
+            return replace(event, value_print=value, content_print=described)
+        return event
 
     # -- deciding --------------------------------------------------------------------------------
 

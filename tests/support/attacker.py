@@ -23,13 +23,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from eventstore import record, seal
 from eventstore.errors import MunimentError
 from eventstore.keytree import CAPACITY, FANOUT, open_node
+from projections.rows import ROWS, Mark
 
 PAGE = 4096
 _NODE_SIZE = 80 + seal.padded_size(16 + FANOUT * 32)
 _LEAF_PAGE = 0x02
 _BIG_DATA, _SUB_DATA = 0x01, 0x02
 _ENVELOPE = re.compile(rb"\x94\x01\xc4\x20.{32}", re.DOTALL)
-_VIEWS = range(1, 10)
+_VIEWS = {table for table, kind in ROWS.items() if kind is not Mark}
+"""The tables whose rows are sealed: a mark has none."""
 
 Pair = tuple[bytes, bytes]
 
@@ -106,7 +108,9 @@ class StoreAttacker:
             b"".join(one.row) for one in found
         }, "the attacker misses records that LMDB shows"
         self.records |= found
-        self.rows |= {pair for pair in carved if len(pair[0]) >= 17 and pair[0][0] in _VIEWS}
+        self.rows |= {
+            pair for pair in carved if len(pair[0]) >= 17 and pair[0][16] in _VIEWS and pair[1]
+        }
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -241,6 +245,8 @@ def _node(pages: bytes, page: bytes, at: int) -> Iterator[Pair]:
     key = page[at + 8 : begin]
     if flags & _SUB_DATA:
         return
+    if begin > PAGE:
+        return  # no node: the page holds a part of a large row that looks like a leaf
     if flags & _BIG_DATA:
         (number,) = struct.unpack_from("<Q", page.ljust(PAGE + 8, b"\0"), begin)
         begin = number * PAGE + 16

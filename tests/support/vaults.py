@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from eventstore.log import Log
 from eventstore.verify import Report, logs_of, verify_log
 from projections.state import State
+from projections.views import Views
 from vault.caller import Caller
 from vault.service import Vault
 from vault.store import Store
@@ -56,12 +58,18 @@ def open_store(home: Path, clock: Any = None) -> Store:
 
 def stale_rows(vault: Vault) -> list[str]:
     """What differs between the live views and a fold of the log from nothing."""
+    return [
+        *_stale(vault.changes, vault.views),
+        *_stale(vault.access, vault.trail),
+    ]
+
+
+def _stale(log: Log, views: Views) -> list[str]:
     encode = msgspec.msgpack.encode
-    with vault.changes.snapshot() as snapshot:
-        reader = vault.views.reader(snapshot.transaction)
-        fresh = {
-            reader.place(key): encode(row) for key, row in State().fold(snapshot.entries()).items()
-        }
+    with log.snapshot() as snapshot:
+        reader = views.reader(snapshot.transaction)
+        folded = State().fold(snapshot.entries(), views.fold)
+        fresh = {reader.place(key): encode(row) for key, row in folded.items()}
         live = dict(reader.opened())
     return [
         place.hex() for place in fresh.keys() | live.keys() if fresh.get(place) != live.get(place)

@@ -144,4 +144,4 @@ def test_doctor_is_readable(terminal: Terminal) -> None:
     terminal.must("init")
     lines = terminal.must("doctor").text.splitlines()
     assert any(line.startswith("ok    setting output") for line in lines)
-    assert any("to mend: keep `muniment checkpoint show` elsewhere" in line for line in lines)
+    assert any("to mend: muniment checkpoint publish DIR" in line for line in lines)

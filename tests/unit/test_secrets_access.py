@@ -14,9 +14,13 @@ from vault import commands
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    Blame,
     Command,
+    CopyVault,
     DeletePolicy,
     DeleteSecret,
+    Diff,
+    Exposed,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
@@ -24,10 +28,13 @@ from vault.commands import (
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
+    PlanRestore,
     PurgeDeletedSecret,
     ReadHistory,
     RecordVerification,
     RecoverDeletedSecret,
+    Replay,
+    Restore,
     RestoreSecret,
     RotateKeys,
     SetPolicy,
@@ -35,6 +42,8 @@ from vault.commands import (
     ShowVault,
     UpdateSecret,
     UpdateVault,
+    WhoCould,
+    WhoRead,
 )
 
 ALL = {"get", "list", "set", "delete", "recover", "backup", "restore", "purge"}
@@ -77,6 +86,14 @@ ADMINISTRATION: list[Command[Any]] = [
     DeletePolicy(object_id=MALLORY.principal),
     ListPolicies(),
     ReadHistory(),
+    WhoRead(name="active"),
+    Exposed(principal=ALICE.principal),
+    Blame(name="active"),
+    WhoCould(name="active"),
+    Diff(before=2, after=4),
+    Replay(history=ReadHistory()),
+    PlanRestore(to=2),
+    CopyVault(as_of=2),
     RotateKeys(),
 ]
 
@@ -93,7 +110,7 @@ def with_secrets(life: Life) -> bytes:
 
 
 def test_the_tables_here_hold_every_command_there_is() -> None:
-    known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification}
+    known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification, Restore}
     known |= {type(command) for command in ADMINISTRATION}
     there_are = {
         kind
@@ -197,6 +214,7 @@ def test_a_narrower_policy_replaces_the_wider_one(life: Life) -> None:
 
 @pytest.mark.parametrize("command", ADMINISTRATION, ids=lambda command: type(command).__name__)
 def test_only_an_administrator_governs_the_vault(life: Life, command: Command[Any]) -> None:
+    life.set("active")
     life.allow("all", who=MALLORY)
     life.allow("all")
     life(SetPolicy(object_id=BOB.principal, storage=("all",)))

@@ -385,25 +385,27 @@ EVENTS = {
         "vault.updated": "purge_protection administrators",
         "policy.set": "object_id secrets storage",
         "policy.deleted": "object_id",
-        "secret.set": _SET,
-        "secret.updated": _SET + " changed",
+        "vault.restored": "to names origin",
+        "secret.set": _SET + " value_print content_print",
+        "secret.updated": _SET + " changed content_print",
         "secret.deleted": "name scheduled_purge",
         "secret.recovered": "name",
         "secret.purged": "name key backups",
         "secret.backed-up": "name backup_key versions",
         "secret.restored": "name versions origin backup_key",
-        "secret.version-restored": _SET + " created updated",
+        "secret.version-restored": _SET + " created updated value_print content_print",
         "root-key.rotated": "root_epoch provider assurance",
+        "store.adopted": "instance changes access",
         "keys.erased": "keys root_epoch provider assurance open_backups",
     },
     "access": {
-        "secret.read": "name version at",
-        "secrets.listed": "at count",
-        "secret-versions.listed": "name at count",
-        "deleted-secret.read": "name at",
-        "deleted-secrets.listed": "at count",
-        "vault.read": "what at",
-        "history.read": "at count name",
+        "secret.read": "name version at as_of",
+        "secrets.listed": "at count as_of",
+        "secret-versions.listed": "name at count as_of",
+        "deleted-secret.read": "name at as_of",
+        "deleted-secrets.listed": "at count as_of",
+        "vault.read": "what at as_of",
+        "history.read": "at count name what",
         "history.verified": "at changes access",
         "request.refused": "operation at name version",
     },
@@ -653,8 +655,8 @@ def open_slot(slot: bytes, passphrase: bytes | None) -> bytes:
 
 
 def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> bytes:
-    hashed = hmac.digest(index_key, bytes((table,)) + owner, "sha256")
-    return bytes((table,)) + hashed[:16] + order
+    hashed = hmac.digest(index_key, owner, "sha256")
+    return hashed[:16] + bytes((table,)) + order
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
@@ -711,7 +713,7 @@ def _open_record(given: dict[str, Any]) -> dict[str, Any]:
         "position": position,
         "time": time,
         "context": context,
-        "event": event,
+        "event": _plain(event),
         "content_key": number,
         "content": content,
         "signed": signed,
@@ -803,11 +805,20 @@ def _slot(given: dict[str, Any]) -> str:
     return open_slot(_hex(given, "slot"), passphrase.encode() if passphrase else None).hex()
 
 
+def _plain(value: Any) -> Any:
+    """Bytes inside what was decoded, as base64: JSON has none."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _view_row(given: dict[str, Any]) -> dict[str, Any]:
     owner, order = _hex(given, "owner"), _hex(given, "order")
     place = view_place(_hex(given, "index_key"), given["table"], owner, order)
     row = open_view_row(_hex(given, "view_key"), place, _hex(given, "row"))
-    return {"place": place.hex(), "row": row}
+    return {"place": place.hex(), "row": _plain(row)}
 
 
 def _seal(given: dict[str, Any]) -> str:

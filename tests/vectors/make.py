@@ -177,9 +177,21 @@ _NAMED = {
     "changes": 300,
     "access": 70_000,
     "operation": "secret.read",
+    "to": 200,
+    "names": 2,
+    "instance": LOG_ID.hex(),
 }
 _WHOLE: dict[str, dict[str, Any]] = {
-    "secret.set": {"enabled": False, "nbf": 1_700_000_000, "exp": 5_000_000_000},
+    "secret.set": {
+        "enabled": False,
+        "nbf": 1_700_000_000,
+        "exp": 5_000_000_000,
+        "value_print": b"\x01" * 8,
+        "content_print": b"\x02" * 8,
+    },
+    "secret.updated": {"content_print": b"\x03" * 8},
+    "secret.restored": {"backup_key": 11},
+    "secret.read": {"as_of": 200},
     "policy.set": {"secrets": ("get", "list"), "storage": ("get",)},
     "secret.purged": {"backups": (11, 70_000)},
     "keys.erased": {"open_backups": (11,)},
@@ -969,7 +981,9 @@ def views() -> Iterator[Vector]:
         (
             "version",
             rows.version_key("a", VERSION),
-            rows.Version(VERSION, 7, 7, True, None, 5, 1, 2),
+            rows.Version(
+                bytes.fromhex(VERSION), 7, 7, True, None, 5, 1, 2, b"\x01" * 8, b"\x02" * 8
+            ),
         ),
         ("due", rows.due_key(1_797_776_000, 8), rows.Due("db-Password")),
         ("request", rows.request_key("alice", "9e1f"), rows.Request(7, 1)),

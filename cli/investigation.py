@@ -1,0 +1,134 @@
+"""Questions after a leak: `who-read`, `exposure`, `who-could`, `blame`.  Never a value."""
+
+from __future__ import annotations
+
+import click
+
+from cli import shapes
+from cli.as_of import moment, placed
+from cli.command import command
+from cli.reference import Reference
+from cli.secret_options import secret_argument
+from cli.session import Session
+from cli.tables import Column
+
+_VERSION_SHOWN = 8
+
+_READS = [
+    Column("RECORD", "_record"),
+    Column("TIME", "time"),
+    Column("PRINCIPAL", "principal"),
+    Column("VERSION", "_version"),
+    Column("RULE", "rule"),
+    Column("ADDRESS", "address"),
+    Column("AS OF", "_asOf"),
+]
+_EXPOSED = [
+    Column("STATUS", "status"),
+    Column("NAME", "name"),
+    Column("VERSION", "_version"),
+    Column("READS", "count"),
+    Column("FIRST", "firstTime"),
+    Column("LAST", "lastTime"),
+]
+_COULD = [
+    Column("PRINCIPAL", "principal"),
+    Column("PERMISSIONS", "permissions"),
+    Column("RULE", "rule"),
+    Column("EVENT", "_event"),
+]
+_BLAME = [
+    Column("ATTRIBUTE", "attribute"),
+    Column("NOW", "value"),
+    Column("EVENT", "_event"),
+    Column("OPERATION", "operation"),
+    Column("PRINCIPAL", "principal"),
+    Column("TIME", "time"),
+]
+
+
+@command("who-read")
+@secret_argument(versions=True)
+@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230.")
+@click.option("--to", "stop", metavar="POINT", help="Before this.")
+def who_read(session: Session, secret: Reference, start: str | None, stop: str | None) -> None:
+    """Show every time that a secret's value was given out.
+
+    To whom, which version, when, and by which rule.
+    """
+    from vault.commands import WhoRead
+
+    with session.vault(secret.vault) as vault:
+        asked = WhoRead(
+            name=secret.name,
+            version=secret.version,
+            start=0 if start is None else moment(session, vault, "--from", start),
+            stop=None if stop is None else moment(session, vault, "--to", stop),
+        )
+        found = [shapes.read(fact) for fact in vault.handle(session.caller, asked)]
+    _emit(session, found, _READS)
+
+
+@command("exposure")
+@click.argument("who", metavar="PRINCIPAL")
+def exposure(session: Session, who: str) -> None:
+    """Show every version that a principal ever read.
+
+    Those that are still current stand first: after a leak they are what to rotate.
+    """
+    from vault.commands import Exposed
+
+    _, facts = session.ask(Exposed(principal=who))
+    current = sum(fact.status == "current" for fact in facts)
+    _emit(session, [shapes.exposure(fact) for fact in facts], _EXPOSED)
+    session.terminal.note(
+        f"{current:,} of {len(facts):,} versions are still current"
+        + (": they are what to rotate." if current else ".")
+    )
+
+
+@command("who-could")
+@secret_argument(versions=False)
+@click.option("--at", metavar="POINT", help="By the policies of then: 2h, #18230 [now].")
+def who_could(session: Session, secret: Reference, at: str | None) -> None:
+    """Show who could do what with a secret.
+
+    By the policies as they stood, each with the event that let it.
+    """
+    from vault.commands import WhoCould
+
+    with session.vault(secret.vault) as vault:
+        asked = WhoCould(name=secret.name)
+        if at is not None:
+            asked = placed(session, vault, asked, at)
+        found = [shapes.could(fact) for fact in vault.handle(session.caller, asked)]
+    _emit(session, found, _COULD)
+
+
+@command("blame")
+@secret_argument(versions=True)
+def blame(session: Session, secret: Reference) -> None:
+    """Show which event made each attribute what it is.
+
+    Of the newest version, or of the one that --version names.
+    """
+    from vault.commands import Blame
+
+    _, facts = session.ask(Blame(name=secret.name, version=secret.version), secret.vault)
+    _emit(session, [shapes.blame(fact) for fact in facts], _BLAME)
+
+
+def _emit(session: Session, found: list[shapes.Shape], columns: list[Column]) -> None:
+    if session.output.for_people and not session.output.has_query:
+        found = [_row(shape) for shape in found]
+    session.output.emit(found, columns, paged=session.paged)
+
+
+def _row(shape: shapes.Shape) -> shapes.Shape:
+    position, as_of = shape.get("position"), shape.get("asOf")
+    return shape | {
+        "_record": f"access #{position}",
+        "_event": f"#{position}",
+        "_version": (shape.get("version") or "")[:_VERSION_SHOWN],
+        "_asOf": None if as_of is None else f"#{as_of}",
+    }

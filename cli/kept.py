@@ -1,0 +1,94 @@
+"""What this account has seen of each log, and what it published, kept outside of every store.
+
+A store cannot show by itself that it is not an older copy of itself.  Whoever has used it can: the
+newest signed checkpoint that each command saw lies in the account's state directory, and the next
+command holds the log to it.  Files are named after the hash of the log's origin.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.problems import RolledBack
+
+if TYPE_CHECKING:
+    from eventstore.checkpoint import Checkpoint
+    from eventstore.tree import Tree
+
+SEEN = "checkpoints"
+PUBLISHED = "published"
+
+
+class Kept:
+    """The state directory *place*."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def newest(self, origin: str, kind: str = SEEN) -> Checkpoint | None:
+        """The newest checkpoint kept of that log; None if none is, or none that can be read."""
+        from eventstore.checkpoint import parse_checkpoint
+        from eventstore.errors import CheckpointMalformed
+
+        try:
+            read = parse_checkpoint(self._file(origin, kind).read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, CheckpointMalformed):
+            return None
+        return read if read.origin == origin else None
+
+    def keep(self, origin: str, size: int, note: str, kind: str = SEEN) -> None:
+        """Keep *note* unless a newer one is kept already.  Raise OSError."""
+        file = self._file(origin, kind)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._locked(file.parent):
+            standing = self.newest(origin, kind)
+            if standing is not None and standing.size > size:
+                return
+            beside = file.with_suffix(".new")
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(descriptor, note.encode())
+            finally:
+                os.close(descriptor)
+            beside.replace(file)
+
+    def forget(self, origin: str) -> None:
+        """Hold the log to nothing any more.  Raise OSError."""
+        self._file(origin, SEEN).unlink(missing_ok=True)
+
+    def _file(self, origin: str, kind: str) -> Path:
+        return self.place / kind / f"{sha256(origin.encode()).hexdigest()}.checkpoint"
+
+    @contextmanager
+    def _locked(self, directory: Path) -> Iterator[None]:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def check(seen: Checkpoint | None, tree: Tree) -> None:
+    """Hold a log to what was seen of it.  Raise RolledBack.
+
+    It looks at hashes only, as few as a proof has; `verify` reads every record.
+    """
+    if seen is None or (seen.size == tree.size and seen.root == tree.root()):
+        return
+    if seen.size > tree.size:
+        raise RolledBack(
+            f"{seen.origin}: the log has {tree.size:,} records, and this account has already seen "
+            f"{seen.size:,}: an old copy was put back, or its end was cut off"
+        )
+    if not tree.extends(seen.size, seen.root):
+        raise RolledBack(
+            f"{seen.origin}: the history before #{seen.size:,} is not the one that this account "
+            "has already seen"
+        )

@@ -1,0 +1,109 @@
+"""`muniment prove`: that a record is in the log, or that the log only grew, for who has no copy.
+
+The proof is a text that unrelated programs check: a C2SP tlog-proof, which shows the record's leaf
+and nothing of what was sealed.  Making one and checking one take no secret key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.anchors import checkpoint_in, text_of, verifiers_in
+from cli.command import command
+from cli.moments import rfc3339
+from cli.places import one_log, one_public
+from cli.problems import Usage
+from cli.session import Session
+from cli.shapes import Shape
+
+if TYPE_CHECKING:
+    from eventstore.checkpoint import Checkpoint
+    from eventstore.proof import Consistency, Inclusion
+
+
+@command("prove")
+@click.argument("position", metavar="[POSITION]", required=False)
+@one_log
+@click.option("--against", metavar="FILE", help="An older checkpoint to prove under [the newest].")
+@click.option("--since", metavar="FILE", help="Prove that the log extends this checkpoint.")
+@click.option("--check", metavar="FILE", help="Check a proof instead; no store is needed.")
+@click.option(
+    "--verifier", multiple=True, metavar="LINE|FILE", help="A key to trust in --check; repeatable."
+)
+def prove(
+    session: Session,
+    position: str | None,
+    log: str,
+    against: str | None,
+    since: str | None,
+    check: str | None,
+    verifier: tuple[str, ...],
+) -> None:
+    """Prove that a record is in the log.
+
+    Prints a C2SP tlog-proof of the record at POSITION.  `--check` takes the proof and a key that
+    you trust, and for a proof of growth the old checkpoint: exit status 20 if it does not hold.
+    """
+    if check is not None:
+        session.output.emit(_checked(text_of(check), since, verifier))
+        return
+    if (position is None) == (since is None) or verifier:
+        raise Usage("give a POSITION, or --since FILE, or --check FILE with --verifier")
+    with one_public(session, log) as opened:
+        made: Inclusion | Consistency
+        if since is not None:
+            made = opened.prove_growth(checkpoint_in(since, "--since"))
+        else:
+            chosen = None if against is None else checkpoint_in(against, "--against")
+            made = opened.prove(_number(position or ""), chosen)
+    text = str(made)
+    session.output.raw(text, {"log": log, "proof": text})
+
+
+def _number(text: str) -> int:
+    digits = text.removeprefix("#")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
+        raise Usage("POSITION is the number of a record, as `muniment log` shows it")
+    return int(digits)
+
+
+def _checked(text: str, since: str | None, verifier: Sequence[str]) -> Shape:
+    from eventstore.proof import Inclusion, parse
+
+    keys = verifiers_in(verifier)
+    if not keys:
+        raise Usage("--check needs the key that you trust: --verifier LINE|FILE")
+    proof = parse(text)
+    if isinstance(proof, Inclusion):
+        if since is not None:
+            raise Usage("--since goes with a proof of growth, and this proves one record")
+        return _record(proof, proof.check(keys))
+    if since is None:
+        raise Usage("this proves growth: name the old checkpoint with --since")
+    old = checkpoint_in(since, "--since")
+    return {**_signed(proof.check(old, keys)), "since": old.size}
+
+
+def _record(proof: Inclusion, checkpoint: Checkpoint) -> Shape:
+    from eventstore.errors import FormatUnknown, ProofInvalid, RecordMalformed
+    from eventstore.record import read_leaf
+
+    try:
+        leaf = read_leaf(proof.leaf)
+    except (RecordMalformed, FormatUnknown) as problem:
+        raise ProofInvalid(f"what is proved is no record: {problem.message}") from None
+    if leaf.position != proof.position:
+        raise ProofInvalid(f"record #{proof.position} says it is #{leaf.position}")
+    return {
+        **_signed(checkpoint),
+        "envelope": leaf.envelope_hash.hex(),
+        "position": leaf.position,
+        "time": rfc3339(leaf.time),
+    }
+
+
+def _signed(checkpoint: Checkpoint) -> Shape:
+    return {"origin": checkpoint.origin, "root": checkpoint.root.hex(), "size": checkpoint.size}

@@ -1,0 +1,183 @@
+"""`muniment restore`: back to a point, by appending.  First the plan, then a yes, then it is done.
+
+What was appended since the plan was made makes it void: nothing is done then.  A value comes back
+without anybody reading it, so whoever restores need not be allowed to get it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from cli import shapes
+from cli.as_of import At, resolve
+from cli.command import command
+from cli.problems import Usage
+from cli.session import Session
+from cli.tables import Column, cell, table
+
+if TYPE_CHECKING:
+    from vault.answers import RestorePlan, SecretBundle
+    from vault.service import Vault
+
+_VERSION_SHOWN = 8
+LOST = "lost"
+
+_COLUMNS = [
+    Column("ACTION", "action"),
+    Column("NAME", "name"),
+    Column("VERSION", "_version"),
+    Column("NOTE", "_note"),
+]
+
+
+class Consent(NamedTuple):
+    """Whether only to plan, and whether there was a yes beforehand."""
+
+    plan: bool
+    yes: bool
+
+
+@command("restore")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--to", "to", required=True, metavar="POINT", help="2h, a date, #18230, @FILE.")
+@click.option("--attributes", is_flag=True, help="Put changed attributes and tags back too.")
+@click.option("--policies", is_flag=True, help="Put the access policies back too.")
+@click.option("--prune", is_flag=True, help="Delete what was not there; it can be recovered.")
+@click.option("--into", metavar="VAULT", help="Make a new vault of it, and change nothing here.")
+@click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(
+    session: Session,
+    names: tuple[str, ...],
+    to: str,
+    attributes: bool,
+    policies: bool,
+    prune: bool,
+    into: str | None,
+    plan: bool,
+    yes: bool,
+) -> None:
+    """Go back to a point, by new events.
+
+    Deleted secrets come back with all their versions; a changed one gets its old value as a new
+    version.  What was purged is named as lost.  The whole vault, or the secrets that are named.
+    """
+    consent = Consent(plan, yes)
+    if into is not None:
+        if names or attributes or policies or prune:
+            raise Usage("--into takes the secrets of a whole vault: give only --to beside it")
+        _into(session, to, into, consent)
+        return
+    from vault.commands import PlanRestore, Restore
+
+    with session.vault() as vault:
+        at = _point(session, vault, to)
+        asked = PlanRestore(
+            to=at.size, names=names, attributes=attributes, policies=policies, prune=prune
+        )
+        planned = vault.handle(session.caller, asked)
+        todo = [step for step in planned.steps if step.action != LOST]
+        if plan or not todo:
+            _emit(session, vault, at, planned, done=False)
+            return
+        if not yes:
+            _show(session, _rows(planned))
+        what = f"{len(todo):,} steps bring {vault.name} back to {at}."
+        session.terminal.confirm(what, vault.name, yes=yes)
+        done = vault.handle(session.caller, Restore(plan=asked, head=planned.head))
+        _emit(session, vault, at, done, done=True)
+
+
+def _point(session: Session, vault: Vault, text: str) -> At:
+    at = resolve(session, vault, text)
+    session.terminal.note(f"back to {at}")
+    return at
+
+
+# --- telling --------------------------------------------------------------------------------------
+
+
+def _emit(session: Session, vault: Vault, at: At, plan: RestorePlan, *, done: bool) -> None:
+    output = session.output
+    if output.for_people and not output.has_query:
+        output.emit(_rows(plan), _COLUMNS)
+    else:
+        steps = [shapes.restore_step(step) for step in plan.steps]
+        output.emit({"vault": vault.name, "to": at.shape, "done": done, "steps": steps})
+    lost = sum(step.action == LOST for step in plan.steps)
+    todo = len(plan.steps) - lost
+    told = f"{todo:,} steps were done." if done else f"{todo:,} steps to do; nothing was changed."
+    session.terminal.note(told + (f" {lost:,} lost to a purge." if lost else ""))
+
+
+def _rows(plan: RestorePlan) -> list[shapes.Shape]:
+    rows = []
+    for step in plan.steps:
+        shape = shapes.restore_step(step)
+        rows.append(shape | {"_version": step.version[:_VERSION_SHOWN], "_note": _note(shape)})
+    return rows
+
+
+def _note(shape: shapes.Shape) -> str:
+    if shape["action"] == LOST:
+        by = shape["erasedBy"]
+        return "erased by a purge" if by is None else f"erased by #{by}"
+    if shape["action"] != "policy":
+        return ""
+    before, after = (cell(shape[side]) or "none" for side in ("before", "after"))
+    return f"{before} -> {after}"
+
+
+def _show(session: Session, rows: list[shapes.Shape]) -> None:
+    """The plan on standard error: what is done then goes to standard output."""
+    session.terminal.note(table(rows, _COLUMNS, None).render(lambda text, _: text).rstrip("\n"))
+
+
+# --- into a new vault -----------------------------------------------------------------------------
+
+
+def _into(session: Session, to: str, name: str, consent: Consent) -> None:
+    from cli.progress import Progress
+    from vault.commands import PlanRestore
+
+    with session.store() as store:
+        vault = store.vault(session.vault_name())
+        at = _point(session, vault, to)
+        # Whoever makes a copy of a vault may read all of it there: that is for administrators, and
+        # the vault that is copied records who asked.
+        vault.handle(session.caller, PlanRestore(to=at.size))
+        if consent.plan:
+            _plan_into(session, vault, at, name)
+            return
+        what = f"A new vault {name} is made of {vault.name} as of {at}."
+        session.terminal.confirm(what, name, yes=consent.yes)
+        with Progress("secrets") as progress:
+            copied = store.restore_into(session.caller, vault, at.size, name, progress)
+    session.output.emit(
+        {
+            "vault": name,
+            "from": vault.name,
+            "to": at.shape,
+            "secrets": copied.secrets,
+            "versions": copied.versions,
+            "lost": list(copied.lost),
+        }
+    )
+    session.terminal.note("You are its administrator; policies were not copied.")
+
+
+def _plan_into(session: Session, vault: Vault, at: At, name: str) -> None:
+    from vault.commands import ListSecrets
+
+    listed = vault.handle(session.caller, ListSecrets(as_of=at.size))
+    rows = [_would(one) for one in listed]
+    session.output.emit(rows, [Column("ACTION", "action"), Column("NAME", "name"), _COLUMNS[3]])
+    session.terminal.note(f"Nothing was changed; the new vault would be {name}.")
+
+
+def _would(one: SecretBundle) -> shapes.Shape:
+    if one.erased_by is None:
+        return {"action": "copy", "name": one.name}
+    return {"action": LOST, "name": one.name, "_note": f"erased by #{one.erased_by}"}

@@ -1,0 +1,111 @@
+"""Any point of the past, by a seek.  Pure.
+
+When a record changes a row that has a past, the row as it was is kept under the position of that
+record.  So a row as of a point is the first one kept after that point, or, if none was, the live
+one; and if even that came to be later, there was none.  Nothing is kept for a row that is new, and
+looking back costs a seek however long the history is.  The whole state at a point is such a look
+at each name that ever was.
+
+Points are sizes: as of size *n*, the records before position *n* have happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from projections.rows import (
+    Known,
+    Listing,
+    Mark,
+    Policy,
+    Put,
+    R,
+    Row,
+    RowKey,
+    Rows,
+    Secret,
+    Settings,
+    Table,
+    Version,
+    known_key,
+    listed_key,
+    past_key,
+    past_of,
+)
+
+KINDS: dict[Table, type[Row]] = {
+    Table.SETTINGS: Settings,
+    Table.SECRETS: Secret,
+    Table.VERSIONS: Version,
+    Table.POLICIES: Policy,
+}
+"""The tables that have a past."""
+
+_POSITION_SIZE = 8
+
+
+def keep(rows: Rows, puts: Iterable[Put], position: int) -> Iterator[Put]:
+    """What the record at *position* adds to the past, as it is about to make *puts*."""
+    for key, row in puts:
+        kind = KINDS.get(key.table)
+        if kind is None:
+            continue
+        before = rows.get(key, kind)
+        if before is not None:
+            yield Put(past_key(key, position), before)
+        elif isinstance(row, Secret):
+            yield from _listed(rows, Table.KNOWN_SECRETS, key, row.name, position)
+        elif isinstance(row, Policy):
+            yield from _listed(rows, Table.KNOWN_POLICIES, key, row.object_id, position)
+
+
+def _listed(rows: Rows, table: Table, key: RowKey, name: str, position: int) -> Iterator[Put]:
+    mark = listed_key(table, key.owner)
+    if rows.get(mark, Mark) is None:
+        yield Put(mark, Mark())
+        yield Put(known_key(table, position), Known(name))
+
+
+def since(row: Row) -> int:
+    """The position of the record that made *row* what it is."""
+    match row:
+        case Version():
+            return row.content_at
+        case Secret() | Settings() | Policy():
+            return row.at
+        case _:
+            raise TypeError(f"{type(row).__name__} has no past")
+
+
+class PastRows(Listing):
+    """The rows as of a size, read from the live ones.  They have the tables in `KINDS` only."""
+
+    def __init__(self, rows: Rows, size: int) -> None:
+        self._rows = rows
+        self._size = size
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None:
+        row = self._kept(key, kind) or self._rows.get(key, kind)
+        return row if row is not None and since(row) < self._size else None
+
+    def _kept(self, key: RowKey, kind: type[R]) -> R | None:
+        place = past_key(key, max(self._size - 1, 0))
+        for order, row in self._rows.scan(place.table, kind, place.owner, place.order):
+            return row if order[:-_POSITION_SIZE] == key.order else None
+        return None
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        if table in (Table.KNOWN_SECRETS, Table.KNOWN_POLICIES):
+            yield from self._rows.scan(table, kind, owner, after)
+            return
+        for order in self._orders(table, kind, owner):
+            row = self.get(RowKey(table, owner, order), kind) if order > after else None
+            if row is not None:
+                yield order, row
+
+    def _orders(self, table: Table, kind: type[R], owner: bytes) -> list[bytes]:
+        live = {order for order, _ in self._rows.scan(table, kind, owner)}
+        kept = self._rows.scan(past_of(table), kind, owner)
+        return sorted(live | {order[:-_POSITION_SIZE] for order, _ in kept})

@@ -1,0 +1,339 @@
+"""Programs that are not ours accept what leaves a log, and refuse it when one byte is changed.
+
+Three of them, in three languages: Go's checksum database (Debian's golang-golang-x-mod-dev),
+metamorphic-log (Rust, in a wheel), and openssl for the signature alone.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from eventstore.checkpoint import Verifier, parse_checkpoint, signatures
+from eventstore.errors import MunimentError
+from eventstore.export import export_tiles, public_log
+from eventstore.proof import Consistency, Inclusion, parse
+from support.public import each_byte_changed, grow_log
+from support.terminal import Terminal
+
+HERE = Path(__file__).parent
+GO_PACKAGES = Path("/usr/share/gocode")
+OLD, NEW = 3_001, 70_000
+POSITIONS = (0, 255, 256, 3_000, 65_535, 65_536, 69_999)
+
+
+def missing(what: str) -> NoReturn:
+    """Skip, but not where the machine was made for these tests: there it is a failure."""
+    if os.environ.get("MUNIMENT_CI"):
+        pytest.fail(f"{what} is missing, and MUNIMENT_CI says that all must run")
+    pytest.skip(f"{what} is not installed")
+
+
+@dataclass(frozen=True)
+class Published:
+    """All that others get of one log, in files."""
+
+    directory: Path
+    verifier: Verifier
+    old: str
+    new: str
+    proofs: dict[int, Inclusion]
+    growth: Consistency
+
+    @property
+    def tiles(self) -> Path:
+        return self.directory / "tiles"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "key"
+
+    def file(self, name: str, text: str | bytes) -> Path:
+        path = self.directory / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A log of three levels of tiles, published early and again later."""
+    directory = tmp_path_factory.mktemp("published")
+    log = directory / "log"
+    grow_log(log, OLD)
+    with public_log(log) as opened:
+        old = opened.checkpoint.note
+        export_tiles(opened, directory / "tiles")
+    grow_log(log, NEW)
+    with public_log(log) as opened:
+        export_tiles(opened, directory / "tiles")
+        made = Published(
+            directory,
+            opened.verifiers[0],
+            old,
+            opened.checkpoint.note,
+            {position: opened.prove(position) for position in POSITIONS},
+            opened.prove_growth(parse_checkpoint(old)),
+        )
+    made.file("key", f"{made.verifier}\n")
+    made.file("old", old)
+    return made
+
+
+# --- Go -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    go = shutil.which("go")
+    if go is None or not (GO_PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir():
+        missing("Go with golang-golang-x-mod-dev")
+    program = tmp_path_factory.mktemp("go") / "check"
+    environ = {
+        "GO111MODULE": "off",
+        "GOCACHE": str(tmp_path_factory.getbasetemp().parent / "go-cache"),
+        "GOPATH": str(GO_PACKAGES),
+        "PATH": os.environ["PATH"],
+    }
+    built = subprocess.run(
+        [go, "build", "-o", program, HERE / "go" / "main.go"],
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return program
+
+
+def go(program: Path, published: Published, *arguments: str | Path) -> list[str]:
+    """The program's verdicts."""
+    done = subprocess.run(
+        [program, published.key, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+def refused(verdicts: Iterable[str]) -> bool:
+    return all(verdict.startswith("refused: ") for verdict in verdicts)
+
+
+def changed_files(published: Published, text: str) -> list[Path]:
+    places = published.directory / "changed"
+    shutil.rmtree(places, ignore_errors=True)
+    places.mkdir()
+    return [
+        published.file(f"changed/{at}", changed)
+        for at, changed in enumerate(each_byte_changed(text.encode()))
+    ]
+
+
+def test_go_opens_the_checkpoints_and_no_changed_one(
+    go_program: Path, published: Published
+) -> None:
+    new = published.file("new", published.new)
+    assert go(go_program, published, "checkpoint", published.directory / "old", new) == ["ok"] * 2
+    changed = changed_files(published, published.new)
+    verdicts = go(go_program, published, "checkpoint", *changed)
+    assert len(verdicts) == len(changed) > 200
+    assert refused(verdicts)
+
+
+def test_go_accepts_every_proof_of_a_record_and_no_changed_one(
+    go_program: Path, published: Published
+) -> None:
+    files = [published.file(f"{at}.tlog-proof", str(one)) for at, one in published.proofs.items()]
+    assert go(go_program, published, "inclusion", *files) == ["ok"] * len(POSITIONS)
+    changed = changed_files(published, str(published.proofs[65_536]))
+    verdicts = go(go_program, published, "inclusion", *changed)
+    assert len(verdicts) == len(changed) > 800
+    assert refused(verdicts)
+
+
+def test_go_accepts_that_the_log_grew_and_no_changed_proof_of_it(
+    go_program: Path, published: Published
+) -> None:
+    old = published.directory / "old"
+    growth = published.file("growth", str(published.growth))
+    assert go(go_program, published, "consistency", old, growth) == ["ok"]
+    changed = changed_files(published, str(published.growth))
+    assert refused(go(go_program, published, "consistency", old, *changed))
+
+
+def test_go_reads_the_tiles_and_finds_any_changed_byte(
+    go_program: Path, published: Published
+) -> None:
+    assert go(go_program, published, "tiles", published.tiles) == ["ok"]
+    for path in (
+        "checkpoint",
+        "tile/0/000",
+        "tile/0/273.p/112",
+        "tile/1/000",
+        "tile/1/001.p/17",
+        "tile/2/000.p/1",
+        "tile/entries/000",
+        "tile/entries/273.p/112",
+    ):
+        file = published.tiles / path
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        assert refused(go(go_program, published, "tiles", published.tiles)), path
+        file.write_bytes(whole)
+    assert go(go_program, published, "tiles", published.tiles) == ["ok"]
+
+
+def test_go_accepts_what_the_terminal_prints(go_program: Path, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.must("init")
+    values = "{" + ", ".join(f'"s{at}": "v"' for at in range(300)) + "}"
+    terminal.must("checkpoint", "publish", "old")
+    terminal.must("secret", "import", "-", "--format", "json", stdin=values)
+    terminal.must("secret", "show", "s7")
+    verifiers = terminal.json("vault", "show")["verifiers"]
+
+    for log, position in (("changes", "300"), ("access", "0")):
+        (tmp_path / "key").write_text(verifiers[log])
+        (tmp_path / "proof").write_bytes(terminal.must("prove", position, "--log", log).out)
+        terminal.must("export", "tiles", "--out", f"tiles-{log}", "--log", log)
+        for kind, file in (("inclusion", "proof"), ("tiles", f"tiles-{log}")):
+            done = subprocess.run(
+                [go_program, "key", kind, file], cwd=tmp_path, capture_output=True, text=True
+            )
+            assert done.stdout == "ok\n", (log, kind, done)
+    terminal.check()
+
+
+# --- Rust -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def metamorphic() -> Any:
+    try:
+        return import_module("metamorphic_log")
+    except ImportError:
+        missing("metamorphic-log")
+
+
+def rust_accepts(metamorphic: Any, published: Published, proof: Inclusion, note: str) -> bool:
+    hashed = sha256(b"\0" + proof.leaf).digest()
+    try:
+        metamorphic.checkpoint_verify_inclusion(
+            note, [str(published.verifier)], proof.position, hashed, list(proof.path)
+        )
+    except metamorphic.VerifyError:
+        return False
+    return True
+
+
+def test_rust_accepts_every_proof_of_a_record(metamorphic: Any, published: Published) -> None:
+    for proof in published.proofs.values():
+        assert rust_accepts(metamorphic, published, proof, published.new)
+
+
+def test_rust_refuses_every_changed_byte_of_a_proof(metamorphic: Any, published: Published) -> None:
+    proof = published.proofs[65_536]
+    for leaf in each_byte_changed(proof.leaf):
+        assert not rust_accepts(metamorphic, published, proof._replace(leaf=leaf), published.new)
+    for at, step in enumerate(proof.path):
+        for changed in each_byte_changed(step):
+            path = [*proof.path[:at], changed, *proof.path[at + 1 :]]
+            forged = proof._replace(path=path)
+            assert not rust_accepts(metamorphic, published, forged, published.new)
+    other = proof._replace(position=proof.position ^ 1)
+    assert not rust_accepts(metamorphic, published, other, published.new)
+
+
+def test_rust_opens_the_checkpoint_and_no_changed_one(
+    metamorphic: Any, published: Published
+) -> None:
+    head = metamorphic.checkpoint_verify(published.new, [str(published.verifier)])
+    assert (head.origin, head.size) == (published.verifier.name, NEW)
+    for changed in each_byte_changed(published.new.encode()):
+        with pytest.raises((metamorphic.VerifyError, UnicodeDecodeError)):
+            metamorphic.checkpoint_verify(changed.decode(), [str(published.verifier)])
+
+
+def test_rust_accepts_that_the_log_grew_and_no_changed_proof_of_it(
+    metamorphic: Any, published: Published
+) -> None:
+    keys, path = [str(published.verifier)], list(published.growth.path)
+    metamorphic.checkpoint_verify_consistency(published.old, published.new, keys, path)
+    for at, step in enumerate(path):
+        for changed in each_byte_changed(step):
+            forged = [*path[:at], changed, *path[at + 1 :]]
+            with pytest.raises(metamorphic.VerifyError):
+                metamorphic.checkpoint_verify_consistency(
+                    published.old, published.new, keys, forged
+                )
+
+
+# --- openssl --------------------------------------------------------------------------------------
+
+ED25519_KEY = bytes.fromhex("302a300506032b6570032100")
+"""What stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410)."""
+
+
+def openssl_accepts(published: Published, text: bytes, signature: bytes) -> bool:
+    if shutil.which("openssl") is None:
+        missing("openssl")
+    key = published.file("key.der", ED25519_KEY + published.verifier.public)
+    said = published.file("said", text)
+    signed = published.file("signature", signature)
+    done = subprocess.run(
+        [
+            *("openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", key),
+            *("-rawin", "-in", said, "-sigfile", signed),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert ("Verified Successfully" in done.stdout) == (done.returncode == 0), done
+    return done.returncode == 0
+
+
+def test_openssl_accepts_the_signature_and_nothing_changed(published: Published) -> None:
+    text, [(_, _, signature)] = signatures(published.new)
+    assert openssl_accepts(published, text.encode(), signature)
+    for changed in list(each_byte_changed(text.encode()))[::9]:
+        assert not openssl_accepts(published, changed, signature)
+    for changed in list(each_byte_changed(signature))[::9]:
+        assert not openssl_accepts(published, text.encode(), changed)
+
+
+# --- and ours -------------------------------------------------------------------------------------
+
+
+def ours(published: Published, text: bytes) -> bool:
+    try:
+        proof = parse(text.decode())
+        if isinstance(proof, Inclusion):
+            proof.check([published.verifier])
+        else:
+            proof.check(parse_checkpoint(published.old), [published.verifier])
+    except (MunimentError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def test_muniment_accepts_its_proofs_and_refuses_every_changed_byte(published: Published) -> None:
+    for proof in (published.growth, *published.proofs.values()):
+        assert ours(published, str(proof).encode())
+    for proof in (published.growth, published.proofs[256]):
+        whole = str(proof).encode()
+        for at in range(len(whole)):
+            changed = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+            assert not ours(published, changed), changed
+
+
+def test_a_proof_reads_back_as_it_was(published: Published) -> None:
+    for proof in (published.growth, *published.proofs.values()):
+        assert str(parse(str(proof))) == str(proof)
+    extra = str(published.proofs[0]).splitlines()[1].removeprefix("extra ")
+    assert base64.b64decode(extra) == published.proofs[0].leaf

@@ -1,0 +1,68 @@
+"""Opening a store: an old copy that was put back is refused, a beginning that was cut is ended."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from eventstore.errors import KeyringExists, LogTruncated
+from support.life import Life
+from support.vaults import ALICE, Clock, check_store, open_store
+from vault.commands import GetSecret
+from vault.store import Store
+
+
+def test_a_log_older_than_its_own_checkpoint_is_refused_and_nothing_is_signed(
+    tmp_path: Path,
+) -> None:
+    life = Life(tmp_path / "store")
+    life.set("db", "one")
+    life.store.close()
+    changes = life.vault.changes.path
+    old = (changes / "data.mdb").read_bytes()
+    life.reopen()
+    life.set("db", "two")
+    life.store.close()
+    new, signed = (changes / "data.mdb").read_bytes(), (changes / "checkpoint").read_bytes()
+
+    (changes / "data.mdb").write_bytes(old)
+    with pytest.raises(LogTruncated), open_store(tmp_path / "store", life.clock) as store:
+        store.vault()
+
+    assert (changes / "checkpoint").read_bytes() == signed
+    (changes / "data.mdb").write_bytes(new)
+    check_store(tmp_path / "store", life.clock)
+
+
+def test_a_checkpoint_that_nobody_with_keys_signed_does_not_lock_the_store(tmp_path: Path) -> None:
+    life = Life(tmp_path / "store")
+    life.set("db", "one")
+    life.store.close()
+    file = life.vault.changes.path / "checkpoint"
+    origin, size, root, *rest = file.read_text().split("\n")
+    file.write_text("\n".join([origin, str(int(size) + 5), root, *rest]))
+    life.reopen()
+    assert life.vault.handle(ALICE, GetSecret(name="db")).value == "one"
+    life.store.close()
+    check_store(tmp_path / "store", life.clock)
+
+
+def test_a_store_whose_making_was_cut_short_is_made_by_asking_again(tmp_path: Path) -> None:
+    Store.create(tmp_path / "store", clock=Clock()).close()
+    (tmp_path / "store" / "store.json").unlink()
+    with Store.create(tmp_path / "store", clock=Clock()) as store:
+        store.create_vault(ALICE, "test-vault")
+    check_store(tmp_path / "store")
+
+
+def test_a_keyring_that_is_in_use_is_never_begun_anew(tmp_path: Path) -> None:
+    life = Life(tmp_path / "store")
+    life.store.close()
+    kept = tmp_path / "store.json"
+    shutil.move(tmp_path / "store" / "store.json", kept)
+    with pytest.raises(KeyringExists):
+        Store.create(tmp_path / "store", clock=Clock())
+    shutil.move(kept, tmp_path / "store" / "store.json")
+    check_store(tmp_path / "store", life.clock)

@@ -1,0 +1,104 @@
+"""A hot copy of a whole store, and a store made from one.
+
+A copy is taken while writers go on.  Of each vault `access` is copied before `changes`, so that no
+read in the copy names a record that the copy lacks; the keyring is copied last, so that it has a
+key for every record.  The root key is never copied: a copy opens with the root key of its day, or
+its logs with the keyring of today.
+
+Taking over a copy gives it a root key and signing keys of its own, and says so in every vault: from
+then on it and its original can be told apart.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from eventstore.durable import sync_directory, write_durably
+from eventstore.errors import RootKeyMissing
+from eventstore.events import Context
+from vault.caller import Caller
+from vault.refusals import StoreExists
+from vault.store import Passphrase, Store, default_root_directory, read_configuration
+
+Progress = Callable[[int, int], None]
+
+
+class BackedUp(NamedTuple):
+    """Where a copy lies, how many records each log has in it, and which root key opens it."""
+
+    directory: Path
+    records: dict[str, int]
+    root_epoch: int
+
+
+def backup(store: Store, directory: Path, progress: Progress | None = None) -> BackedUp:
+    """Copy *store* into the new directory *directory*.  Raise StoreExists or LogUnavailable."""
+    if directory.exists() and any(directory.iterdir()):
+        raise StoreExists(f"{directory} is not empty")
+    vaults = store.vaults()
+    records: dict[str, int] = {}
+    (directory / "vaults").mkdir(parents=True, mode=0o700)
+    directory.chmod(0o700)
+    for done, vault in enumerate(vaults):
+        place = directory / "vaults" / vault.changes.path.parent.name
+        place.mkdir(mode=0o700)
+        for log in (vault.access, vault.changes):
+            records[f"{vault.name}/{log.path.name}"] = log.copy(place / log.path.name)
+        write_durably(place / "made", b"")
+        if progress is not None:
+            progress(done + 1, len(vaults))
+    store.keyring.copy(directory / "keyring")
+    # Last, since a directory without it is not a store.
+    write_durably(directory / "store.json", (store.home / "store.json").read_bytes())
+    return BackedUp(directory, records, store.keyring.root_epoch)
+
+
+def adopt(
+    home: Path,
+    source: Path,
+    caller: Caller,
+    *,
+    root_directory: Path,
+    passphrase: Passphrase | None = None,
+) -> Store:
+    """Make the store *home* from the copy in *source* and the root key in *root_directory*.
+
+    Neither is touched.  Raise StoreExists, StoreNotFound, RootKeyMissing or RootKeyWrong.
+    """
+    if (home / "store.json").exists():
+        raise StoreExists(f"there is a store in {home} already")
+    configuration = read_configuration(source)
+    if not root_directory.is_dir():
+        raise RootKeyMissing(f"there is no root key in {root_directory}")
+    keys = default_root_directory(home)
+    if keys.exists():
+        raise StoreExists(f"there is a root key in {keys} already")
+    shutil.copytree(source, home)
+    shutil.copytree(root_directory, keys)
+    home.chmod(0o700)
+    keys.chmod(0o700)
+    # Its root key is beside it, wherever that of the original is.
+    made = msgspec.json.encode(replace(configuration, root=""))
+    write_durably(home / "store.json", made + b"\n")
+    sync_directory(home.parent)
+    store = Store.open(home, root_directory=keys, passphrase=passphrase)
+    try:
+        _take_over(store, caller)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _take_over(store: Store, caller: Caller) -> None:
+    store.rotate_root_key(caller)
+    context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+    instance = store.new_instance()
+    for vault in store.vaults():
+        vault.adopted(context, instance)

@@ -1,0 +1,288 @@
+"""Questions about the past: who read, who could, what changed, by whose hand.
+
+Answered from one snapshot of each log and from the trail that the views keep, so the cost follows
+what is asked for and not the length of the history.  Values are compared here and never given out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from eventstore.errors import KeyErased, PositionUnknown
+from eventstore.events import (
+    HistoryRead,
+    SecretContent,
+    SecretRead,
+    SecretSet,
+    SecretUpdated,
+    SecretVersionRestored,
+)
+from eventstore.record import Entry
+from eventstore.transaction import Snapshot
+from projections import diff as differences
+from projections.past import PastRows
+from projections.rows import (
+    Erased,
+    Exposure,
+    Policy,
+    Rows,
+    Secret,
+    Settings,
+    Table,
+    Version,
+    by_name_key,
+    erased_key,
+    exposure_key,
+    secret_key,
+    settings_key,
+    version_key,
+)
+from vault import answers, history, names, restoring, secrets
+from vault.commands import (
+    Blame,
+    Command,
+    Diff,
+    Exposed,
+    PlanRestore,
+    ReadHistory,
+    Replay,
+    WhoCould,
+    WhoRead,
+)
+from vault.reading import Answered
+
+QUESTIONS = (WhoRead, Exposed, Blame, WhoCould, Diff, Replay, ReadHistory, PlanRestore)
+
+_ZERO = "0" * 32
+
+
+class Logs:
+    """Both logs at one moment, each with its views."""
+
+    def __init__(self, changes: Snapshot, rows: Rows, access: Snapshot, trail: Rows) -> None:
+        self.changes = changes
+        self.rows = rows
+        self.access = access
+        self.trail = trail
+
+    def sources(self) -> dict[str, history.Source]:
+        return {
+            "changes": history.Source(self.changes, self.rows),
+            "access": history.Source(self.access, self.trail),
+        }
+
+    def content(self, secret: Secret, position: int) -> SecretContent | None:
+        """The content at *position*, or None if a purge has closed it."""
+        try:
+            return self.changes.content(position, secret.key)
+        except KeyErased:
+            return None
+
+    def erased_by(self, secret: Secret) -> int | None:
+        erased = self.rows.get(erased_key(secret.key), Erased)
+        return None if erased is None else erased.at
+
+    def as_of(self, size: int) -> PastRows:
+        if not 0 <= size <= self.changes.size:
+            raise PositionUnknown(f"`changes` has {self.changes.size} records, not {size}")
+        return PastRows(self.rows, size)
+
+
+def answer(logs: Logs, command: Command[Any]) -> Answered:
+    """Answer a question about the past, with the event that says it was asked."""
+    found: Any
+    match command:
+        case WhoRead():
+            found, what = list(_who_read(logs, command)), "who-read"
+        case Exposed():
+            found, what = _exposure(logs, command), "exposure"
+        case Blame():
+            found, what = _blame(logs, command), "blame"
+        case WhoCould():
+            found, what = list(_who_could(logs, command)), "who-could"
+        case Diff():
+            found, what = _diff(logs, command), "diff"
+        case Replay():
+            found, what = list(_replay(logs, command)), "replay"
+        case ReadHistory():
+            found, what = history.read(logs.sources(), command), "log"
+        case PlanRestore():
+            found, what = plan_restore(logs, command), "plan"
+        case _:
+            raise TypeError(f"{type(command).__name__} is not a question about the past")
+    count = len(found.steps) if isinstance(found, answers.RestorePlan) else len(found)
+    name = str(getattr(command, "name", ""))
+    return Answered(found, HistoryRead(at=logs.changes.size, count=count, name=name, what=what))
+
+
+# --- reads ----------------------------------------------------------------------------------------
+
+
+def _concerning(rows: Rows, name: str, first: int) -> Iterator[int]:
+    return history.positions_of(rows, Table.BY_NAME, by_name_key(name, 0).owner, first)
+
+
+def _who_read(logs: Logs, command: WhoRead) -> Iterator[answers.ReadFact]:
+    names.check_name(command.name)
+    version = names.check_version(command.version) if command.version else ""
+    first = logs.access.size_at(command.start - 1) if command.start else 0
+    for position in _concerning(logs.trail, command.name, first):
+        entry = logs.access.entry(position)
+        if command.stop is not None and entry.time >= command.stop:
+            return  # times strictly increase with positions
+        event = entry.event
+        if isinstance(event, SecretRead) and (not version or event.version == version):
+            yield answers.ReadFact(
+                position=position,
+                time=entry.time,
+                principal=entry.context.principal,
+                auth=entry.context.auth,
+                name=event.name,
+                version=event.version,
+                rule=entry.context.rule,
+                address=entry.context.address,
+                at=event.at,
+                as_of=event.as_of,
+            )
+
+
+def _exposure(logs: Logs, command: Exposed) -> list[answers.ExposureFact]:
+    owner = exposure_key(command.principal, _ZERO).owner
+    found = [_exposed(logs, row) for _, row in logs.trail.scan(Table.EXPOSURE, Exposure, owner)]
+    rank = {"current": 0, "older": 1, "deleted": 2, "purged": 3}
+    return sorted(found, key=lambda fact: (rank[fact.status], names.folded(fact.name), fact.first))
+
+
+def _exposed(logs: Logs, row: Exposure) -> answers.ExposureFact:
+    secret = logs.rows.get(secret_key(row.name), Secret)
+    version = logs.rows.get(version_key(row.name, row.version), Version)
+    if secret is None or version is None:
+        status = "purged"
+    elif secret.deleted_date is not None:
+        status = "deleted"
+    else:
+        status = "current" if secret.current == row.version else "older"
+    return answers.ExposureFact(
+        name=row.name,
+        version=row.version,
+        status=status,
+        count=row.count,
+        first=row.first,
+        last=row.last,
+        first_time=logs.access.time_of(row.first),
+        last_time=logs.access.time_of(row.last),
+    )
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def _blame(logs: Logs, command: Blame) -> list[answers.BlameFact]:
+    names.check_name(command.name)
+    secret = logs.rows.get(secret_key(command.name), Secret)
+    if secret is None:
+        raise secrets.not_found(command.name)
+    asked = names.check_version(command.version) if command.version else secret.current
+    version = logs.rows.get(version_key(secret.name, asked), Version)
+    if version is None:
+        raise secrets.not_found(command.name, command.version)
+    made: dict[str, Entry[Any]] = {}
+    for position in _concerning(logs.rows, secret.name, version.value_at):
+        entry = logs.changes.entry(position)
+        for attribute in _made_by(entry.event, asked):
+            made[attribute] = entry
+    content = logs.content(secret, version.content_at) or SecretContent()
+    shown = {
+        "enabled": version.enabled,
+        "nbf": version.nbf,
+        "exp": version.exp,
+        "content_type": content.content_type,
+        "tags": content.tags,
+        "deleted": secret.deleted_date is not None,
+    }
+    return [
+        answers.BlameFact(
+            attribute=attribute,
+            value=shown.get(attribute),
+            position=entry.position,
+            time=entry.time,
+            operation=history.operation(entry),
+            principal=entry.context.principal,
+        )
+        for attribute, entry in made.items()
+    ]
+
+
+def _made_by(event: Any, version: str) -> tuple[str, ...]:
+    """Which attributes of *version* the event set."""
+    match event:
+        case SecretSet() | SecretVersionRestored() if event.version == version:
+            return ("value", "enabled", "nbf", "exp", "content_type", "tags")
+        case SecretUpdated() if event.version == version:
+            return event.changed
+        case _:
+            return ("deleted",) if history.tag(event) in _LIFE else ()
+
+
+_LIFE = ("secret.deleted", "secret.recovered")
+
+
+def _who_could(logs: Logs, command: WhoCould) -> Iterator[answers.CouldFact]:
+    names.check_name(command.name)
+    rows: Rows = logs.rows if command.as_of is None else logs.as_of(command.as_of)
+    found = sorted(rows.policies(), key=_object_id)
+    for policy in found:
+        if policy.secrets:
+            yield answers.CouldFact(
+                principal=policy.object_id,
+                permissions=policy.secrets,
+                rule=f"policy #{policy.at}",
+                position=policy.at,
+            )
+    settings = rows.get(settings_key(), Settings)
+    for principal in () if settings is None else settings.administrators:
+        assert settings is not None
+        yield answers.CouldFact(
+            principal=principal,
+            permissions=("grant",),
+            rule="administrator",
+            position=settings.at,
+        )
+
+
+def _object_id(policy: Policy) -> str:
+    return policy.object_id
+
+
+def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
+    sides = differences.Sides(
+        logs.as_of(command.before), logs.as_of(command.after), logs.rows, logs.content
+    )
+    between = logs.changes.entries(command.before, command.after)
+    found = differences.diff(sides, between)
+    wanted = {name.upper() for name in command.names}
+    return [one for one in found if not wanted or one.name.upper() in wanted]
+
+
+def _replay(logs: Logs, command: Replay) -> Iterator[answers.ReplayStep]:
+    for item in history.read(logs.sources(), command.history):
+        yield answers.ReplayStep(item=item, differences=_changed_by(logs, item))
+
+
+def _changed_by(logs: Logs, item: answers.HistoryItem) -> tuple[differences.Difference, ...]:
+    if item.log != "changes":
+        return ()
+    sides = differences.Sides(
+        logs.as_of(item.position), logs.as_of(item.position + 1), logs.rows, logs.content
+    )
+    return tuple(differences.diff(sides, [logs.changes.entry(item.position)]))
+
+
+def plan_restore(logs: Logs, command: PlanRestore) -> answers.RestorePlan:
+    """What going back would do."""
+    for name in command.names:
+        names.check_name(name)
+    then = logs.as_of(command.to)
+    steps = restoring.plan(logs.rows, then, command, logs.erased_by)
+    return answers.RestorePlan(to=command.to, head=logs.changes.size, steps=tuple(steps))
