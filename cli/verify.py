@@ -62,6 +62,9 @@ class Anchors(NamedTuple):
     is_flag=True,
     help="Do not hold it to what this account has seen of it: an older copy is older.",
 )
+@click.option(
+    "--record", is_flag=True, help="Say in `access` that it was verified; this takes the root key."
+)
 def verify(
     session: Session,
     every_signature: bool,
@@ -69,8 +72,11 @@ def verify(
     verifier: tuple[str, ...],
     log: str | None,
     without_seen: bool,
+    record: bool,
 ) -> None:
     """Check the history with public keys only.
+
+    Nothing is written unless you ask for it, so that a copy that is evidence stays as it is.
 
     Exit status 20 if it is not whole; 21 if it is, but a --verifier was given and some log has
     none of its own.
@@ -102,8 +108,23 @@ def verify(
     ]
     session.output.emit(shapes, _COLUMNS)
     session.terminal.note(_summary(anchors, reports))
+    if record:
+        _record(session, found, reports)
     if anchors.keys and any(report.origin not in anchors.keys for report in reports):
         raise VerifiedWeaker("a log was verified by its own key alone: no --verifier is of it")
+
+
+def _record(session: Session, found: Sequence[Path], reports: Sequence[Report]) -> None:
+    from vault.commands import RecordVerification
+
+    sizes = {place: report.size for place, report in zip(found, reports, strict=True)}
+    with session.store() as store:
+        for vault in store.vaults():
+            changes = sizes.get(vault.changes.path, 0)
+            access = sizes.get(vault.access.path, 0)
+            if changes or access:
+                noted = RecordVerification(changes=changes, access=access)
+                vault.handle(session.caller, noted)
 
 
 @contextmanager

@@ -150,3 +150,11 @@ def test_views_are_rebuilt_and_a_plan_only_counts(terminal: Terminal) -> None:
     rebuilt = terminal.json("rebuild")
     assert rebuilt["events"] == 4
     assert rebuilt["before"] == rebuilt["after"]
+
+
+def test_a_verification_is_recorded_when_that_is_asked_for(terminal: Terminal) -> None:
+    before = terminal.json("log", "--log", "access")
+    terminal.must("verify")
+    terminal.must("verify", "--record")
+    done = [one for one in terminal.json("log", "--log", "access") if one not in before]
+    assert [one["operation"] for one in done].count("history.verified") == 1
