@@ -83,6 +83,8 @@ EXITS: dict[str, int] = {
     "principal.invalid": USAGE,
     "vault.purge-protection-one-way": USAGE,
     "backup.invalid": USAGE,
+    "points.reversed": USAGE,
+    "restore.names-and-policies": USAGE,
     "backup.foreign": USAGE,
     "secret.not-found": NOT_FOUND,
     "secret.deleted-not-found": NOT_FOUND,

@@ -16,6 +16,7 @@ from eventstore.events import (
     PolicySet,
     SecretContent,
     SecretRestored,
+    SecretUpdated,
     VaultCreated,
     VaultUpdated,
 )
@@ -159,6 +160,7 @@ def _secret(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
             value = _value(sides, (before, old), (after, new))
         elif fields:
             value = "same"
+        fields += _older_versions(sides, before, after, entries)
         if fields:
             kinds.append("attributes")
     if not kinds:
@@ -175,6 +177,20 @@ def _secret(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
         value=value,
         fields=fields,
     )
+
+
+def _older_versions(
+    sides: Sides, before: Secret, after: Secret, entries: list[Entry[Any]]
+) -> tuple[Field, ...]:
+    """What differs in versions that are not the newest; each field begins with its version."""
+    touched = {entry.event.version for entry in entries if isinstance(entry.event, SecretUpdated)}
+    found: list[Field] = []
+    for version in sorted(touched - {after.current}):
+        old, new = (rows.get(version_key(after.name, version), Version) for rows in sides[:2])
+        if old is not None and new is not None:
+            fields = _attributes(sides, (before, old), (after, new))
+            found += [Field(f"{version} {one.name}", one.before, one.after) for one in fields]
+    return tuple(found)
 
 
 def _life(before: Secret | None, after: Secret | None, entries: list[Entry[Any]]) -> Iterable[str]:

@@ -25,6 +25,7 @@ from projections.past import PastRows
 from projections.rows import (
     Erased,
     Exposure,
+    Mark,
     Policy,
     Rows,
     Secret,
@@ -34,6 +35,8 @@ from projections.rows import (
     by_name_key,
     erased_key,
     exposure_key,
+    listed_key,
+    policy_key,
     secret_key,
     settings_key,
     version_key,
@@ -51,6 +54,7 @@ from vault.commands import (
     WhoRead,
 )
 from vault.reading import Answered
+from vault.refusals import PointsReversed, RestoreUnclear
 
 QUESTIONS = (WhoRead, Exposed, Blame, WhoCould, Diff, Replay, ReadHistory, PlanRestore)
 
@@ -162,7 +166,7 @@ def _exposed(logs: Logs, row: Exposure) -> answers.ExposureFact:
     elif secret.deleted_date is not None:
         status = "deleted"
     else:
-        status = "current" if secret.current == row.version else "older"
+        status = "current" if _is_current(logs, secret, version) else "older"
     return answers.ExposureFact(
         name=row.name,
         version=row.version,
@@ -173,6 +177,12 @@ def _exposed(logs: Logs, row: Exposure) -> answers.ExposureFact:
         first_time=logs.access.time_of(row.first),
         last_time=logs.access.time_of(row.last),
     )
+
+
+def _is_current(logs: Logs, secret: Secret, version: Version) -> bool:
+    """Whether its value is the one that is given out now: perhaps again, under a newer version."""
+    now = logs.rows.get(version_key(secret.name, secret.current), Version)
+    return now is not None and now.value_print == version.value_print
 
 
 # --- changes --------------------------------------------------------------------------------------
@@ -256,6 +266,9 @@ def _object_id(policy: Policy) -> str:
 
 
 def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
+    if command.before > command.after:
+        raise PointsReversed
+    _refuse_unknown(logs, command.names)
     sides = differences.Sides(
         logs.as_of(command.before), logs.as_of(command.after), logs.rows, logs.content
     )
@@ -263,6 +276,17 @@ def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
     found = differences.diff(sides, between)
     wanted = {name.upper() for name in command.names}
     return [one for one in found if not wanted or one.name.upper() in wanted]
+
+
+def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
+    """A name that never was is misspelt: that nothing happened to it would mislead."""
+    for name in asked:
+        owners = (
+            (Table.KNOWN_SECRETS, secret_key(name).owner),
+            (Table.KNOWN_POLICIES, policy_key(name).owner),
+        )
+        if not any(logs.rows.get(listed_key(*owner), Mark) for owner in owners):
+            raise secrets.not_found(name)
 
 
 def _replay(logs: Logs, command: Replay) -> Iterator[answers.ReplayStep]:
@@ -283,6 +307,9 @@ def plan_restore(logs: Logs, command: PlanRestore) -> answers.RestorePlan:
     """What going back would do."""
     for name in command.names:
         names.check_name(name)
+    if command.names and command.policies:
+        raise RestoreUnclear
+    _refuse_unknown(logs, command.names)
     then = logs.as_of(command.to)
     steps = restoring.plan(logs.rows, then, command, logs.erased_by)
     return answers.RestorePlan(to=command.to, head=logs.changes.size, steps=tuple(steps))

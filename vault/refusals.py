@@ -106,6 +106,20 @@ class PurgeProtectionIsOneWay(BadParameter):
     code = "vault.purge-protection-one-way"
 
 
+class PointsReversed(BadParameter):
+    """The first point comes after the second."""
+
+    code = "points.reversed"
+    hint = "give the older point first: diff OLDER..NEWER"
+
+
+class RestoreUnclear(BadParameter):
+    """Policies are restored for the whole vault, and not for chosen secrets."""
+
+    code = "restore.names-and-policies"
+    hint = "restore the names and the policies one after the other"
+
+
 class BackupInvalid(BadParameter):
     """The backup blob contains an invalid or corrupt version."""
 
