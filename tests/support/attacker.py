@@ -23,13 +23,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from eventstore import record, seal
 from eventstore.errors import MunimentError
 from eventstore.keytree import CAPACITY, FANOUT, open_node
+from projections.rows import ROWS, Mark
 
 PAGE = 4096
 _NODE_SIZE = 80 + seal.padded_size(16 + FANOUT * 32)
 _LEAF_PAGE = 0x02
 _BIG_DATA, _SUB_DATA = 0x01, 0x02
 _ENVELOPE = re.compile(rb"\x94\x01\xc4\x20.{32}", re.DOTALL)
-_VIEWS = range(1, 10)
+_VIEWS = {table for table, kind in ROWS.items() if kind is not Mark}
+"""The tables whose rows are sealed: a mark has none."""
 
 Pair = tuple[bytes, bytes]
 
@@ -102,10 +104,9 @@ class StoreAttacker:
             return
         self.log_ids |= {msgspec.msgpack.decode(row)[2] for key, row in shown if key == b"log"}
         found = set(_records(pages))
-        assert {row for key, row in shown if len(key) == 8} <= {
-            b"".join(one.row) for one in found
-        }, "the attacker misses records that LMDB shows"
-        self.records |= found
+        rows = {row for key, row in shown if len(key) == 8}
+        assert rows <= {b"".join(one.row) for one in found}, "it misses records that LMDB shows"
+        self.records |= set(_mended(found, rows))
         self.rows |= {
             pair for pair in carved if len(pair[0]) >= 17 and pair[0][16] in _VIEWS and pair[1]
         }
@@ -243,6 +244,8 @@ def _node(pages: bytes, page: bytes, at: int) -> Iterator[Pair]:
     key = page[at + 8 : begin]
     if flags & _SUB_DATA:
         return
+    if begin > PAGE:
+        return  # no node: the page holds a part of a large row that looks like a leaf
     if flags & _BIG_DATA:
         (number,) = struct.unpack_from("<Q", page.ljust(PAGE + 8, b"\0"), begin)
         begin = number * PAGE + 16
@@ -260,6 +263,17 @@ def _records(pages: bytes) -> Iterator[Sealed]:
             leaf = pages[max(0, end - record.LEAF_SIZE) : end]
             if leaf[50:82] == sha256(envelope).digest():
                 yield Sealed(kind, record.Row(leaf, pages[end : match.start()], envelope))
+
+
+def _mended(found: set[Sealed], shown: set[bytes]) -> Iterator[Sealed]:
+    """*found*, each with the leaf it has where LMDB shows it, if LMDB does.
+
+    In a freed page that is used again, what is new may lie over the first bytes of an old leaf.
+    """
+    whole = {one.row.envelope: one.row.leaf for one in found if b"".join(one.row) in shown}
+    for one in found:
+        leaf = whole.get(one.row.envelope, one.row.leaf)
+        yield one._replace(row=one.row._replace(leaf=leaf))
 
 
 def _envelope(pages: bytes, start: int, at: int) -> bytes:
