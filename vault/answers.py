@@ -152,6 +152,9 @@ class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     principal: str
 
+    def __repr__(self) -> str:
+        return f"BlameFact(attribute={self.attribute!r}, position={self.position!r})"
+
 
 class CouldFact(msgspec.Struct, frozen=True, kw_only=True):
     """What a principal could do with a secret, and the event that let it."""
