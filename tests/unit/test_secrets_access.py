@@ -14,9 +14,12 @@ from vault import commands
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    Blame,
     Command,
     DeletePolicy,
     DeleteSecret,
+    Diff,
+    Exposed,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
@@ -24,10 +27,13 @@ from vault.commands import (
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
+    PlanRestore,
     PurgeDeletedSecret,
     ReadHistory,
     RecordVerification,
     RecoverDeletedSecret,
+    Replay,
+    Restore,
     RestoreSecret,
     RotateKeys,
     SetPolicy,
@@ -35,6 +41,8 @@ from vault.commands import (
     ShowVault,
     UpdateSecret,
     UpdateVault,
+    WhoCould,
+    WhoRead,
 )
 
 ALL = {"get", "list", "set", "delete", "recover", "backup", "restore", "purge"}
@@ -77,6 +85,12 @@ ADMINISTRATION: list[Command[Any]] = [
     DeletePolicy(object_id=MALLORY.principal),
     ListPolicies(),
     ReadHistory(),
+    WhoRead(name="db"),
+    Exposed(principal="carol"),
+    WhoCould(name="db"),
+    Diff(before=0, after=1),
+    Replay(history=ReadHistory()),
+    PlanRestore(to=1),
     RotateKeys(),
 ]
 
@@ -94,7 +108,7 @@ def with_secrets(life: Life) -> bytes:
 
 def test_the_tables_here_hold_every_command_there_is() -> None:
     known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification}
-    known |= {type(command) for command in ADMINISTRATION}
+    known |= {type(command) for command in ADMINISTRATION} | {Blame, Restore}
     there_are = {
         kind
         for kind in vars(commands).values()
@@ -203,6 +217,20 @@ def test_only_an_administrator_governs_the_vault(life: Life, command: Command[An
     life.refuses("access.not-administrator", command, BOB)
     life(DeletePolicy(object_id=ALICE.principal))
     life(command)
+
+
+def test_only_an_administrator_asks_whose_hand_it_was_or_goes_back(life: Life) -> None:
+    life.set("db")
+    to = life.vault.changes.head().size
+    life.set("db", "another value")
+    life.allow("all")
+    head = life.vault.changes.head().size
+    back = Restore(plan=PlanRestore(to=to), head=head)
+    life.refuses("access.not-administrator", Blame(name="db"), BOB)
+    life.refuses("access.not-administrator", back, BOB)
+    assert {fact.attribute for fact in life(Blame(name="db"))} >= {"value", "tags"}
+    assert [step.action for step in life(back).steps] == ["value"]
+    assert life.read("db") == "a value"
 
 
 def test_an_administrator_reads_no_secret_without_a_policy(life: Life) -> None:
