@@ -385,6 +385,7 @@ EVENTS = {
         "vault.updated": "purge_protection administrators",
         "policy.set": "object_id secrets storage",
         "policy.deleted": "object_id",
+        "vault.restored": "to names origin",
         "secret.set": _SET,
         "secret.updated": _SET + " changed",
         "secret.deleted": "name scheduled_purge",
@@ -393,17 +394,18 @@ EVENTS = {
         "secret.backed-up": "name backup_key versions",
         "secret.restored": "name versions origin backup_key",
         "secret.version-restored": _SET + " created updated",
+        "store.adopted": "instance changes access",
         "root-key.rotated": "root_epoch provider assurance",
         "keys.erased": "keys root_epoch provider assurance open_backups",
     },
     "access": {
-        "secret.read": "name version at",
-        "secrets.listed": "at count",
-        "secret-versions.listed": "name at count",
-        "deleted-secret.read": "name at",
-        "deleted-secrets.listed": "at count",
-        "vault.read": "what at",
-        "history.read": "at count name",
+        "secret.read": "name version at as_of",
+        "secrets.listed": "at count as_of",
+        "secret-versions.listed": "name at count as_of",
+        "deleted-secret.read": "name at as_of",
+        "deleted-secrets.listed": "at count as_of",
+        "vault.read": "what at as_of",
+        "history.read": "at count name what",
         "history.verified": "at changes access",
         "request.refused": "operation at name version",
     },
@@ -653,11 +655,17 @@ def open_slot(slot: bytes, passphrase: bytes | None) -> bytes:
 
 
 def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> bytes:
-    hashed = hmac.digest(index_key, bytes((table,)) + owner, "sha256")
-    return bytes((table,)) + hashed[:16] + order
+    return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
+
+
+MARKS = (13, 14, 17)
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
+    if place[16] in MARKS:
+        if sealed:
+            raise Refused("view.corrupt")
+        return []
     try:
         padded = AESGCMSIV(view_key).decrypt(sealed[:12], sealed[12:], place)
         if len(padded) % 64:
