@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,8 +51,8 @@ def read_much(vault: Vault, reads: int, among: list[str]) -> None:
     current = {bundle.name: bundle.version for bundle in vault.handle(ALICE, ListSecrets())}
     at = vault.changes.head().size
 
-    def work(append: Append) -> None:
-        for _ in range(min(1000, reads - done)):
+    def work(append: Append, count: int) -> None:
+        for _ in range(count):
             name = draw.choice(among)
             who = f"service-{draw.randrange(READERS)}@example.com"
             context = Context(principal=who, auth="benchmark", rule="policy #1")
@@ -59,7 +60,7 @@ def read_much(vault: Vault, reads: int, among: list[str]) -> None:
             append.append(Draft(context, event))
 
     for done in range(0, reads, 1000):
-        vault.access.transact(work)
+        vault.access.transact(partial(work, count=min(1000, reads - done)))
 
 
 def timed(times: int, ask: Callable[[], Any]) -> tuple[float, float]:
