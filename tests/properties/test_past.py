@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -21,11 +21,14 @@ from projections.rows import Rows, Secret, Settings, Table, Version, secret_key,
 from projections.state import State
 from support.life import Life, life_in
 from support.vaults import BOB, MALLORY
-from vault.answers import RestorePlan
+from vault.answers import Policy, RestorePlan
 from vault.commands import (
     BackupSecret,
     DeletePolicy,
     DeleteSecret,
+    GetSecret,
+    ListPolicies,
+    ListSecrets,
     PlanRestore,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
@@ -97,7 +100,7 @@ steps = st.lists(
     max_size=16,
 )
 quick = settings(
-    max_examples=30,
+    max_examples=80,
     deadline=None,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
@@ -120,6 +123,35 @@ def facts(rows: Rows) -> dict[str, Any]:
         "versions": [list(rows.scan(Table.VERSIONS, Version, owner)) for owner in owners],
         "policies": sorted(rows.policies(), key=lambda row: row.object_id),
     }
+
+
+class Stood(NamedTuple):
+    """What is told of an active secret, but for version, dates and the name's case."""
+
+    value: str | None
+    described: tuple[Any, ...]
+
+
+def stands(life: Life, size: int | None = None) -> dict[str, Stood]:
+    """The active secrets, as they are or as they were when `changes` had *size* records."""
+    found = {}
+    for item in life(ListSecrets(as_of=size)):
+        enabled, value = item.attributes.enabled, None
+        if enabled and item.erased_by is None:
+            value = life(GetSecret(name=item.name, as_of=size)).value
+        described = (
+            item.content_type,
+            item.tags,
+            enabled,
+            item.attributes.nbf,
+            item.attributes.exp,
+        )
+        found[item.name.upper()] = Stood(value, described)
+    return found
+
+
+def tell(policy: Policy) -> tuple[Any, ...]:
+    return policy.object_id, policy.secrets, policy.storage
 
 
 def go_back(life: Life, plan: PlanRestore) -> RestorePlan:
@@ -163,11 +195,28 @@ def test_after_going_back_there_is_nothing_left_to_go_back_to(
         what = data.draw(st.fixed_dictionaries(dict.fromkeys(CHOICES, st.booleans())))
         plan = PlanRestore(to=to, **what)
         # when it goes back there
+        before = stands(life)
+        then = stands(life, to)
         done = go_back(life, plan)
         # then what cannot come back is all that a second plan would name
         again = life(plan)
         assert {step.action for step in again.steps} <= {"lost"}
-        assert again.steps == tuple(step for step in done.steps if step.action == "lost")
+        lost = {step.name.upper() for step in done.steps if step.action == "lost"}
+        assert {step.name.upper() for step in again.steps} == lost
+        # and all else stands as it stood there, as far as was asked
+        now = stands(life)
+        assert now.keys() - lost >= then.keys() - lost
+        for name in then.keys() - lost:
+            assert now[name].value == then[name].value
+            if what["attributes"]:
+                assert now[name] == then[name]
+        if what["prune"]:
+            assert now.keys() - lost == then.keys() - lost
+        else:
+            assert before.keys() <= now.keys()
+        policies = life(ListPolicies()), life(ListPolicies(as_of=to))
+        if what["policies"]:
+            assert [tell(one) for one in policies[0]] == [tell(one) for one in policies[1]]
 
 
 CHOICES = ("attributes", "policies", "prune")
