@@ -18,6 +18,9 @@ from typing import NamedTuple
 
 from eventstore.errors import RecordMalformed
 
+MAP_SIZE = 1 << 38
+"""How large LMDB is let grow a file."""
+
 _META_AT = 16
 _META = struct.Struct("<IIQQ48s48sQQ")
 _DB = struct.Struct("<IHHQQQQQ")
@@ -107,6 +110,8 @@ class Pages:
         # These never change once the file is made, so nobody who writes now can be in the way.
         if (free[0], free[1], main[1]) != (self._size, _INTEGER_KEYS, 0):
             raise RecordMalformed("a meta page was altered")
+        if meta[6] >= MAP_SIZE // self._size:
+            raise RecordMalformed("a meta page names a last page beyond the largest file")
 
     # -- trees -----------------------------------------------------------------------------------
 

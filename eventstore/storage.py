@@ -19,9 +19,8 @@ from eventstore.errors import (
     RecordAltered,
     RecordMalformed,
 )
-from eventstore.pages import Pages
+from eventstore.pages import MAP_SIZE, Pages
 
-MAP_SIZE = 1 << 38
 MAX_READERS = 1024
 
 
@@ -29,7 +28,7 @@ def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Envi
     """Open the LMDB environment in the directory *path*, mode 0700, files 0600.
 
     Raise LogNotFound, LogBusy (once per process and file), LogUnavailable, or RecordAltered if the
-    file was cut short.
+    file was cut short or its meta pages are damaged.
     """
     if not create:
         _check_length(path / "data.mdb")

@@ -22,7 +22,6 @@ history, but for a byte for each page of the file.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +43,6 @@ from eventstore.errors import (
     KeyChainBroken,
     LogNotFound,
     LogTruncated,
-    LogUnavailable,
     RecordAltered,
     RecordMalformed,
     RootMismatch,
@@ -342,23 +340,13 @@ def _opened(directory: Path) -> Iterator[tuple[lmdb.Environment, Pages]]:
     except OSError:
         raise LogNotFound(f"no log in {directory}") from None
     try:
-        environment = _opened_or_damaged(directory)
+        environment = open_environment(directory, create=False)
         try:
             yield environment, pages
         finally:
             environment.close()
     finally:
         pages.close()
-
-
-def _opened_or_damaged(directory: Path) -> lmdb.Environment:
-    try:
-        return open_environment(directory, create=False)
-    except LogUnavailable as problem:
-        # The file can be read and the directory written, so what LMDB refuses is the file itself.
-        if os.access(directory, os.W_OK):
-            raise RecordAltered(f"LMDB does not open it: {problem.message}") from None
-        raise
 
 
 def _belong_together(head: bytes, checkpoint: str) -> bool:

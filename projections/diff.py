@@ -47,6 +47,9 @@ class Field(msgspec.Struct, frozen=True):
     before: object
     after: object
 
+    def __repr__(self) -> str:
+        return f"Field(name={self.name!r})"
+
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """How one thing differs.  *causes* are positions of `changes`, oldest first.

@@ -90,6 +90,8 @@ class Sealer:
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
         if place[_OWNER_SIZE] in _MARKS:
+            if sealed:
+                raise ViewCorrupt
             return _MARK
         try:
             padded = self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], place)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.verify import verify_log
 from support import damage
 from support.pasts import LOGS, live
 from support.vaults import Clock, check_store, make_vault, open_store
@@ -42,6 +43,21 @@ def test_a_damaged_file_is_refused_with_a_code_or_nothing_live_was_hit(
     assert sum(outcomes.values()) == COUNT
     assert {code for code in outcomes if code != "same" and not code.startswith("verify.")} == set()
     assert min(outcomes["same"], outcomes["verify.record-altered"]) > COUNT / 10
+
+
+@pytest.mark.parametrize("at", range(136, 144))
+@pytest.mark.parametrize("page", [0, 4096])
+def test_a_last_page_that_no_file_reaches_is_damage_and_no_full_disk(
+    home: Path, tmp_path: Path, page: int, at: int
+) -> None:
+    source = next((home / "vaults").glob("*/access"))
+    raw = bytearray((source / "data.mdb").read_bytes())
+    raw[page + at] |= 0x80
+    (tmp_path / "data.mdb").write_bytes(raw)
+    note = (source / "checkpoint").read_text()
+    (tmp_path / "checkpoint").write_text(note)
+    whole = verify_log(source, kept=[note], every_signature=True)._replace(seconds=0)
+    assert damage.outcome(tmp_path, note, whole) in ("same", "verify.record-altered")
 
 
 def _verified(source: Path, work: Path) -> list[str]:

@@ -104,10 +104,9 @@ class StoreAttacker:
             return
         self.log_ids |= {msgspec.msgpack.decode(row)[2] for key, row in shown if key == b"log"}
         found = set(_records(pages))
-        assert {row for key, row in shown if len(key) == 8} <= {
-            b"".join(one.row) for one in found
-        }, "the attacker misses records that LMDB shows"
-        self.records |= found
+        rows = {row for key, row in shown if len(key) == 8}
+        assert rows <= {b"".join(one.row) for one in found}, "it misses records that LMDB shows"
+        self.records |= set(_mended(found, rows))
         self.rows |= {
             pair for pair in carved if len(pair[0]) >= 17 and pair[0][16] in _VIEWS and pair[1]
         }
@@ -264,6 +263,17 @@ def _records(pages: bytes) -> Iterator[Sealed]:
             leaf = pages[max(0, end - record.LEAF_SIZE) : end]
             if leaf[50:82] == sha256(envelope).digest():
                 yield Sealed(kind, record.Row(leaf, pages[end : match.start()], envelope))
+
+
+def _mended(found: set[Sealed], shown: set[bytes]) -> Iterator[Sealed]:
+    """*found*, each with the leaf it has where LMDB shows it, if LMDB does.
+
+    In a freed page that is used again, what is new may lie over the first bytes of an old leaf.
+    """
+    whole = {one.row.envelope: one.row.leaf for one in found if b"".join(one.row) in shown}
+    for one in found:
+        leaf = whole.get(one.row.envelope, one.row.leaf)
+        yield one._replace(row=one.row._replace(leaf=leaf))
 
 
 def _envelope(pages: bytes, start: int, at: int) -> bytes:

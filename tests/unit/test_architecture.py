@@ -25,7 +25,7 @@ PURE = {
 MUST_BE_PURE = {
     *(f"eventstore.{m}" for m in ("errors", "events", "seal", "merkle", "checkpoint", "record")),
     *(f"projections.{m}" for m in ("secrets", "policies", "storage_accounts", "settings", "keys")),
-    *(f"projections.{m}" for m in ("state", "diff", "trail")),
+    *(f"projections.{m}" for m in ("state", "diff", "trail", "past", "rows")),
     *(f"vault.{m}" for m in ("names", "commands", "secrets", "policies", "storage_accounts")),
     *(f"vault.{m}" for m in ("access", "firewall", "backup")),
 }

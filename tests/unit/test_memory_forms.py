@@ -20,17 +20,22 @@ from vault import answers, backup, commands, writing
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    Blame,
     Command,
     DeleteSecret,
+    Diff,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
     ListDeletedSecrets,
     ListSecrets,
     ListSecretVersions,
+    PlanRestore,
     PurgeDeletedSecret,
     ReadHistory,
     RecoverDeletedSecret,
+    Replay,
+    Restore,
     RestoreSecret,
     RotateKeys,
     SetSecret,
@@ -183,6 +188,8 @@ def test_nothing_that_passes_inside_a_vault_shows_a_value(
         *(GetSecret(name="db"), ListSecrets(), ListSecretVersions(name="db"), ShowVault()),
         *(DeleteSecret(name="db"), GetDeletedSecret(name="db"), ListDeletedSecrets()),
         *(RecoverDeletedSecret(name="db"), BackupSecret(name="db"), ReadHistory(), RotateKeys()),
+        *(Blame(name="db"), Diff(before=3, after=5), Replay(history=ReadHistory())),
+        *(PlanRestore(to=4, attributes=True), Restore(plan=PlanRestore(to=4), head=9)),
     ]
     for command in asked:
         life(command)

@@ -223,6 +223,20 @@ def test_only_an_administrator_governs_the_vault(life: Life, command: Command[An
     life(command)
 
 
+def test_only_an_administrator_asks_whose_hand_it_was_or_goes_back(life: Life) -> None:
+    life.set("db")
+    to = life.vault.changes.head().size
+    life.set("db", "another value")
+    life.allow("all")
+    head = life.vault.changes.head().size
+    back = Restore(plan=PlanRestore(to=to), head=head)
+    life.refuses("access.not-administrator", Blame(name="db"), BOB)
+    life.refuses("access.not-administrator", back, BOB)
+    assert {fact.attribute for fact in life(Blame(name="db"))} >= {"value", "tags"}
+    assert [step.action for step in life(back).steps] == ["value"]
+    assert life.read("db") == "a value"
+
+
 def test_an_administrator_reads_no_secret_without_a_policy(life: Life) -> None:
     life.set("db")
     life(DeletePolicy(object_id=ALICE.principal))

@@ -655,11 +655,17 @@ def open_slot(slot: bytes, passphrase: bytes | None) -> bytes:
 
 
 def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> bytes:
-    hashed = hmac.digest(index_key, owner, "sha256")
-    return hashed[:16] + bytes((table,)) + order
+    return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
+
+
+MARKS = (13, 14, 17, 18)
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
+    if place[16] in MARKS:
+        if sealed:
+            raise Refused("view.corrupt")
+        return []
     try:
         padded = AESGCMSIV(view_key).decrypt(sealed[:12], sealed[12:], place)
         if len(padded) % 64:

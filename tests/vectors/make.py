@@ -197,7 +197,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "keys.erased": {"open_backups": (11,)},
     "signing-key.rotated": {"also": (2,)},
     "request.refused": {"name": "db-password", "version": VERSION},
-    "history.read": {"name": "db-password"},
+    "vault.restored": {"origin": LOG_ID.hex()},
+    "history.read": {"name": "db-password", "what": "blame"},
 }
 _WITH_VALUE = ("secret.set", "secret.version-restored")
 
@@ -289,6 +290,15 @@ def records() -> Iterator[Vector]:
                 given,
                 gives(told),
             )
+    from_vault = events.SecretRestored(name="db-password", versions=2, origin=LOG_ID.hex())
+    row = built(CHANGES, from_vault)
+    yield Vector(
+        "record-changes-secret.restored-from-a-vault",
+        "SecretRestored in changes, from a point of another vault: there is no backup key.",
+        "record",
+        given_record(CHANGES, row),
+        gives(opened(CHANGES, row)),
+    )
     yield from broken_records()
 
 
@@ -975,6 +985,7 @@ def views() -> Iterator[Vector]:
     index, view = noise("index key"), noise("view key")
     sealer = Sealer(view, index, lambda size: noise("nonce", size))
     moved: dict[str, Any] = {}
+    filled: dict[str, dict[str, Any]] = {}
     for name, key, row in (
         ("settings", rows.settings_key(), rows.Settings("v", 90, True, ("alice",), 1, 0)),
         ("secret", rows.secret_key("db-Password"), rows.Secret("db-Password", 9, VERSION, 7)),
@@ -989,6 +1000,40 @@ def views() -> Iterator[Vector]:
         ("request", rows.request_key("alice", "9e1f"), rows.Request(7, 1)),
         ("backup", rows.backup_key("a", 11), rows.Backup(11, 7)),
         ("backup-foreign", rows.backup_key("a", 12), rows.Backup(12, 7, foreign=True)),
+        ("erased", rows.erased_key(9), rows.Erased(7)),
+        (
+            "known-secret",
+            rows.known_key(rows.Table.KNOWN_SECRETS, 7),
+            rows.Known("db-Password"),
+        ),
+        ("listed", rows.listed_key(rows.Table.KNOWN_SECRETS, b"DB-PASSWORD"), rows.Mark()),
+        ("by-name", rows.by_name_key("db-Password", 7), rows.Mark()),
+        ("by-principal", rows.by_principal_key("alice", 7), rows.Mark()),
+        (
+            "exposure",
+            rows.exposure_key("alice", VERSION),
+            rows.Exposure("db-Password", VERSION, 3, 70_000, 12),
+        ),
+        (
+            "past-secret",
+            rows.past_key(rows.secret_key("db-Password"), 8),
+            rows.Secret("db-Password", 9, VERSION, 7),
+        ),
+        (
+            "past-version",
+            rows.past_key(rows.version_key("a", VERSION), 8),
+            rows.Version(bytes.fromhex(VERSION), 7, 7, True, None, 5, 1, 2),
+        ),
+        (
+            "past-policy",
+            rows.past_key(rows.policy_key("bob"), 8),
+            rows.Policy("bob", ("get", "list"), (), 7),
+        ),
+        (
+            "past-settings",
+            rows.past_key(rows.settings_key(), 8),
+            rows.Settings("v", 90, True, ("alice",), 1, 0),
+        ),
         ("long", rows.secret_key("n" * 64), rows.Secret("n" * 64, 9, VERSION, 7)),
     ):
         place = sealer.place(key)
@@ -1003,6 +1048,11 @@ def views() -> Iterator[Vector]:
         told = {"place": place.hex(), "row": msgspec.to_builtins(row)}
         yield Vector(f"view-{name}", f"A row of {name}.", "view-row", given, gives(told))
         moved = {**given, "owner": b"mallory".hex()}
+        if isinstance(row, rows.Mark):
+            filled[name] = {**given, "row": noise("nonce", 12).hex()}
+    for name, given in filled.items():
+        about = f"A mark of {name} with something in it."
+        yield Vector(f"view-{name}-filled", about, "view-row", given, refused("view.corrupt"))
     yield Vector("view-moved", "At another place.", "view-row", moved, refused("view.corrupt"))
 
 
