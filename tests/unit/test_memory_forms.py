@@ -189,7 +189,7 @@ def test_nothing_that_passes_inside_a_vault_shows_a_value(
         *(DeleteSecret(name="db"), GetDeletedSecret(name="db"), ListDeletedSecrets()),
         *(RecoverDeletedSecret(name="db"), BackupSecret(name="db"), ReadHistory(), RotateKeys()),
         *(Blame(name="db"), Diff(before=3, after=5), Replay(history=ReadHistory())),
-        *(PlanRestore(to=4, attributes=True), Restore(plan=PlanRestore(to=4), head=9)),
+        *(PlanRestore(to=4, attributes=True), Restore(plan=PlanRestore(to=4), head=12)),
     ]
     for command in asked:
         life(command)
