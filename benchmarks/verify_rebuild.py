@@ -54,7 +54,7 @@ def filled(home: Path, events: int) -> History:
                 vault.changes.path,
                 vault.changes.identity.log_id,
                 parse_verifier(snapshot.epochs.signing[0].verifier),
-                store.keyring.key(snapshot.epochs.audit_key(0)),
+                store.keyring.key(snapshot.numbers.audit_key(0)),
                 [record.split(CHANGES, row) for _, row in snapshot.stored()],
             )
 
