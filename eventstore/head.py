@@ -19,7 +19,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from eventstore.checkpoint import Signer, Verifier, parse_verifier, sign_note, signatures
 from eventstore.errors import (
@@ -36,6 +35,7 @@ from eventstore.record import KINDS, LOG_ID_SIZE, Kind
 FORMAT = 1
 
 _HEAD = struct.Struct(">QQ")
+_MAC_SIZE = 32
 _AUTHENTICATED = b"muniment/head/v1\0"
 
 
@@ -96,13 +96,11 @@ class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """Which keys of the keyring a log uses: one for each signing epoch, and its audit epochs.
 
     *behind* says that the clock stepped back and has not caught up, and that this is recorded.
-    *mac* is over all rows about the log.
     """
 
     signing: tuple[int, ...]
     audit: tuple[AuditEpoch, ...]
     behind: bool
-    mac: bytes = b""
 
     def audit_key(self, position: int) -> int:
         """The number of the audit key that seals the record at *position*."""
@@ -151,15 +149,15 @@ class PublicRows(NamedTuple):
 
 
 def encode_numbers(numbers: Numbers, public: PublicRows, signer: Signer) -> bytes:
-    """MessagePack, with the MAC over the public rows and over the numbers without it."""
-    bare = replace(numbers, mac=b"")
-    return encode(replace(bare, mac=signer.mac(_authenticated(public, encode(bare)))))
+    """MessagePack || MAC, 32 bytes, over the public rows and over that MessagePack."""
+    said = encode(numbers)
+    return said + signer.mac(_authenticated(public, said))
 
 
-def check_numbers(numbers: Numbers, public: PublicRows, signer: Signer) -> None:
-    """Raise HeadAltered if no holder of the log's keys wrote these rows."""
-    bare = encode(replace(numbers, mac=b""))
-    if not hmac.compare_digest(numbers.mac, signer.mac(_authenticated(public, bare))):
+def check_numbers(row: bytes, public: PublicRows, signer: Signer) -> None:
+    """Raise HeadAltered if no holder of the log's keys wrote these rows, as they are stored."""
+    said, mac = row[:-_MAC_SIZE], row[-_MAC_SIZE:]
+    if not hmac.compare_digest(mac, signer.mac(_authenticated(public, said))):
         raise HeadAltered
 
 
@@ -195,9 +193,9 @@ def decode_epochs(row: bytes) -> Epochs:
 
 
 def decode_numbers(row: bytes) -> Numbers:
-    """Raise RecordMalformed."""
+    """Read the numbers without believing them.  Raise RecordMalformed."""
     try:
-        read = _numbers.decode(row)
+        read = _numbers.decode(row[:-_MAC_SIZE])
     except msgspec.DecodeError:
         raise RecordMalformed("the log's key numbers are not decodable") from None
     _check_order([epoch.start for epoch in read.audit])

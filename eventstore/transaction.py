@@ -136,7 +136,7 @@ class Snapshot:
 
     def check_head(self, signer: Callable[[int], Signer]) -> None:
         """Raise HeadAltered if somebody without the log's keys wrote what it says about itself."""
-        heads.check_numbers(self.numbers, self._public, signer(self.numbers.signing[-1]))
+        heads.check_numbers(self._stored_numbers, self._public, signer(self.numbers.signing[-1]))
 
     def row(self, position: int) -> bytes:
         """The stored bytes at *position*.  Raise PositionUnknown."""

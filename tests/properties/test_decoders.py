@@ -145,7 +145,8 @@ def epochs_and_chain(row: bytes) -> object:
 
 
 def numbers_and_mac(row: bytes) -> None:
-    head.check_numbers(head.decode_numbers(row), ABOUT, SIGNER)
+    head.decode_numbers(row)
+    head.check_numbers(row, ABOUT, SIGNER)
 
 
 DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {

@@ -72,13 +72,23 @@ def test_a_read_is_refused_when_the_log_that_would_record_it_was_altered(tmp_pat
             vault.handle(ALICE, GetSecret(name="db"))
 
 
-CHANGES: dict[str, Callable[[Numbers], Numbers]] = {
-    "the signing key": lambda now: replace(now, signing=(now.audit[0].key,)),
-    "an earlier signing key": lambda now: replace(now, signing=(now.signing[0], *now.signing)),
-    "the audit key": lambda now: replace(now, audit=(AuditEpoch(0, now.signing[0]),)),
-    "where an audit key begins": lambda now: replace(now, audit=(*now.audit, AuditEpoch(9, 4))),
-    "that the clock is behind": lambda now: replace(now, behind=not now.behind),
-    "the code": lambda now: replace(now, mac=bytes(32)),
+def with_the_old_mac(change: Callable[[Numbers], Numbers]) -> Callable[[bytes], bytes]:
+    return lambda row: heads.encode(change(heads.decode_numbers(row))) + row[-32:]
+
+
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "the signing key": with_the_old_mac(lambda now: replace(now, signing=(now.audit[0].key,))),
+    "an earlier signing key": with_the_old_mac(
+        lambda now: replace(now, signing=(now.signing[0], *now.signing))
+    ),
+    "the audit key": with_the_old_mac(
+        lambda now: replace(now, audit=(AuditEpoch(0, now.signing[0]),))
+    ),
+    "where an audit key begins": with_the_old_mac(
+        lambda now: replace(now, audit=(*now.audit, AuditEpoch(9, 4)))
+    ),
+    "that the clock is behind": with_the_old_mac(lambda now: replace(now, behind=not now.behind)),
+    "the code": lambda row: row[:-32] + bytes(32),
 }
 
 
@@ -90,8 +100,8 @@ def test_key_numbers_and_the_clock_are_believed_only_if_a_holder_of_the_keys_wro
     access = a_used_store(tmp_path / "store", clock)
     environment = open_environment(access, create=False)
     with environment.begin(write=True) as transaction:
-        now = heads.decode_numbers(transaction.get(NUMBERS, b""))
-        transaction.put(NUMBERS, heads.encode(CHANGES[what](now)))
+        row = transaction.get(NUMBERS, b"")
+        transaction.put(NUMBERS, CHANGES[what](row))
     environment.close()
     (access / "checkpoint").unlink()
 

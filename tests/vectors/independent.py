@@ -355,7 +355,8 @@ def read_numbers(
 ) -> tuple[list[int], list[list[int]], bool]:
     """Key numbers, audit epochs and the clock's state, if the MAC is by the newest signing key."""
     try:
-        signing, audit, behind, mac = unpack(row)
+        said, mac = row[:-32], row[-32:]
+        signing, audit, behind = unpack(said)
         fine = all(len(one) == 2 for one in audit) and isinstance(behind, bool)
     except (ValueError, TypeError):
         raise Refused("record.malformed") from None
@@ -364,7 +365,7 @@ def read_numbers(
     prk = hmac.digest(bytes(32), signing_key, "sha256")
     key = hmac.digest(prk, b"muniment/mac/v1\1", "sha256")
     message = b"muniment/head/v1\0"
-    for part in (*public, pack([signing, audit, behind, b""])):
+    for part in (*public, said):
         message += struct.pack(">I", len(part)) + part
     if not hmac.compare_digest(mac, hmac.digest(key, message, "sha256")):
         raise Refused("verify.head-altered")

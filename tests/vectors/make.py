@@ -878,22 +878,23 @@ def private_rows() -> Iterator[Vector]:
     yield vector("epochs-changed", "The epochs are others.", altered, epochs=first)
     elsewhere = head.encode(head.Identity(1, "changes", ACCESS_ID)).hex()
     yield vector("of-another-log", "They are of another log.", altered, identity=elsewhere)
-    known = head.decode_numbers(row)
+    known, mac = head.decode_numbers(row), row[-32:]
     for name, about, changed in (
         ("key-changed", "An audit key is another.", replace(known, audit=(head.AuditEpoch(0, 2),))),
         ("clock-changed", "The clock's state is another.", replace(known, behind=False)),
-        ("without-mac", "There is no MAC.", replace(known, mac=b"")),
     ):
-        yield vector(name, about, altered, row=head.encode(changed).hex())
+        yield vector(name, about, altered, row=(head.encode(changed) + mac).hex())
+    yield vector("zero-mac", "The MAC is nothing.", altered, row=(row[:-32] + bytes(32)).hex())
     old_key = noise("signing key 1").hex()
     yield vector("other-key", "The MAC is by an older key.", altered, signing_key=old_key)
     malformed = "record.malformed"
     for name, about, parts in (
-        ("none", "There is no signing key.", ((), ((0, 1),), False, bytes(32))),
-        ("late", "The first audit key does not begin at 0.", ((0,), ((1, 1),), False, bytes(32))),
-        ("flag", "The flag is no boolean.", ((0,), ((0, 1),), 0, bytes(32))),
+        ("none", "There is no signing key.", ((), ((0, 1),), False)),
+        ("late", "The first audit key does not begin at 0.", ((0,), ((1, 1),), False)),
+        ("flag", "The flag is no boolean.", ((0,), ((0, 1),), 0)),
     ):
-        yield vector(name, about, malformed, row=msgspec.msgpack.encode(parts).hex())
+        yield vector(name, about, malformed, row=(msgspec.msgpack.encode(parts) + mac).hex())
+    yield vector("without-mac", "There is no MAC.", malformed, row=row[:-32].hex())
 
 
 # --- the keyring, the slots, the views, a blob ----------------------------------------------------

@@ -111,10 +111,11 @@ def _epochs(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(given: dict[str, Any]) -> dict[str, Any]:
-    numbers = head.decode_numbers(_hex(given, "row"))
+    row = _hex(given, "row")
+    numbers = head.decode_numbers(row)
     public = head.PublicRows(*(_hex(given, name) for name in head.PublicRows._fields))
     origin = head.decode_identity(public.identity).origin
-    head.check_numbers(numbers, public, checkpoint.Signer(origin, _hex(given, "signing_key")))
+    head.check_numbers(row, public, checkpoint.Signer(origin, _hex(given, "signing_key")))
     return {
         "signing": numbers.signing,
         "audit": [[one.start, one.key] for one in numbers.audit],
