@@ -30,9 +30,11 @@ from eventstore.errors import (
     KeyringFull,
     KeyringNotFound,
     LogBusy,
+    LogNotFound,
     LogUnavailable,
     MunimentError,
     OutcomeUnknown,
+    RecordAltered,
     RecordMalformed,
     RootKeyDamaged,
     RootKeyExists,
@@ -51,8 +53,10 @@ from eventstore.keyheader import (
 from eventstore.keytree import FANOUT, LEAF_NODES, Draft, Entropy, Fetch, Tree
 from eventstore.rootkey import SLOTS, RootKey
 from eventstore.seal import KEY_SIZE
+from eventstore.storage import open_environment
 
 _LOCK_FILE: Final = "root.lock"
+_MAP_SIZE: Final = 1 << 34
 _DATA_FILE: Final = "data.mdb"
 
 _T = TypeVar("_T")
@@ -431,30 +435,12 @@ class Keyring:
 
 
 def _open_environment(path: Path, create: bool) -> lmdb.Environment:
-    if not create and not (path / _DATA_FILE).is_file():
-        raise KeyringNotFound(f"there is no keyring at {path}")
     try:
-        env = lmdb.open(
-            str(path),
-            map_size=1 << 34,
-            max_readers=1024,
-            mode=0o600,
-            create=create,
-            writemap=False,
-            sync=True,
-            metasync=True,
-            meminit=True,
-        )
-        env.reader_check()
-    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError):
-        raise RecordMalformed(f"{path} holds no LMDB environment") from None
-    except lmdb.Error as failure:
-        if "already open in this process" in str(failure):
-            raise LogBusy("the keyring is open in this process already") from None
-        raise LogUnavailable("the keyring could not be opened") from failure
-    except OSError as failure:
-        raise LogUnavailable("the keyring could not be opened") from failure
-    return env
+        return open_environment(path, create=create, max_dbs=0, map_size=_MAP_SIZE)
+    except LogNotFound:
+        raise KeyringNotFound(f"there is no keyring at {path}") from None
+    except RecordAltered as damage:
+        raise RecordMalformed(f"the keyring is damaged: {damage.message}") from None
 
 
 def _lock(path: Path) -> int:

@@ -24,7 +24,9 @@ from eventstore.pages import MAP_SIZE, Pages
 MAX_READERS = 1024
 
 
-def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Environment:
+def open_environment(
+    path: Path, *, create: bool, max_dbs: int = 8, map_size: int = MAP_SIZE
+) -> lmdb.Environment:
     """Open the LMDB environment in the directory *path*, mode 0700, files 0600.
 
     Raise LogNotFound, LogBusy (once per process and file), LogUnavailable, or RecordAltered if the
@@ -37,7 +39,7 @@ def open_environment(path: Path, *, create: bool, max_dbs: int = 8) -> lmdb.Envi
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         environment = lmdb.open(
             os.fspath(path),
-            map_size=MAP_SIZE,
+            map_size=map_size,
             max_dbs=max_dbs,
             max_readers=MAX_READERS,
             mode=0o600,

@@ -440,6 +440,20 @@ def test_a_file_that_may_not_grow_is_a_refusal_and_no_damage(
         holds(again, keys | dict.fromkeys(gone | {3}))
 
 
+def test_a_keyring_that_was_cut_short_is_a_refusal_and_no_end_of_the_process(
+    ring: Keyring, place: Path, root: FileRootKey
+) -> None:
+    keys = given_out(ring, 10)
+    ring.close()
+    whole = (place / "data.mdb").read_bytes()
+    (place / "data.mdb").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RecordMalformed):
+        Keyring.open(place, root)
+    (place / "data.mdb").write_bytes(whole)
+    with Keyring.open(place, root) as again:
+        holds(again, keys)
+
+
 # --- the wrong root key -------------------------------------------------------------------------
 
 
