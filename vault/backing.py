@@ -12,7 +12,6 @@ then on it and its original can be told apart.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +21,10 @@ from msgspec.structs import replace
 from eventstore.durable import sync_directory, write_durably
 from eventstore.errors import RootKeyMissing
 from eventstore.events import Context
+from projections.rebuild import Progress
 from vault.caller import Caller
 from vault.refusals import StoreExists
 from vault.store import Passphrase, Store, default_root_directory, read_configuration
-
-Progress = Callable[[int, int], None]
 
 
 class BackedUp(NamedTuple):

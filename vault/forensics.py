@@ -23,7 +23,6 @@ from eventstore.transaction import Snapshot
 from projections import diff as differences
 from projections.past import PastRows
 from projections.rows import (
-    Erased,
     Exposure,
     Mark,
     Policy,
@@ -33,7 +32,6 @@ from projections.rows import (
     Table,
     Version,
     by_name_key,
-    erased_key,
     exposure_key,
     listed_key,
     policy_key,
@@ -53,10 +51,8 @@ from vault.commands import (
     WhoCould,
     WhoRead,
 )
-from vault.reading import Answered
+from vault.reading import Answered, erased_by
 from vault.refusals import PointsReversed, RestoreUnclear
-
-QUESTIONS = (WhoRead, Exposed, Blame, WhoCould, Diff, Replay, ReadHistory, PlanRestore)
 
 _ZERO = "0" * 32
 
@@ -84,8 +80,7 @@ class Logs:
             return None
 
     def erased_by(self, secret: Secret) -> int | None:
-        erased = self.rows.get(erased_key(secret.key), Erased)
-        return None if erased is None else erased.at
+        return erased_by(self.rows, secret)
 
     def as_of(self, size: int) -> PastRows:
         if not 0 <= size <= self.changes.size:

@@ -40,6 +40,7 @@ from projections.rows import (
     version_key,
 )
 from vault import answers, names
+from vault.backup import BackedUpVersion
 from vault.commands import (
     Command,
     GetDeletedSecret,
@@ -151,12 +152,22 @@ class Reading:
             raise SecretErased(f"{secret.name} was erased by {purge}") from None
 
     def erased_by(self, secret: Secret) -> int | None:
-        """The position of the purge that destroyed the secret's key.
+        return erased_by(self._live, secret)
 
-        None if none did, or if this copy of the log is older than the purge.
-        """
-        erased = self._live.get(erased_key(secret.key), Erased)
-        return None if erased is None else erased.at
+    def backed_up(self, secret: Secret, version: Version) -> BackedUpVersion:
+        """A version as a blob or a copied vault holds it.  Raise SecretErased."""
+        content = self.whole_content(secret, version)
+        return BackedUpVersion(
+            version=version.version,
+            created=version.created,
+            updated=version.updated,
+            value=content.value or "",
+            enabled=version.enabled,
+            nbf=version.nbf,
+            exp=version.exp,
+            content_type=content.content_type,
+            tags=content.tags,
+        )
 
     def whole_content(self, secret: Secret, version: Version) -> SecretContent:
         """Value, content type and tags as they stand: an update may have changed the latter."""
@@ -244,6 +255,15 @@ class Reading:
 
 def _seen(kind: type[E], *, at: int, as_of: int | None, **facts: Any) -> E:
     return kind(at=at, as_of=as_of, **facts)
+
+
+def erased_by(live: Rows, secret: Secret) -> int | None:
+    """The position of the purge that destroyed the secret's key.
+
+    None if none did, or if this copy of the log is older than the purge.
+    """
+    erased = live.get(erased_key(secret.key), Erased)
+    return None if erased is None else erased.at
 
 
 def policy_answer(policy: Policy) -> answers.Policy:

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from msgspec.structs import replace
 
 from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
 from eventstore.events import (
     Context,
     Event,
+    HistoryRead,
     HistoryVerified,
     RequestRefused,
     StoreAdopted,
@@ -32,7 +35,7 @@ from projections.past import PastRows
 from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.rows import Rows, Settings
 from projections.views import Views
-from vault import answers, forensics, history, names
+from vault import answers, names
 from vault.access import authorize
 from vault.backup import Blob
 from vault.caller import Caller
@@ -46,15 +49,17 @@ from vault.commands import (
     ShowVault,
     UpdateVault,
 )
-from vault.forensics import QUESTIONS, Logs
 from vault.keeping import Keeping, Overdue
-from vault.points import Point, Resolved, resolve
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
 from vault.writing import Outcome, Writing
 
+if TYPE_CHECKING:
+    from vault.points import Point, Resolved
+
 A = TypeVar("A")
 
+_QUESTION = HistoryRead.__struct_config__.tag
 _REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased)
 
 
@@ -117,7 +122,7 @@ class Vault:
                 return self._show(caller, command, seen)
             case Restore():
                 return self._restore(caller, command, seen)
-            case _ if isinstance(command, QUESTIONS):
+            case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
             case CopyVault():
                 return self._copied(caller, command, seen)
@@ -136,11 +141,12 @@ class Vault:
     def _change(self, caller: Caller, command: Command[Any], seen: list[int]) -> Outcome:
         def work(append: Append) -> Outcome:
             rows, rule = self._admit(append, caller, command, seen)
-            context = _context(caller, rule, request=caller.request)
-            writing = Writing(append, rows, self._keyring, self._entropy, context)
-            return writing.carry_out(command, caller)
+            return self._writing(append, rows, _context(caller, rule)).carry_out(command, caller)
 
         return self.changes.transact(work)
+
+    def _writing(self, append: Append, rows: Rows, context: Context) -> Writing:
+        return Writing(append, rows, self._keyring, self._entropy, context)
 
     def _tell(self, caller: Caller, command: Command[Any], outcome: Outcome) -> Any:
         if isinstance(command, PurgeDeletedSecret):
@@ -161,16 +167,18 @@ class Vault:
     def _rotate(
         self, caller: Caller, command: RotateKeys, seen: list[int]
     ) -> list[answers.HistoryItem]:
+        from vault.history import item
+
         rule = self._authorize(caller, command, seen)
-        entries = self.keeping.rotate(_context(caller, rule), command.signing, command.audit)
-        return [history.item(log, entry) for log, entry in entries]
+        # A rotation is not made idempotent, so it does not hold the request's id.
+        context = _context(replace(caller, request=""), rule)
+        entries = self.keeping.rotate(context, command.signing, command.audit)
+        return [item(log, entry) for log, entry in entries]
 
     def _restore(self, caller: Caller, command: Restore, seen: list[int]) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
             rows, rule = self._admit(append, caller, command, seen)
-            context = _context(caller, rule, request=caller.request)
-            writing = Writing(append, rows, self._keyring, self._entropy, context)
-            return writing.restore(command)
+            return self._writing(append, rows, _context(caller, rule)).restore(command)
 
         return self.changes.transact(work)
 
@@ -197,20 +205,23 @@ class Vault:
             rows, rule = self._admit(snapshot, caller, command, seen)
             as_of = getattr(command, "as_of", None)
             answered = Reading(snapshot, rows, as_of).answer(command)
-        context = _context(caller, rule, request=caller.request)
-        self.access.transact(lambda append: append.append(Draft(context, answered.event)))
+        self._record_read(caller, rule, answered.event)
         return answered.answer
 
     def _ask(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+        from vault import forensics  # most commands never look back
+
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             rows, rule = self._admit(changes, caller, command, seen)
-            logs = Logs(changes, rows, access, self.trail.reader(access.transaction))
+            logs = forensics.Logs(changes, rows, access, self.trail.reader(access.transaction))
             answered = forensics.answer(logs, command)
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
     def resolve(self, point: Point) -> Resolved:
         """What *point* is in `changes`.  Raise PositionUnknown."""
+        from vault.points import resolve
+
         with self.changes.snapshot() as snapshot:
             return resolve(snapshot, point)
 
@@ -249,7 +260,7 @@ class Vault:
     # -- the trace -------------------------------------------------------------------------------
 
     def _record_read(self, caller: Caller, rule: str, event: Event) -> None:
-        context = _context(caller, rule, request=caller.request)
+        context = _context(caller, rule)
         self.access.transact(lambda append: append.append(Draft(context, event)))
 
     def _record_refusal(
@@ -261,8 +272,7 @@ class Vault:
             name=_writable(getattr(command, "name", ""))[:127],
             version=_writable(getattr(command, "version", ""))[:32],
         )
-        asked = _writable_caller(caller)
-        context = _context(asked, "", request=asked.request, outcome=refusal.code)
+        context = _context(_writable_caller(caller), "", outcome=refusal.code)
         self.access.transact(lambda append: append.append(Draft(context, event)))
 
     def settings_as_of(self, size: int) -> Settings:
@@ -282,7 +292,7 @@ class Vault:
 
         def work(append: Append) -> None:
             rows = self.views.reader(append.transaction)
-            writing = Writing(append, rows, self._keyring, self._entropy, context)
+            writing = self._writing(append, rows, context)
             for blob in blobs:
                 writing.bring(blob)
 
@@ -329,7 +339,7 @@ def _writable_caller(caller: Caller) -> Caller:
     )
 
 
-def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok") -> Context:
+def _context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:
     return Context(
         principal=caller.principal,
         auth=caller.auth,
@@ -337,5 +347,5 @@ def _context(caller: Caller, rule: str, *, request: str = "", outcome: str = "ok
         outcome=outcome,
         address=caller.address,
         agent=caller.agent,
-        request=request,
+        request=caller.request,
     )

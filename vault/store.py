@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -43,7 +44,6 @@ from vault import names
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
 from vault.commands import CopyVault
-from vault.copying import Copied, Progress, fill
 from vault.refusals import (
     StoreExists,
     StoreNotFound,
@@ -52,6 +52,10 @@ from vault.refusals import (
     VaultNotFound,
 )
 from vault.service import Vault
+
+if TYPE_CHECKING:
+    from projections.rebuild import Progress
+    from vault.copying import Copied
 
 FORMAT = 1
 
@@ -290,6 +294,8 @@ class Store:
         Its administrator is *caller*, who must be one of *source*, and nobody else may do anything
         in it yet.  Raise NotAdministrator.
         """
+        from vault.copying import fill
+
         names.check_vault_name(name)
         source.handle(caller, CopyVault(as_of=size))
         settings = source.settings_as_of(size)

@@ -35,12 +35,11 @@ from projections.rows import (
     Rows,
     Secret,
     Table,
-    Version,
     backup_key,
     keys_key,
     policy_key,
 )
-from vault import answers, backup, names, policies, repeats, restoring, secrets
+from vault import answers, backup, names, policies, repeats, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -57,7 +56,6 @@ from vault.commands import (
     UpdateSecret,
     UpdateVault,
 )
-from vault.forensics import Logs, plan_restore
 from vault.reading import Reading
 from vault.refusals import BackupErased, BackupInvalid
 from vault.secrets import Decision, Facts, Found, SecretCommand
@@ -103,11 +101,13 @@ class Writing:
 
     def restore(self, command: Restore) -> answers.RestorePlan:
         """Go back as the plan says.  Raise LogConflict if the log moved on since it was made."""
+        from vault import forensics, restoring  # most commands never look back
+
         append = self._append
         if append.size != command.head:
             raise LogConflict(f"the plan saw {command.head} records, the log has {append.size}")
-        logs = Logs(append, self._rows, append, self._rows)
-        planned = plan_restore(logs, command.plan)
+        logs = forensics.Logs(append, self._rows, append, self._rows)
+        planned = forensics.plan_restore(logs, command.plan)
         then = logs.as_of(planned.to)
         facts = self._facts()
         first = self._record(
@@ -307,23 +307,9 @@ class Writing:
             self._keyring.key(event.backup_key),
             self._entropy(SALT_SIZE),
             secret.name,
-            tuple(self._backed_up(secret, version) for version in versions),
+            tuple(self._reading.backed_up(secret, version) for version in versions),
         )
         return answers.Backup(name=secret.name, versions=len(versions), blob=closed)
-
-    def _backed_up(self, secret: Secret, version: Version) -> backup.BackedUpVersion:
-        content = self._reading.whole_content(secret, version)
-        return backup.BackedUpVersion(
-            version=version.version,
-            created=version.created,
-            updated=version.updated,
-            value=content.value or "",
-            enabled=version.enabled,
-            nbf=version.nbf,
-            exp=version.exp,
-            content_type=content.content_type,
-            tags=content.tags,
-        )
 
     def _open_blob(self, blob: bytes) -> backup.Blob:
         header = backup.read_header(blob, self._keyring.store_id)
