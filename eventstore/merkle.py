@@ -63,11 +63,17 @@ class Frontier:
 
 
 def root_of(hashed: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes."""
-    frontier = Frontier()
-    for one in hashed:
-        frontier.add(one)
-    return frontier.root()
+    """The root over leaf hashes: pairs, level by level, where an odd one goes up as it is."""
+    if not hashed:
+        return EMPTY_ROOT
+    level = hashed
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        if len(level) & 1:
+            above.append(level[-1])
+        level = above
+    return level[0]
 
 
 Subtree = Callable[[int, int], bytes]

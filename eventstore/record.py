@@ -9,6 +9,7 @@ fit another envelope.  Stored bytes are what is verified: nothing is encoded aga
 from __future__ import annotations
 
 import struct
+from functools import cache
 from hashlib import sha256, shake_256
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -77,14 +78,15 @@ class Kind(NamedTuple):
     name: str
     signed: bool
     meta: type[ChangeMeta] | type[AccessMeta]
-    decoder: msgspec.msgpack.Decoder[Any]
 
 
-CHANGES = Kind("changes", True, ChangeMeta, msgspec.msgpack.Decoder(ChangeMeta))
-ACCESS = Kind("access", False, AccessMeta, msgspec.msgpack.Decoder(AccessMeta))
+CHANGES = Kind("changes", True, ChangeMeta)
+ACCESS = Kind("access", False, AccessMeta)
 KINDS = {kind.name: kind for kind in (CHANGES, ACCESS)}
 
 _encoder = msgspec.msgpack.Encoder()
+# Made when first needed: most commands of a terminal decode records of no log or of one.
+_decoder = cache(msgspec.msgpack.Decoder)
 _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 _content_decoder = msgspec.msgpack.Decoder(SecretContent)
 _Raws = dict[str, msgspec.Raw]
@@ -251,7 +253,7 @@ def open_meta(kind: Kind, log_id: bytes, row: Row, audit_key: bytes) -> Opened:
 def decode_meta(kind: Kind, opened: Opened) -> Entry[Any]:
     """Decode opened metadata.  Raise EventUnknown for a tag or a field that is not known."""
     try:
-        meta = kind.decoder.decode(opened.meta)
+        meta = _decoder(kind.meta).decode(opened.meta)
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise EventUnknown(f"record {opened.leaf.position}: {_without_values(problem)}") from None
     position, time = opened.leaf.position, opened.leaf.time

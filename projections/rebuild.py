@@ -58,7 +58,7 @@ class _Buffered(Listing):
         self._rows.update(puts)
 
     def flush(self) -> None:
-        self._reader.put([Put(key, row) for key, row in self._rows.items()])
+        self._reader.fill(self._rows.items())
         self._rows.clear()
 
 

@@ -39,10 +39,15 @@ class Table(IntEnum):
     PAST_POLICIES = 132
 
 
-_PAST = 128
+_PAST = {
+    Table.SETTINGS: Table.PAST_SETTINGS,
+    Table.SECRETS: Table.PAST_SECRETS,
+    Table.VERSIONS: Table.PAST_VERSIONS,
+    Table.POLICIES: Table.PAST_POLICIES,
+}
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One row of a view."""
 
 
@@ -274,7 +279,7 @@ def past_key(key: RowKey, position: int) -> RowKey:
 
 def past_of(table: Table) -> Table:
     """The table that keeps the past of *table*."""
-    return Table(_PAST | table)
+    return _PAST[table]
 
 
 def _u64(number: int) -> bytes:

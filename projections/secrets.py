@@ -88,7 +88,9 @@ def _new_version(
         number = -1 if entry.content_key is None else entry.content_key
         secret = Secret(event.name, number, event.version, at)
     else:
-        secret = replace(secret, current=event.version, at=at)
+        secret = Secret(
+            secret.name, secret.key, event.version, at, secret.deleted_date, secret.scheduled_purge
+        )
     created = updated = seconds(entry)
     if isinstance(event, SecretVersionRestored):
         created, updated = event.created, event.updated

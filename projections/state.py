@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from struct import Struct
 from typing import Any, assert_never
-
-import msgspec
 
 from eventstore.events import (
     AuditKeyRotated,
@@ -48,7 +47,7 @@ from projections.rows import (
     request_key,
 )
 
-_encoder = msgspec.msgpack.Encoder()
+_LENGTH = Struct(">I")
 
 
 def apply(rows: Rows, entry: Entry[Change]) -> list[Put]:
@@ -144,7 +143,7 @@ class State(Listing):
 
 def digest(items: Iterable[tuple[bytes, bytes]]) -> bytes:
     """SHA-256 over rows in the order of their stored keys, each part after its length (u32)."""
-    total = sha256()
+    total, length = sha256(), _LENGTH.pack
     for key, row in items:
-        total.update(len(key).to_bytes(4, "big") + key + len(row).to_bytes(4, "big") + row)
+        total.update(b"%b%b%b%b" % (length(len(key)), key, length(len(row)), row))
     return total.digest()

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from operator import itemgetter
 from typing import Any, cast
 
 import lmdb
@@ -28,13 +30,15 @@ _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
-_MARKS = (Table.BY_NAME, Table.BY_PRINCIPAL, Table.LISTED, Table.PRINTS)
+_MARKS = frozenset(int(table) for table, kind in ROWS.items() if kind is Mark)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
 
+_NUMBERS = {table: bytes((table,)) for table in Table}
+
 _encoder = msgspec.msgpack.Encoder()
 _MARK = _encoder.encode(Mark())
-_decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in ROWS.values()}
+_decoder = cache(msgspec.msgpack.Decoder)
 
 
 class ViewCorrupt(MunimentError):
@@ -63,22 +67,25 @@ class Sealer:
         self._index_key = index_key
         self._entropy = entropy
         self._owners: dict[bytes, bytes] = {}
+        self._opened: dict[bytes, tuple[bytes, Row]] = {}
 
     def place(self, key: RowKey) -> bytes:
         """HMAC-SHA256(index key, owner), 16 bytes || table u8 || order.
 
         All that concerns one name lies together, so that a change touches one page of it.
         """
-        return self.prefix(key.table, key.owner) + key.order
+        table, owner, order = key
+        return (self._owners.get(owner) or self._hash(owner)) + _NUMBERS[table] + order
 
     def prefix(self, table: Table, owner: bytes) -> bytes:
-        hashed = self._owners.get(owner)
-        if hashed is None:
-            hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
-            if len(self._owners) >= _REMEMBERED:
-                self._owners.clear()
-            self._owners[owner] = hashed
-        return hashed + bytes((table,))
+        return self.place(RowKey(table, owner))
+
+    def _hash(self, owner: bytes) -> bytes:
+        hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
+        if len(self._owners) >= _REMEMBERED:
+            self._owners.clear()
+        self._owners[owner] = hashed
+        return hashed
 
     def seal(self, place: bytes, row: Row) -> bytes:
         if isinstance(row, Mark):
@@ -87,6 +94,26 @@ class Sealer:
         text = _encoder.encode(row) + b"\x80"
         padded = text.ljust(-(-len(text) // _PADDED) * _PADDED, b"\0")
         return nonce + self._cipher.encrypt(nonce, padded, place)
+
+    def decode(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
+        """The row at *place*.  Bytes that were opened there before are not opened again.
+
+        Raise ViewCorrupt.
+        """
+        known = self._opened.get(place)
+        if known is not None and known[0] == sealed and isinstance(known[1], kind):
+            return known[1]
+        try:
+            row = cast(R, _decoder(kind).decode(self.open(place, sealed)))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ViewCorrupt from None
+        self._remember(place, sealed, row)
+        return row
+
+    def _remember(self, place: bytes, sealed: bytes, row: Row) -> None:
+        if len(self._opened) >= _REMEMBERED:
+            self._opened.clear()
+        self._opened[place] = (sealed, row)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
         if place[_OWNER_SIZE] in _MARKS:
@@ -119,7 +146,7 @@ class Reader(Listing):
             return row if isinstance(row, kind) else None
         place = self._sealer.place(key)
         sealed = self._transaction.get(place, db=self._table)
-        found = None if sealed is None else self._decode(place, sealed, kind)
+        found = None if sealed is None else self._sealer.decode(place, sealed, kind)
         self._remember(key, found)
         return found
 
@@ -138,7 +165,7 @@ class Reader(Listing):
             while found and cursor.key().startswith(prefix):
                 place = cursor.key()
                 if not after or place[start:] > after:
-                    yield place[start:], self._decode(place, cursor.value(), kind)
+                    yield place[start:], self._sealer.decode(place, cursor.value(), kind)
                 found = cursor.next()
 
     def place(self, key: RowKey) -> bytes:
@@ -147,9 +174,10 @@ class Reader(Listing):
 
     def opened(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows, opened but not decoded, in the order of their places."""
+        opened = self._sealer.open
         with self._transaction.cursor(db=self._table) as cursor:
             for place, sealed in cursor:
-                yield place, self._sealer.open(place, sealed)
+                yield place, opened(place, sealed)
 
     def digest(self) -> bytes:
         """The digest of the state these views hold."""
@@ -157,19 +185,22 @@ class Reader(Listing):
 
     def put(self, puts: list[Put]) -> None:
         for key, row in puts:
-            place = self._sealer.place(key)
             self._remember(key, row)
-            if row is None:
-                self._transaction.delete(place, db=self._table)
-            else:
-                self._transaction.put(place, self._sealer.seal(place, row), db=self._table)
+            self._write(self._sealer.place(key), row)
 
-    def _decode(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
-        try:
-            row = _decoders[kind].decode(self._sealer.open(place, sealed))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ViewCorrupt from None
-        return cast(R, row)
+    def fill(self, puts: Iterable[tuple[RowKey, Row | None]]) -> None:
+        """Put many rows in the order of their places, and remember none."""
+        self._rows.clear()
+        placed = [(self._sealer.place(key), row) for key, row in puts]
+        placed.sort(key=itemgetter(0))
+        for place, row in placed:
+            self._write(place, row)
+
+    def _write(self, place: bytes, row: Row | None) -> None:
+        if row is None:
+            self._transaction.delete(place, db=self._table)
+        else:
+            self._transaction.put(place, self._sealer.seal(place, row), db=self._table)
 
 
 class _Latest(threading.local):

@@ -22,7 +22,6 @@ from eventstore.transaction import Append
 from projections.rows import Due, Erasure, Rows, Secret, Table, erasure_key, secret_key
 from projections.views import Views
 from vault.refusals import ErasurePending
-from vault.writing import Writing
 
 ITSELF = Context(principal="muniment", auth="internal")
 
@@ -82,6 +81,8 @@ class Keeping:
     def _purge_due(self, append: Append) -> None:
         rows = self._views.reader(append.transaction)
         context = replace(ITSELF, rule="retention")
+        from vault.writing import Writing
+
         writing = Writing(append, rows, self._keyring, self._entropy, context)
         for due in self._due(rows):
             secret = rows.get(secret_key(due.name), Secret)

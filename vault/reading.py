@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -40,7 +40,6 @@ from projections.rows import (
     version_key,
 )
 from vault import answers, names
-from vault.backup import BackedUpVersion
 from vault.commands import (
     Command,
     GetDeletedSecret,
@@ -52,6 +51,9 @@ from vault.commands import (
 )
 from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
 from vault.secrets import active, deleted, not_found, recovery_level
+
+if TYPE_CHECKING:
+    from vault.backup import BackedUpVersion
 
 E = TypeVar("E", bound=Event)
 
@@ -156,6 +158,8 @@ class Reading:
 
     def backed_up(self, secret: Secret, version: Version) -> BackedUpVersion:
         """A version as a blob or a copied vault holds it.  Raise SecretErased."""
+        from vault.backup import BackedUpVersion  # most reads are of one version
+
         content = self.whole_content(secret, version)
         return BackedUpVersion(
             version=version.version,

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar, assert_never
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, assert_never
 
 from msgspec import UNSET, UnsetType
 
@@ -30,7 +30,6 @@ from eventstore.events import (
 )
 from projections.rows import Secret, Settings, Version
 from vault import names
-from vault.backup import Blob
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
@@ -46,6 +45,9 @@ from vault.refusals import (
     SecretIsDeleted,
     SecretNotFound,
 )
+
+if TYPE_CHECKING:
+    from vault.backup import Blob
 
 DAY = 86_400
 

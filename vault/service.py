@@ -32,12 +32,10 @@ from eventstore.record import Draft
 from eventstore.transaction import Append, Snapshot
 from projections import state, trail
 from projections.past import PastRows
-from projections.rebuild import Progress, Rebuilt, rebuild
 from projections.rows import Rows, Settings
 from projections.views import Views
 from vault import answers, names
 from vault.access import authorize
-from vault.backup import Blob
 from vault.caller import Caller
 from vault.commands import (
     Command,
@@ -52,10 +50,12 @@ from vault.commands import (
 from vault.keeping import Keeping, Overdue
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
-from vault.writing import Outcome, Writing
 
 if TYPE_CHECKING:
+    from projections.rebuild import Progress, Rebuilt
+    from vault.backup import Blob
     from vault.points import Point, Resolved
+    from vault.writing import Outcome, Writing
 
 A = TypeVar("A")
 
@@ -146,6 +146,8 @@ class Vault:
         return self.changes.transact(work)
 
     def _writing(self, append: Append, rows: Rows, context: Context) -> Writing:
+        from vault.writing import Writing  # most commands of a terminal only read
+
         return Writing(append, rows, self._keyring, self._entropy, context)
 
     def _tell(self, caller: Caller, command: Command[Any], outcome: Outcome) -> Any:
@@ -310,6 +312,8 @@ class Vault:
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
         """Make the views of `changes` anew, compare, and swap; those of `access` too."""
+        from projections.rebuild import Rebuilt, rebuild
+
         block = self._keyring.allocate()
         trailed = rebuild(self.access, self.trail, block + 1)
         stated = rebuild(self.changes, self.views, block, progress)
