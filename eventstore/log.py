@@ -1,8 +1,7 @@
 """An append-only log of sealed records in one LMDB environment.
 
-The life of a change: whoever calls `transact` puts its work into a queue.  One caller becomes the
-committer, takes what waits, and runs it in one write transaction, each work seeing what those
-before it wrote.  Every event is sealed, signed and put; the tree's frontier advances; the views
+The life of a change: whoever calls `transact` puts its work into the queue of `GroupCommit`.  One
+caller runs what waits in one write transaction, each work seeing what those before it wrote.  Every event is sealed, signed and put; the tree's frontier advances; the views
 follow through the observer; the commit is the sync.  Only then is the new head signed, the
 checkpoint written beside the log, and everybody answered.
 
@@ -47,13 +46,11 @@ from eventstore.errors import (
     OutcomeUnknown,
 )
 from eventstore.events import SecretContent
+from eventstore.group_commit import GroupCommit, Ticket
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
 from eventstore.storage import open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
-
-MAX_BATCH = 1024
-"""How many waiting works one commit takes."""
 
 T = TypeVar("T")
 
@@ -64,18 +61,6 @@ class Observer(Protocol):
     def attach(self, environment: lmdb.Environment) -> None: ...
 
     def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None: ...
-
-
-class _Ticket:
-    """One caller's work, waiting for a commit."""
-
-    __slots__ = ("done", "failure", "result", "work")
-
-    def __init__(self, work: Callable[[Append], Any]) -> None:
-        self.work = work
-        self.done = False
-        self.result: Any = None
-        self.failure: BaseException | None = None
 
 
 def _as_it_is(append: Append) -> None:
@@ -109,10 +94,8 @@ class Log:
         self._entropy = entropy
         self._observer = observer
         self._pid = os.getpid()
-        self._queue: list[_Ticket] = []
-        self._turn = threading.Condition()
-        self._busy = False
-        self._committer: int | None = None
+        self._commits: GroupCommit[Callable[[Append], Any]] = GroupCommit(self._commit)
+        self._reading = threading.Condition()
         self._readers: Counter[int] = Counter()
         self._leaving = False
         self._signer: tuple[int, Signer] | None = None
@@ -173,15 +156,15 @@ class Log:
 
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
-        with self._turn:
+        with self._reading:
             # New readers wait meanwhile: if they kept coming, there would never be none.
             self._leaving = True
             try:
                 while self._readers:
-                    self._turn.wait()
+                    self._reading.wait()
             finally:
                 self._leaving = False
-                self._turn.notify_all()
+                self._reading.notify_all()
             if self._environment is not None:
                 self._environment.close()
                 self._environment = None
@@ -202,12 +185,15 @@ class Log:
     def path(self) -> Path:
         return self._path
 
-    def _open_environment(self) -> lmdb.Environment:
+    def _refuse_after_fork(self) -> None:
         if os.getpid() != self._pid:
             raise LogBusy("the log was opened before this process was forked")
+
+    def _open_environment(self) -> lmdb.Environment:
+        self._refuse_after_fork()
         if self._closed:
             raise LogUnavailable("the log is closed")
-        with self._turn:
+        with self._reading:
             if self._environment is None:
                 # It could not be opened again after a commit had failed.
                 self._attach()
@@ -220,10 +206,10 @@ class Log:
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view of the log as of its last commit.  Hold it briefly."""
         reader = threading.get_ident()
-        with self._turn:
+        with self._reading:
             # A thread that reads already is waited for, and so must not wait itself.
             while self._leaving and reader not in self._readers:
-                self._turn.wait()
+                self._reading.wait()
             environment = self._open_environment()
             self._readers[reader] += 1
         try:
@@ -232,11 +218,12 @@ class Log:
         except lmdb.Error as problem:
             raise LogUnavailable(f"{self._path}: {problem}") from None
         finally:
-            with self._turn:
+            with self._reading:
                 self._readers[reader] -= 1
                 if not self._readers[reader]:
                     del self._readers[reader]
-                self._turn.notify_all()
+                if self._leaving:
+                    self._reading.notify_all()
 
     def head(self) -> Head:
         with self.snapshot() as snapshot:
@@ -361,52 +348,14 @@ class Log:
         then costs nobody else anything.  Raise LogUnavailable if it could not be recorded and
         OutcomeUnknown if it cannot be told.
         """
-        ticket = _Ticket(work)
-        with self._turn:
-            if self._committer == threading.get_ident():
-                raise LogBusy("a work cannot wait for a commit of the log it works in")
-            self._queue.append(ticket)
-        # More than once if so many wait that the first batches go by without this one.
-        while not ticket.done:
-            if batch := self._next_batch(ticket):
-                self._lead(batch)
+        self._refuse_after_fork()
+        (ticket,) = self._commits.submit([work])
         if ticket.failure is not None:
             raise ticket.failure
         result: T = ticket.result
         return result
 
-    def _next_batch(self, ticket: _Ticket) -> list[_Ticket]:
-        """Wait until *ticket* is done, or until it is this thread's turn to commit for others."""
-        with self._turn:
-            while not ticket.done and self._busy:
-                self._turn.wait()
-            if ticket.done:
-                return []
-            self._busy = True
-            self._committer = threading.get_ident()
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-            return batch
-
-    def _lead(self, batch: list[_Ticket]) -> None:
-        try:
-            self._commit(batch)
-        except Exception as problem:
-            for ticket in batch:
-                ticket.failure = ticket.failure or problem
-        except BaseException:
-            # Only this thread was interrupted, and it may have been after the commit.
-            for ticket in batch:
-                ticket.failure = OutcomeUnknown("the committing thread was interrupted")
-            raise
-        finally:
-            with self._turn:
-                for ticket in batch:
-                    ticket.done = True
-                self._busy = False
-                self._committer = None
-                self._turn.notify_all()
-
-    def _commit(self, batch: list[_Ticket]) -> None:
+    def _commit(self, batch: list[Ticket[Callable[[Append], Any]]]) -> None:
         environment = self._open_environment()
         try:
             transaction = environment.begin(write=True)
@@ -449,7 +398,7 @@ class Log:
             self._resolve(append, problem)
         self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))
 
-    def _run(self, batch: list[_Ticket], append: Append) -> None:
+    def _run(self, batch: list[Ticket[Callable[[Append], Any]]], append: Append) -> None:
         for ticket in batch:
             written = (len(append.rows), append.touched)
             ticket.failure = None
@@ -465,7 +414,7 @@ class Log:
                         raise
                     raise _WroteThenRefused from None
 
-    def _commit_one_by_one(self, batch: list[_Ticket]) -> None:
+    def _commit_one_by_one(self, batch: list[Ticket[Callable[[Append], Any]]]) -> None:
         for ticket in batch:
             try:
                 self._commit([ticket])
@@ -482,7 +431,7 @@ class Log:
             with self.snapshot() as snapshot:
                 stands = any(snapshot.holds(*record) for record in append.rows.items())
             if stands:
-                self._commit([_Ticket(_as_it_is)])
+                self._commit([Ticket(_as_it_is)])
             else:
                 # LMDB put the old head back, in memory.  This needs no room on the disk.
                 self._open_environment().sync(True)

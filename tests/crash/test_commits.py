@@ -220,7 +220,7 @@ def many(count: int, work: Callable[[int], object]) -> None:
 def test_who_waits_behind_more_than_one_batch_is_answered_after_the_commit(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventstore.log.MAX_BATCH", 2)
+    monkeypatch.setattr("eventstore.group_commit.MAX_BATCH", 2)
     answered = []
 
     def ask(number: int) -> None:
