@@ -150,7 +150,7 @@ def report(figures: list[Figures]) -> None:
     ratio(
         "a durable set against a put of LMDB",
         single.speed_against(raw),
-        "the commit (twelve pages where the put has three), then Python run with cold caches",
+        "the commit (eight pages where the put has three), then Python run with cold caches",
         least=0.40,
     )
     rate(
@@ -168,7 +168,7 @@ def report(figures: list[Figures]) -> None:
     ratio(
         f"sets of {THREADS} threads against puts of LMDB",
         shared.speed_against(raw),
-        "waking the threads that wait: three times the CPU time of a set in a commit of 100",
+        "switching between threads: twice the CPU time of a set in a commit of 100",
     )
     ratio(
         "a recorded get against a put of LMDB",

@@ -49,7 +49,7 @@ from eventstore.events import SecretContent
 from eventstore.group_commit import GroupCommit, Ticket
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
-from eventstore.storage import open_environment
+from eventstore.storage import Headroom, open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
 
 T = TypeVar("T")
@@ -102,6 +102,7 @@ class Log:
         self._environment: lmdb.Environment | None = None
         self._closed = False
         self._in_doubt = False
+        self._headroom = Headroom(path)
         self._written: Written | None = None
         self._tables: Tables
         self._attach()
@@ -377,6 +378,7 @@ class Log:
                 transaction.abort()
                 return
             append.finish()
+            self._headroom.keep(environment)
             # Fetched before the commit: another process may rotate right after it, and the old key
             # is destroyed then, but this head is still this key's to sign.
             self._signer_of(append.numbers.signing[-1])

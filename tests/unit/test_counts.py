@@ -82,7 +82,18 @@ def growth(log: Log, act: Callable[[], object], times: int) -> float:
 
 
 def file_size(log: Log) -> int:
-    return (log.path / "data.mdb").stat().st_size
+    """The pages in use, in bytes; the file is longer by some zeros."""
+    environment = log._open_environment()
+    return int(environment.stat()["psize"] * (environment.info()["last_pgno"] + 1))
+
+
+def test_a_file_is_longer_than_its_pages_by_little_and_by_nothing_but_zeros(vault: Vault) -> None:
+    for number in range(3):
+        vault.handle(ALICE, an_import(number * 100, 100))
+    vault.handle(ALICE, a_set(1))
+    used, data = file_size(vault.changes), (vault.changes.path / "data.mdb").read_bytes()
+    assert 0 < len(data) - used <= used // 4
+    assert not any(data[used:])
 
 
 def test_a_set_in_a_commit_of_its_own_grows_the_file_by_1650_bytes(vault: Vault) -> None:
@@ -320,6 +331,7 @@ SYNCS = ("fdatasync", "fsync", "msync", "sync", "syncfs", "sync_file_range")
 TESTS = Path(__file__).parent.parent
 
 _CALL = re.compile(r"^\d+ +(\w+)\((\d+)<([^>]*)>.* = (\d+)(?: .*)?$")
+_ZEROS = re.compile(r', "(\\0){32}"')
 _STEP = re.compile(r'"step ([^"]*)"')
 _SYNCED_FILE = re.compile(r"openat\(.*O_DSYNC.* = (\d+)<")
 
@@ -369,6 +381,8 @@ def counted(trace: list[str]) -> dict[str, Counter[str]]:
                 found[step][name] += 1
             elif fd in synced:
                 found[step]["synced writes"] += 1
+            elif path.endswith("data.mdb") and _ZEROS.search(line):
+                found[step]["zeros ahead"] += 1
             elif path.endswith("data.mdb"):
                 found[step]["pages"] += int(result) // 4096
                 found[step]["writes"] += 1
@@ -403,3 +417,4 @@ def test_a_purge_waits_for_three_commits_and_two_slots(calls: dict[str, Counter[
 @pytest.mark.parametrize(("step", "pages"), [("set", 8), ("import", 60), ("get", 4), ("list", 4)])
 def test_a_commit_writes_few_pages(calls: dict[str, Counter[str]], step: str, pages: int) -> None:
     assert calls[step]["writes"] <= calls[step]["pages"] <= pages
+    assert calls[step]["zeros ahead"] <= 1
