@@ -22,7 +22,7 @@ unexport PYTHONPATH
 
 BIN := $(abspath $(VENV))/bin
 DIST := $(VENV)/dist
-PACKAGES := eventstore projections vault cli
+PACKAGES := eventstore projections vault server cli
 # Folders stand here beside their files, so that a removed module rebuilds the wheel too.
 SOURCES := pyproject.toml README.md LICENSE \
 	$(shell find $(PACKAGES) -not -path '*/__pycache__*' -not -name '.*')
