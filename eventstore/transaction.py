@@ -7,7 +7,7 @@ for each time it falls behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import lmdb
@@ -41,6 +41,8 @@ CLOCK_TOLERANCE = 50_000
 
 ITSELF = Context(principal="muniment", auth="internal", rule="log")
 
+_AT_ONCE = 256
+
 RECORDS = b"records"
 IDENTITY = b"log"
 HEAD = b"head"
@@ -53,6 +55,10 @@ class KeySource(Protocol):
     """Where keys come from: the keyring, or a dict in a test."""
 
     def key(self, number: int) -> bytes: ...
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Those of them that were not destroyed."""
+        ...
 
 
 Written = tuple[PublicRows, bytes]
@@ -200,8 +206,23 @@ class Snapshot:
 
     def content(self, position: int, key: int) -> SecretContent:
         """The content at *position*, opened with key number *key*.  Raise KeyErased."""
-        row, secret = self._split(position), self._keys.key(key)
-        return record.open_content(self.identity.kind, self.identity.log_id, row, secret)
+        return self._open_content(position, self._keys.key(key))
+
+    def contents(self, places: Sequence[tuple[int, int]]) -> Iterator[SecretContent | None]:
+        """The content at each position and key number, or None where a purge destroyed the key.
+
+        Keys are fetched many at a time, and no more of them than that are held.
+        """
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            keys = self._keys.keys([number for _, number in some])
+            for position, number in some:
+                key = keys.get(number)
+                yield None if key is None else self._open_content(position, key)
+
+    def _open_content(self, position: int, key: bytes) -> SecretContent:
+        kind, log_id = self.identity.kind, self.identity.log_id
+        return record.open_content(kind, log_id, self._split(position), key)
 
     def holds(self, position: int, row: bytes) -> bool:
         """Whether exactly *row* stands at *position*."""
