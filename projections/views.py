@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any, cast
 
@@ -30,6 +30,9 @@ _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
+_OWNERS = 65_536
+"""How many hashed owners are remembered: a list of a whole vault comes to each name again."""
+
 _MARKS = frozenset(int(table) for table, kind in ROWS.items() if kind is Mark)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
@@ -82,7 +85,7 @@ class Sealer:
 
     def _hash(self, owner: bytes) -> bytes:
         hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
-        if len(self._owners) >= _REMEMBERED:
+        if len(self._owners) >= _OWNERS:
             self._owners.clear()
         self._owners[owner] = hashed
         return hashed
@@ -167,6 +170,22 @@ class Reader(Listing):
                 if not after or place[start:] > after:
                     yield place[start:], self._sealer.decode(place, cursor.value(), kind)
                 found = cursor.next()
+
+    @cached_property
+    def _seeking(self) -> lmdb.Cursor[bytes]:
+        # One for all seeks of a transaction, with which it ends.
+        return self._transaction.cursor(db=self._table)
+
+    def first(
+        self, table: Table, kind: type[R], owner: bytes, start: bytes, within: bytes
+    ) -> R | None:
+        prefix = self._sealer.prefix(table, owner)
+        if not self._seeking.set_range(prefix + start):
+            return None
+        place = self._seeking.key()
+        if not place.startswith(prefix + within):
+            return None  # the row of something else, which need not be opened
+        return self._sealer.decode(place, self._seeking.value(), kind)
 
     def place(self, key: RowKey) -> bytes:
         """Where the row of *key* lies on disk."""
