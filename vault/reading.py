@@ -255,7 +255,7 @@ class Reading:
     ) -> answers.SecretBundle:
         if content is None:
             closed = self.bundle(secret, version, SecretContent())
-            return replace(closed, erased_by=self.erased_by(secret))
+            return replace(closed, erased=True, erased_by=self.erased_by(secret))
         return self.bundle(secret, version, _without_value(content))
 
     def _versions(self, command: ListSecretVersions) -> list[answers.SecretBundle]:
