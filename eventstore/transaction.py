@@ -16,7 +16,13 @@ from msgspec.structs import replace
 from eventstore import head as heads
 from eventstore import merkle, record, tiles
 from eventstore.checkpoint import Signer
-from eventstore.errors import LogConflict, LogNotFound, LogUnavailable, PositionUnknown
+from eventstore.errors import (
+    LogConflict,
+    LogNotFound,
+    LogUnavailable,
+    PositionUnknown,
+    SealBroken,
+)
 from eventstore.events import (
     AuditKeyRotated,
     ClockSteppedBack,
@@ -221,8 +227,11 @@ class Snapshot:
                 yield None if key is None else self._open_content(position, key)
 
     def _open_content(self, position: int, key: bytes) -> SecretContent:
-        kind, log_id = self.identity.kind, self.identity.log_id
-        return record.open_content(kind, log_id, self._split(position), key)
+        kind, row = self.identity.kind, self._split(position)
+        # A whole record that was put at another position of the same secret would open there.
+        if not record.lies_at(row.leaf, position):
+            raise SealBroken(f"the record at #{position} is another one")
+        return record.open_content(kind, self.identity.log_id, row, key)
 
     def holds(self, position: int, row: bytes) -> bool:
         """Whether exactly *row* stands at *position*."""
