@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import shapes
-from cli.as_of import moment
+from cli.as_of import maybe_point, tell_period
 from cli.command import command
 from cli.diff import fields
 from cli.problems import Usage
@@ -51,20 +51,21 @@ def replay(
 
     Both logs, oldest first.  Values are not shown: only whether they became other ones.
     """
-    from vault.commands import ReadHistory, Replay
+    from vault.commands import Replay
 
     if step and speed is not None:
         raise Usage("give --speed or --step, not both")
     if step and not session.terminal.answers:
         raise Usage("--step waits for Enter, and there is no terminal")
     with session.vault() as vault:
-        history = ReadHistory(
+        asked = Replay(
             name=name,
             principal=who,
-            start=0 if start is None else moment(session, vault, "--from", start),
-            stop=None if stop is None else moment(session, vault, "--to", stop),
+            since=maybe_point(session, start),
+            until=maybe_point(session, stop),
         )
-        steps = vault.handle(session.caller, Replay(history=history))
+        steps, points = vault.respond(session.caller, asked)
+    tell_period(session, points)
     output = session.output
     if speed is None and not step:
         told = [shapes.replay_step(one) for one in steps]

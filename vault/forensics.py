@@ -7,9 +7,10 @@ what is asked for and not the length of the history.  Values are compared here a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
-from eventstore.errors import KeyErased, PositionUnknown
+from eventstore.errors import KeyErased
 from eventstore.events import (
     HistoryRead,
     SecretContent,
@@ -51,6 +52,7 @@ from vault.commands import (
     WhoCould,
     WhoRead,
 )
+from vault.points import Resolutions
 from vault.reading import Answered, erased_by
 from vault.refusals import PointsReversed, RestoreUnclear
 
@@ -83,36 +85,47 @@ class Logs:
         return erased_by(self.rows, secret)
 
     def as_of(self, size: int) -> PastRows:
-        if not 0 <= size <= self.changes.size:
-            raise PositionUnknown(f"`changes` has {self.changes.size} records, not {size}")
         return PastRows(self.rows, size)
 
+    def at(self, points: Resolutions) -> tuple[Rows, int]:
+        """The rows, and the size of `changes`, as of the point that was asked for, or now."""
+        then = points.get("as_of")
+        if then is None:
+            return self.rows, self.changes.size
+        return self.as_of(then.size), then.size
 
-def answer(logs: Logs, command: Command[Any]) -> Answered:
-    """Answer a question about the past, with the event that says it was asked."""
+
+def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
+    """Answer a question about the past, with the event that says it was asked.
+
+    *points* is what the points in *command* are.
+    """
     found: Any
     match command:
         case WhoRead():
-            found, what = list(_who_read(logs, command)), "who-read"
+            found, what = list(_who_read(logs, command, points)), "who-read"
         case Exposed():
             found, what = _exposure(logs, command), "exposure"
         case Blame():
-            found, what = _blame(logs, command), "blame"
+            found, what = _blame(logs, command, points), "blame"
         case WhoCould():
-            found, what = list(_who_could(logs, command)), "who-could"
+            found, what = list(_who_could(logs, command, points)), "who-could"
         case Diff():
-            found, what = _diff(logs, command), "diff"
+            found, what = _diff(logs, command, points), "diff"
         case Replay():
-            found, what = list(_replay(logs, command)), "replay"
+            found, what = list(_replay(logs, command, points)), "replay"
         case ReadHistory():
             found, what = history.read(logs.sources(), command), "log"
         case PlanRestore():
-            found, what = plan_restore(logs, command), "plan"
+            found, what = plan_restore(logs, command, points["to"].size), "plan"
         case _:
             raise TypeError(f"{type(command).__name__} is not a question about the past")
     count = len(found.steps) if isinstance(found, answers.RestorePlan) else len(found)
     name = str(getattr(command, "name", ""))
-    return Answered(found, HistoryRead(at=logs.changes.size, count=count, name=name, what=what))
+    then = points.get("as_of") or points.get("to")
+    as_of = None if then is None else then.size
+    at = logs.changes.size
+    return Answered(found, HistoryRead(at=at, count=count, name=name, what=what, as_of=as_of))
 
 
 # --- reads ----------------------------------------------------------------------------------------
@@ -122,13 +135,26 @@ def _concerning(rows: Rows, name: str, first: int) -> Iterator[int]:
     return history.positions_of(rows, Table.BY_NAME, by_name_key(name, 0).owner, first)
 
 
-def _who_read(logs: Logs, command: WhoRead) -> Iterator[answers.ReadFact]:
+class _Period(NamedTuple):
+    """Times in microseconds: *start* included, *stop* not."""
+
+    start: int
+    stop: int | None
+
+
+def _period(points: Resolutions) -> _Period:
+    since, until = points.get("since"), points.get("until")
+    return _Period(0 if since is None else since.time, None if until is None else until.time)
+
+
+def _who_read(logs: Logs, command: WhoRead, points: Resolutions) -> Iterator[answers.ReadFact]:
     names.check_name(command.name)
     version = names.check_version(command.version) if command.version else ""
-    first = logs.access.size_at(command.start - 1) if command.start else 0
+    start, stop = _period(points)
+    first = logs.access.size_at(start - 1) if start else 0
     for position in _concerning(logs.trail, command.name, first):
         entry = logs.access.entry(position)
-        if command.stop is not None and entry.time >= command.stop:
+        if stop is not None and entry.time >= stop:
             return  # times strictly increase with positions
         event = entry.event
         if isinstance(event, SecretRead) and (not version or event.version == version):
@@ -183,33 +209,38 @@ def _is_current(logs: Logs, secret: Secret, version: Version) -> bool:
 # --- changes --------------------------------------------------------------------------------------
 
 
-def _blame(logs: Logs, command: Blame) -> list[answers.BlameFact]:
+def _blame(logs: Logs, command: Blame, points: Resolutions) -> list[answers.BlameFact]:
     names.check_name(command.name)
-    secret = logs.rows.get(secret_key(command.name), Secret)
+    rows, size = logs.at(points)
+    secret = rows.get(secret_key(command.name), Secret)
     if secret is None:
         raise secrets.not_found(command.name)
     asked = names.check_version(command.version) if command.version else secret.current
-    version = logs.rows.get(version_key(secret.name, asked), Version)
+    version = rows.get(version_key(secret.name, asked), Version)
     if version is None:
         raise secrets.not_found(command.name, command.version)
     made: dict[str, Entry[Any]] = {}
-    for position in _concerning(logs.rows, secret.name, version.value_at):
+    concerning = _concerning(logs.rows, secret.name, version.value_at)
+    for position in takewhile(size.__gt__, concerning):
         entry = logs.changes.entry(position)
         for attribute in _made_by(entry.event, asked):
             made[attribute] = entry
-    content = logs.content(secret, version.content_at) or SecretContent()
-    shown = {
+    shown: dict[str, object] = {
         "enabled": version.enabled,
         "nbf": version.nbf,
         "exp": version.exp,
-        "content_type": content.content_type,
-        "tags": content.tags,
         "deleted": secret.deleted_date is not None,
     }
+    content = logs.content(secret, version.content_at)
+    if content is not None:
+        shown |= {"content_type": content.content_type, "tags": content.tags}
+    closed = () if content is not None else _CLOSED
     return [
         answers.BlameFact(
             attribute=attribute,
             value=shown.get(attribute),
+            erased=attribute in closed,
+            erased_by=logs.erased_by(secret) if attribute in closed else None,
             position=entry.position,
             time=entry.time,
             operation=history.operation(entry),
@@ -231,11 +262,13 @@ def _made_by(event: Any, version: str) -> tuple[str, ...]:
 
 
 _LIFE = ("secret.deleted", "secret.recovered")
+_CLOSED = ("value", "content_type", "tags")
+"""What a purge closes; by whom the rest was made what is open for ever."""
 
 
-def _who_could(logs: Logs, command: WhoCould) -> Iterator[answers.CouldFact]:
+def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[answers.CouldFact]:
     names.check_name(command.name)
-    rows: Rows = logs.rows if command.as_of is None else logs.as_of(command.as_of)
+    rows, _ = logs.at(points)
     found = sorted(rows.policies(), key=_object_id)
     for policy in found:
         if policy.secrets:
@@ -260,14 +293,13 @@ def _object_id(policy: Policy) -> str:
     return policy.object_id
 
 
-def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
-    if command.before > command.after:
+def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Difference]:
+    before, after = points["before"].size, points["after"].size
+    if before > after:
         raise PointsReversed
     _refuse_unknown(logs, command.names)
-    sides = differences.Sides(
-        logs.as_of(command.before), logs.as_of(command.after), logs.rows, logs.content
-    )
-    between = logs.changes.entries(command.before, command.after)
+    sides = differences.Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
+    between = logs.changes.entries(before, after)
     found = differences.diff(sides, between)
     wanted = {name.upper() for name in command.names}
     return [one for one in found if not wanted or one.name.upper() in wanted]
@@ -284,8 +316,10 @@ def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
             raise secrets.not_found(name)
 
 
-def _replay(logs: Logs, command: Replay) -> Iterator[answers.ReplayStep]:
-    for item in history.read(logs.sources(), command.history):
+def _replay(logs: Logs, command: Replay, points: Resolutions) -> Iterator[answers.ReplayStep]:
+    start, stop = _period(points)
+    asked = ReadHistory(name=command.name, principal=command.principal, start=start, stop=stop)
+    for item in history.read(logs.sources(), asked):
         yield answers.ReplayStep(item=item, differences=_changed_by(logs, item))
 
 
@@ -298,13 +332,13 @@ def _changed_by(logs: Logs, item: answers.HistoryItem) -> tuple[differences.Diff
     return tuple(differences.diff(sides, [logs.changes.entry(item.position)]))
 
 
-def plan_restore(logs: Logs, command: PlanRestore) -> answers.RestorePlan:
-    """What going back would do."""
+def plan_restore(logs: Logs, command: PlanRestore, to: int) -> answers.RestorePlan:
+    """What going back to when `changes` had *to* records would do."""
     for name in command.names:
         names.check_name(name)
     if command.names and command.policies:
         raise RestoreUnclear
     _refuse_unknown(logs, command.names)
-    then = logs.as_of(command.to)
+    then = logs.as_of(to)
     steps = restoring.plan(logs.rows, then, command, logs.erased_by)
-    return answers.RestorePlan(to=command.to, head=logs.changes.size, steps=tuple(steps))
+    return answers.RestorePlan(to=to, head=logs.changes.size, steps=tuple(steps))

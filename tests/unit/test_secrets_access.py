@@ -91,7 +91,7 @@ ADMINISTRATION: list[Command[Any]] = [
     Blame(name="active"),
     WhoCould(name="active"),
     Diff(before=2, after=4),
-    Replay(history=ReadHistory()),
+    Replay(),
     PlanRestore(to=2),
     CopyVault(as_of=2),
     RotateKeys(),
