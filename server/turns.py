@@ -32,7 +32,7 @@ class Turns:
         except RequestIdReused:
             # The id names a request and not an operation to this edge's clients: some send one id
             # with all that they ask.  Only a repetition of the same thing is recognized by it.
-            return await self._asked(Ask(caller, command, repeats=False))
+            return await self._asked(Ask(caller, command, repeated=False))
 
     def _asked(self, ask: Ask) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
