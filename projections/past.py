@@ -11,7 +11,7 @@ Points are sizes: as of size *n*, the records before position *n* have happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from projections.rows import (
     Known,
@@ -83,6 +83,10 @@ class PastRows(Listing):
     def __init__(self, rows: Rows, size: int) -> None:
         self._rows = rows
         self._size = size
+
+    def names(self) -> Sequence[str]:
+        """Those of the live rows: a name that came later has no row as of the size."""
+        return self._rows.names()
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
         # Which is looked up first only decides what it costs: a version is hardly ever changed.

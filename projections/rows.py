@@ -6,8 +6,10 @@ type or a tag: those live in their sealed record only, so that a purge has one p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -309,8 +311,12 @@ class Rows(Protocol):
         """
         ...
 
-    def secrets(self) -> Iterator[Secret]:
-        """All secrets, active and deleted."""
+    def names(self) -> Sequence[str]:
+        """The names that ever had a secret, and perhaps more: upper case, sorted."""
+        ...
+
+    def secrets(self, after: str = "") -> Iterator[Secret]:
+        """All secrets, active and deleted, by name; those with a name greater than *after*."""
         ...
 
     def policies(self) -> Iterator[Policy]: ...
@@ -335,10 +341,15 @@ class Listing:
                 return row if order.startswith(within) else None
         return None
 
-    def secrets(self: Rows) -> Iterator[Secret]:
-        """All secrets, active and deleted."""
-        for _, known in self.scan(Table.KNOWN_SECRETS, Known):
-            secret = self.get(secret_key(known.name), Secret)
+    def names(self: Rows) -> Sequence[str]:
+        """The names that ever had a secret, upper case and sorted."""
+        return sorted(known.name.upper() for _, known in self.scan(Table.KNOWN_SECRETS, Known))
+
+    def secrets(self: Rows, after: str = "") -> Iterator[Secret]:
+        """All secrets, active and deleted, by name; those with a name greater than *after*."""
+        found = self.names()
+        for name in islice(found, bisect_right(found, after.upper()), None):
+            secret = self.get(secret_key(name), Secret)
             if secret is not None:
                 yield secret
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any, cast
@@ -24,6 +24,7 @@ from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
 from eventstore.transaction import KeySource
 from projections import state
+from projections.name_index import NameIndex
 from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Table
 
 _POINTER = b"views"
@@ -73,6 +74,7 @@ class Sealer:
         self._entropy = entropy
         self._owners: dict[bytes, bytes] = {}
         self._opened: dict[bytes, tuple[bytes, Row]] = {}
+        self.names = NameIndex()
 
     def place(self, key: RowKey) -> bytes:
         """HMAC-SHA256(index key, owner), 16 bytes || table u8 || order.
@@ -190,6 +192,10 @@ class Reader(Listing):
         if not place.startswith(prefix + within):
             return None  # the row of something else, which need not be opened
         return self._sealer.decode(place, self._seeking.value(), kind)
+
+    def names(self) -> Sequence[str]:
+        """The names that ever had a secret, and perhaps more: upper case, sorted."""
+        return self._sealer.names.names(self)
 
     def place(self, key: RowKey) -> bytes:
         """Where the row of *key* lies on disk."""

@@ -11,7 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
 from server import keyvault
@@ -19,7 +19,6 @@ from server.authority import Authority
 from server.health import Health
 from server.hosts import Target, target_of
 from server.http import Request, Response, json_response
-from server.keyvault import Plan
 from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
 from server.problems import Problem
@@ -49,7 +48,7 @@ class Done(NamedTuple):
     seconds: float
     request_id: str
     principal: str
-    peer: str
+    client_request: str
 
 
 class Open(NamedTuple):
@@ -70,10 +69,13 @@ class Service:
         authority: Authority,
         skip: Skiptokens,
         *,
+        tenant: str,
         domain: str,
         throttled: bool = False,
         delete_lag: float = 0,
         observe: Callable[[Done], None] = lambda done: None,
+        committed: Callable[[int], None] = lambda requests: None,
+        fault: Callable[[str, str], None] = lambda kind, request: None,
         pages: dict[str, Callable[[], Response]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,10 +83,13 @@ class Service:
         self._authenticator = authenticator
         self._authority = authority
         self._skip = skip
+        self._tenant = tenant
         self._domain = domain
         self._throttled = throttled
         self._lag = DeleteLag(delete_lag)
         self._observe = observe
+        self._committed = committed
+        self._fault = fault
         self._pages = pages or {}
         self._clock = clock
         self._open: dict[str, Open] = {}
@@ -104,6 +109,8 @@ class Service:
         if self._counting is not None:
             self._counting.cancel()
         self._write_counts()
+        self._authenticator.close()
+        self._authority.close()
         self._store.close()
 
     def ready(self) -> bool:
@@ -120,7 +127,8 @@ class Service:
         except Problem as problem:
             response = problem.response()
         except Exception as fault:
-            said.fault = type(fault).__name__
+            # Its text might quote a value, so only its kind is told, and that to the operator.
+            self._fault(type(fault).__name__, request_id)
             response = Problem(500, "InternalServerError", "The request failed.").response()
         headers = (*response.headers, *keyvault.common_headers(request, request_id))
         self._observe(
@@ -131,7 +139,7 @@ class Service:
                 self._clock() - began,
                 request_id,
                 said.principal,
-                request.peer,
+                request.header("x-ms-client-request-id"),
             )
         )
         return response._replace(headers=headers)
@@ -146,7 +154,7 @@ class Service:
         if not target.vault:
             return await self._authorize_clients(request, target, read_body, said)
         said.vault = target.vault
-        principal = self._authenticate(request, target)
+        principal = await self._authenticate(request, target)
         said.principal = principal.oid
         return await self._ask(request, target, principal, read_body, said)
 
@@ -163,13 +171,13 @@ class Service:
 
     # -- who are you -----------------------------------------------------------------------------
 
-    def _authenticate(self, request: Request, target: Target) -> Principal:
+    async def _authenticate(self, request: Request, target: Target) -> Principal:
         try:
-            return self._authenticator.authenticate(request, target.resource)
+            return await self._authenticator.admit(request, target.resource)
         except Unauthenticated as unknown:
             self._turned_away.unauthenticated(target.vault)
             challenge = (
-                f'Bearer authorization="{target.resource}/{self._authenticator.tenant}", '
+                f'Bearer authorization="{target.resource}/{self._tenant}", '
                 f'resource="{target.resource}"'
             )
             if unknown.error:
@@ -223,7 +231,7 @@ class Service:
                 vault = self._store.vault(name)
             except VaultNotFound:
                 return None
-            known = Open(vault, Turns(vault), Throttle(self._clock()))
+            known = Open(vault, Turns(vault, self._committed), Throttle(self._clock()))
             self._open[names.folded(vault.name).lower()] = known
         return known
 
@@ -271,7 +279,7 @@ class _Said:
     """What is known of a request so far."""
 
     def __init__(self) -> None:
-        self.vault = self.operation = self.principal = self.fault = ""
+        self.vault = self.operation = self.principal = ""
 
 
 async def _with_body(request: Request, read_body: ReadBody, most: int) -> Request:

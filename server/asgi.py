@@ -12,6 +12,8 @@ from typing import Any
 from server.app import Service
 from server.http import Request, Response
 from server.reading import read_body
+from server.serving import options_from
+from server.start import service_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -82,3 +84,9 @@ async def _send(response: Response, only_head: bool, send: Send) -> None:
     headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if only_head else response.body})
+
+
+def application() -> Application:
+    """What a worker serves, as its options say."""
+    options = options_from()
+    return Application(lambda: service_of(options), options.body_seconds)

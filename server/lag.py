@@ -59,5 +59,3 @@ class DeleteLag:
             begun.clear()
             begun.update(gone)
             begun[(vault, folded(command.name))] = now + self._seconds
-
-

@@ -6,7 +6,7 @@ nothing of what a good request looks like.  No message quotes a body.
 
 from __future__ import annotations
 
-from vault.refusals import BadParameter
+from vault.refusals import BadParameter, VaultError
 
 
 class ApiVersionMissing(BadParameter):
@@ -37,3 +37,10 @@ class BodyMalformed(BadParameter):
     """The request's body is not the JSON object that the operation takes."""
 
     code = "body.malformed"
+
+
+class BeingDeleted(VaultError):
+    """The secret is on its way out; only a service that simulates this says so."""
+
+    code = "secret.being-deleted"
+    hint = "ask again in a few seconds"

@@ -7,6 +7,7 @@ commit of each log.  Every answer is given out after that commit, like any other
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from eventstore.errors import MunimentError, RequestIdReused
@@ -21,8 +22,9 @@ MOST_AT_ONCE = 128
 class Turns:
     """The requests to one vault, in turns."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, committed: Callable[[int], None]) -> None:
         self._vault = vault
+        self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
 
     async def ask(self, caller: Caller, command: Command[Any]) -> Any:
@@ -48,6 +50,7 @@ class Turns:
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._answers([ask for ask, _ in batch])
+        self._committed(len(batch))
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue  # who asked has gone; what was recorded stays

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -228,17 +227,13 @@ class Reading:
         return self.bundle(secret, version, self.whole_content(secret, version))
 
     def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
-        found: Iterable[Secret] = (
+        found = (
             secret
-            for secret in self.rows.secrets()
+            for secret in self.rows.secrets(after)
             if (secret.deleted_date is not None) is gone
-            and (not after or names.folded(secret.name) > names.folded(after))
         )
-        if limit is not None:
-            found = nsmallest(limit, found, key=_by_name)
         # A secret and its version lie side by side: both are read before the next secret.
-        listed = [(secret, self._current(secret)) for secret in found]
-        return self._items(sorted(listed, key=lambda pair: _by_name(pair[0])))
+        return self._items((secret, self._current(secret)) for secret in islice(found, limit))
 
     def _current(self, secret: Secret) -> Version | None:
         return self.rows.get(version_key(secret.name, secret.current), Version)
@@ -268,10 +263,6 @@ class Reading:
             return []
         found = islice(self.versions(secret.name, command.after), command.limit)
         return self._items((secret, version) for version in found)
-
-
-def _by_name(secret: Secret) -> str:
-    return names.folded(secret.name)
 
 
 def _without_value(content: SecretContent) -> SecretContent:

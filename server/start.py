@@ -1,0 +1,69 @@
+"""From the options of a worker to its service: everything that is open while it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from server.app import Done, Service
+from server.authority import Authority
+from server.http import Response
+from server.identities import Identities
+from server.metrics import LogFacts, Metrics
+from server.operations_log import OperationsLog
+from server.serving import Options, passphrase_of, root_directory_of
+from server.skiptoken import Skiptokens
+from server.tokens import Authenticator
+from vault.store import Store
+
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def service_of(options: Options) -> Service:
+    """Open the store and what is around it.  Raise what opening a store raises."""
+    store = Store.open(
+        Path(options.home),
+        root_directory=root_directory_of(options),
+        passphrase=passphrase_of(options),
+    )
+    identities = Identities(store)
+    metrics = Metrics(Path(options.metrics_directory) if options.metrics_directory else None)
+    log = OperationsLog(options.log_format, options.worker)
+
+    def observe(done: Done) -> None:
+        log.request(
+            vault=done.vault,
+            operation=done.operation,
+            status=done.status,
+            seconds=done.seconds,
+            request=done.request_id,
+            client_request=done.client_request,
+            principal=done.principal,
+        )
+        metrics.request(done.operation, done.status, done.seconds)
+        if done.status == 401:
+            metrics.unauthenticated()
+
+    def numbers() -> Response:
+        logs = [
+            LogFacts(vault.name, log.identity.kind_name, log.head().size, 0)
+            for vault in store.vaults()
+            for log in (vault.changes, vault.access)
+        ]
+        text = metrics.text(ready=service.ready(), logs=logs)
+        return Response(200, (("Content-Type", _METRICS),), text)
+
+    service = Service(
+        store,
+        Authenticator(identities),
+        Authority(identities),
+        Skiptokens(identities.derived(b"skiptoken")),
+        tenant=identities.tenant,
+        domain=options.domain,
+        throttled=options.throttle,
+        delete_lag=options.simulate_delete_lag,
+        observe=observe,
+        committed=metrics.commit,
+        fault=lambda kind, request: log.event("fault", kind=kind, requestId=request),
+        pages={"/metrics": numbers} if options.metrics else {},
+    )
+    return service
