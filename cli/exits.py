@@ -101,6 +101,11 @@ EXITS: dict[str, int] = {
     "vault.not-found": NOT_FOUND,
     "vault.exists": CONFLICT,
     "vault.not-chosen": USAGE,
+    # The service's identities.
+    "identity.error": FAILURE,
+    "identity.not-found": NOT_FOUND,
+    "identity.exists": CONFLICT,
+    "identity.invalid": USAGE,
     # The terminal's own.
     "terminal.error": FAILURE,
     "usage": USAGE,
