@@ -107,6 +107,12 @@ EXITS: dict[str, int] = {
     "query.malformed": USAGE,
     "skiptoken.invalid": USAGE,
     "body.malformed": USAGE,
+    "secret.being-deleted": CONFLICT,
+    # The service's identities.
+    "identity.error": FAILURE,
+    "identity.not-found": NOT_FOUND,
+    "identity.exists": CONFLICT,
+    "identity.invalid": USAGE,
     # The terminal's own.
     "terminal.error": FAILURE,
     "usage": USAGE,

@@ -90,6 +90,18 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "rotate": Verb("cli.key:rotate", "Rotate the root, signing and audit keys."),
         "change-passphrase": Verb("cli.key:change_passphrase", "Choose another passphrase."),
     },
+    "identity": {
+        "add": Verb("cli.identity:add", "Register a client, and print its secret."),
+        "list": Verb(
+            "cli.identity:list_identities", "List the clients, or the issuers that are trusted."
+        ),
+        "remove": Verb("cli.identity:remove", "Forget a client, or an issuer."),
+        "rotate": Verb("cli.identity:rotate", "Give a client a new secret, and print it."),
+        "trust": Verb("cli.identity:trust", "Believe the tokens of an outside issuer."),
+    },
+    "token": {
+        "issue": Verb("cli.token:issue_token", "Print an access token of a client, for curl."),
+    },
     "doctor": Verb("cli.doctor:doctor", "Look at everything, and say how to mend it."),
     "completion": Verb("cli.completion:completion", "Print the completion script of a shell."),
 }
@@ -102,6 +114,8 @@ NOUNS: Mapping[str, str] = {
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",
     "key": "The keys of the store.",
+    "identity": "Who may sign in to the service: its clients, and the issuers it trusts.",
+    "token": "Access tokens for the service.",
 }
 
 

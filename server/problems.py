@@ -13,6 +13,7 @@ from typing import NamedTuple
 from eventstore import errors
 from eventstore.errors import MunimentError
 from server.http import Response, json_response
+from server.refusals import BeingDeleted
 from vault import refusals
 
 LOCATION = "local"
@@ -117,6 +118,7 @@ ROWS: dict[type[MunimentError], _Row] = {
     ),
     refusals.SecretIsDeleted: _Row(409, "Conflict", "ObjectIsDeletedButRecoverable"),
     refusals.SecretExists: _Row(409, "Conflict"),
+    BeingDeleted: _Row(409, "Conflict", "ObjectIsBeingDeleted"),
     refusals.PurgeIsProtected: _Row(
         403,
         "Forbidden",

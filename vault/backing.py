@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +25,9 @@ from projections.rebuild import Progress
 from vault.caller import Caller
 from vault.refusals import StoreExists
 from vault.store import Passphrase, Store, default_root_directory, read_configuration
+
+IDENTITIES: Final = "identities"
+"""What the service keeps in the store: sealed, and not looked into here."""
 
 
 class BackedUp(NamedTuple):
@@ -51,6 +54,8 @@ def backup(store: Store, directory: Path, progress: Progress | None = None) -> B
         write_durably(place / "made", b"")
         if progress is not None:
             progress(done + 1, len(vaults))
+    if (identities := store.home / IDENTITIES).exists():
+        write_durably(directory / IDENTITIES, identities.read_bytes())
     store.keyring.copy(directory / "keyring")
     # Last, since a directory without it is not a store.
     write_durably(directory / "store.json", (store.home / "store.json").read_bytes())

@@ -1,0 +1,203 @@
+"""JSON Web Tokens: taken apart, verified, made (RFC 7515, 7519).  Pure.
+
+Only RS256 and ES256, by name; a key says by its own kind which of them it verifies, so a token
+cannot choose.  A token that marks a header as critical is refused: there is none that we know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+from joserfc.util import urlsafe_b64decode
+
+ALGORITHMS: Final = ("RS256", "ES256")
+MAX_TOKEN: Final = 16 * 1024
+
+_COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+Key = RSAKey | ECKey
+
+
+class Refused(Exception):
+    """The token is not one, or nobody who is asked about signed it.  Its text quotes nothing."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The protected header; what is not named here is ignored."""
+
+    alg: str
+    kid: str | None = None
+    crit: list[str] | None = None
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a token says.  Other claims are ignored."""
+
+    iss: str
+    aud: str | list[str]
+    exp: float
+    nbf: float | None = None
+    iat: float | None = None
+    tid: str = ""
+    oid: str = ""
+    sub: str = ""
+    appid: str = ""
+    azp: str = ""
+    upn: str = ""
+    preferred_username: str = ""
+    unique_name: str = ""
+    name: str = ""
+    app_displayname: str = ""
+    jti: str = ""
+    amr: list[str] = []
+
+    @property
+    def audiences(self) -> list[str]:
+        return [self.aud] if isinstance(self.aud, str) else self.aud
+
+
+class Parsed(NamedTuple):
+    """A token taken apart; nothing in it is proven yet."""
+
+    token: bytes
+    header: Header
+    claims: Claims
+
+
+_header = msgspec.json.Decoder(Header)
+_claims = msgspec.json.Decoder(Claims)
+
+
+def _registry() -> jws.JWSRegistry:
+    # A header that we do not know is ignored, as RFC 7515 says; real issuers send several.
+    registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    registry.max_header_length = MAX_TOKEN
+    return registry
+
+
+_REGISTRY: Final = _registry()
+
+
+def parse(token: str) -> Parsed:
+    """Take *token* apart.  Raise Refused."""
+    if len(token) > MAX_TOKEN:
+        raise Refused("the token is too long")
+    try:
+        text = token.encode("ascii")
+    except UnicodeEncodeError:
+        raise Refused("the token is malformed") from None
+    if not _COMPACT.fullmatch(text):
+        raise Refused("the token is malformed")
+    try:
+        taken = jws.extract_compact(text, registry=_REGISTRY)
+        segment = text.partition(b".")[0]
+        header = _header.decode(urlsafe_b64decode(segment))
+        claims = _claims.decode(taken.payload)
+    except (JoseError, ValueError, RecursionError):
+        raise Refused("the token is malformed") from None
+    if header.crit is not None:
+        raise Refused("the token has a critical header that is not known")
+    if header.alg not in ALGORITHMS:
+        raise Refused("the token is signed with an algorithm that is not allowed")
+    return Parsed(text, header, claims)
+
+
+def verify(parsed: Parsed, keys: Iterable[Key]) -> None:
+    """Hold *parsed* to have been signed by one of *keys*.  Raise Refused."""
+    kind = RSAKey if parsed.header.alg == "RS256" else ECKey
+    for key in keys:
+        if not isinstance(key, kind):
+            continue
+        try:
+            jws.deserialize_compact(parsed.token, key, registry=_REGISTRY)
+        except (JoseError, ValueError):
+            continue
+        return
+    raise Refused("the signature is not valid")
+
+
+def sign(private: bytes, kid: str, claims: dict[str, Any]) -> str:
+    """A token with *claims*, signed RS256 by the PKCS #8 key *private*."""
+    loaded = load_der_private_key(private, None)
+    assert isinstance(loaded, rsa.RSAPrivateKey)
+    header = {"typ": "JWT", "alg": "RS256", "kid": kid}
+    key = RSAKey.import_key(loaded)
+    return jws.serialize_compact(header, msgspec.json.encode(claims), key, registry=_REGISTRY)
+
+
+def public_key(der: bytes) -> Key:
+    """The key in a SubjectPublicKeyInfo.  Raise Refused for one that is not allowed."""
+    loaded = load_der_public_key(der)
+    if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size >= 2048:
+        return RSAKey.import_key(loaded)
+    if isinstance(loaded, ec.EllipticCurvePublicKey) and isinstance(loaded.curve, ec.SECP256R1):
+        return ECKey.import_key(loaded)
+    raise Refused("the key is of a kind that is not allowed")
+
+
+class PublishedKey(msgspec.Struct, frozen=True):
+    """A member of a JSON Web Key Set (RFC 7517)."""
+
+    kty: str = ""
+    kid: str = ""
+    use: str = "sig"
+    alg: str = ""
+    crv: str = ""
+    n: str = ""
+    e: str = ""
+    x: str = ""
+    y: str = ""
+
+
+class _KeySet(msgspec.Struct, frozen=True):
+    keys: list[PublishedKey]
+
+
+def key_set(text: bytes) -> tuple[tuple[str, Key], ...]:
+    """The key ids and keys in a JSON Web Key Set that verify RS256 or ES256.  Raise Refused.
+
+    Others are passed over; so is a symmetric key, which a set that is public cannot hold.
+    """
+    try:
+        published = msgspec.json.decode(text, type=_KeySet).keys
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("the text is not a JSON Web Key Set") from None
+    found = [(one.kid, key) for one in published if (key := _imported(one)) is not None]
+    if not found:
+        raise Refused("the JSON Web Key Set has no key for RS256 or ES256")
+    return tuple(found)
+
+
+def published(kid: str, der: bytes) -> dict[str, str]:
+    """A public key as a member of a JSON Web Key Set."""
+    shown = public_key(der).as_dict(private=False)
+    return {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": kid,
+        "n": str(shown["n"]),
+        "e": str(shown["e"]),
+    }
+
+
+def _imported(one: PublishedKey) -> Key | None:
+    if one.use != "sig" or one.alg not in ("", *ALGORITHMS):
+        return None
+    try:
+        if one.kty == "RSA" and one.alg in ("", "RS256"):
+            key = RSAKey.binding.import_public_key({"n": one.n, "e": one.e})
+            return RSAKey.import_key(key) if 2048 <= key.key_size <= 8192 else None
+        if one.kty == "EC" and one.crv == "P-256" and one.alg in ("", "ES256"):
+            return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": one.x, "y": one.y})
+    except (JoseError, ValueError):
+        return None
+    return None
