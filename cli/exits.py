@@ -113,6 +113,18 @@ EXITS: dict[str, int] = {
     "identity.not-found": NOT_FOUND,
     "identity.exists": CONFLICT,
     "identity.invalid": USAGE,
+    # The service's.
+    "serve.error": FAILURE,
+    "serve.extra-missing": FAILURE,
+    "serve.not-started": FAILURE,
+    "serve.address-unusable": FAILURE,
+    "serve.options-invalid": FAILURE,
+    "tls.error": FAILURE,
+    "tls.exists": CONFLICT,
+    "tls.not-found": NOT_FOUND,
+    "tls.invalid": FAILURE,
+    "tls.no-authority": NOT_FOUND,
+    "tls.domain-invalid": USAGE,
     # The terminal's own.
     "terminal.error": FAILURE,
     "usage": USAGE,

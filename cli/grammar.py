@@ -86,6 +86,19 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "tiles": Verb("cli.export_tiles:tiles", "Write a log as tiles that other tools verify."),
     },
     "rebuild": Verb("cli.rebuild:rebuild", "Make the views anew from the log, and compare."),
+    "serve": Verb("cli.serve:serve", "Serve the vaults over HTTPS, as Azure Key Vault does."),
+    "tls": {
+        "init": Verb("cli.tls:init", "Make a local authority and a certificate of it."),
+        "renew": Verb("cli.tls:renew", "Make a new certificate of the same authority."),
+    },
+    "env": {
+        "azure": Verb(
+            "cli.env:azure", "Print the variables that point Azure's SDKs at the service."
+        ),
+        "az-cli": Verb(
+            "cli.env:az_cli", "Print the commands that point the Azure CLI at the service."
+        ),
+    },
     "key": {
         "rotate": Verb("cli.key:rotate", "Rotate the root, signing and audit keys."),
         "change-passphrase": Verb("cli.key:change_passphrase", "Choose another passphrase."),
@@ -113,6 +126,8 @@ NOUNS: Mapping[str, str] = {
     "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",
+    "tls": "The service's certificates, of an authority of its own.",
+    "env": "What points Azure's SDKs and command line at the service.",
     "key": "The keys of the store.",
     "identity": "Who may sign in to the service: its clients, and the issuers it trusts.",
     "token": "Access tokens for the service.",

@@ -1,0 +1,118 @@
+"""`muniment env azure` and `env az-cli`: what points unmodified programs at the service."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from cli.command import command
+from cli.problems import FileUnusable, SettingInvalid
+from cli.serve import domain_option, port_option, tls_directory, tls_option
+from cli.session import Session
+
+_CLOUD = "Muniment"
+
+_NO_CLIENT = """\
+No client is named, so that no program can sign in yet:
+  muniment identity add NAME        prints a client's id and its secret, once
+  muniment env azure --client-id ID --tenant-id ID --secret-file FILE"""
+
+
+@command("azure")
+@domain_option
+@port_option
+@tls_option
+@click.option("--tenant-id", metavar="ID", help="The service's tenant.")
+@click.option("--client-id", metavar="ID", help="The client that signs in.")
+@click.option("--secret-file", metavar="FILE", help="A file that holds the client's secret.")
+def azure(
+    session: Session,
+    domain: str,
+    port: int,
+    tls: Path | None,
+    tenant_id: str | None,
+    client_id: str | None,
+    secret_file: str | None,
+) -> None:
+    """Print the variables that point Azure's SDKs at the service.
+
+    For a shell: eval "$(muniment env azure ...)".  Azure's SDKs need no other change than the
+    vault's address.  With --secret-file the secret is printed too.
+    """
+    base = _base(domain, port)
+    variables = {
+        "AZURE_AUTHORITY_HOST": base,
+        **_given("AZURE_TENANT_ID", tenant_id),
+        **_given("AZURE_CLIENT_ID", client_id),
+    }
+    if secret_file is not None:
+        secret = _secret(Path(secret_file))
+        # The managed identity's endpoint asks no discovery of Microsoft's: it works offline.
+        variables |= {
+            "AZURE_CLIENT_SECRET": secret,
+            "IDENTITY_ENDPOINT": f"{base}/msi/token",
+            "IDENTITY_HEADER": secret,
+        }
+    variables |= _trust(tls_directory(session, tls))
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    session.output.raw("".join(lines), variables)
+    if client_id is None:
+        session.terminal.note(_NO_CLIENT)
+
+
+@command("az-cli")
+@domain_option
+@port_option
+@tls_option
+def az_cli(session: Session, domain: str, port: int, tls: Path | None) -> None:
+    """Print the commands that point the Azure CLI at the service.
+
+    They keep their settings apart from those of your other clouds, in a directory of their own.
+    """
+    base = _base(domain, port)
+    suffix = base.replace("https://", ".")
+    trust = _trust(tls_directory(session, tls)).get("REQUESTS_CA_BUNDLE")
+    commands = [
+        f'export AZURE_CONFIG_DIR="$HOME/.azure-{domain}"',
+        *([] if trust is None else [f"export REQUESTS_CA_BUNDLE={shlex.quote(trust)}"]),
+        f"az cloud register --name {_CLOUD} --endpoint-resource-manager {base}/"
+        f" --endpoint-active-directory {base} --endpoint-active-directory-resource-id {base}/"
+        f" --suffix-keyvault-dns {suffix}",
+        f"az cloud set --name {_CLOUD}",
+        "az config set core.instance_discovery=false",
+        "az login --service-principal --username CLIENT_ID --tenant TENANT_ID --allow-no-subscriptions",
+    ]
+    session.output.raw("".join(line + "\n" for line in commands), {"commands": commands})
+
+
+def _base(domain: str, port: int) -> str:
+    from server.certificates import check_domain
+
+    return f"https://{check_domain(domain)}" + ("" if port == 443 else f":{port}")
+
+
+def _given(name: str, value: str | None) -> dict[str, str]:
+    return {} if value is None else {name: value}
+
+
+def _trust(directory: Path) -> dict[str, str]:
+    """Whom to trust; nothing if the certificate is vouched for by others."""
+    authority = directory / "ca.pem"
+    if not authority.is_file():
+        return {}
+    names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+    return dict.fromkeys(names, str(authority))
+
+
+def _secret(path: Path) -> str:
+    try:
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingInvalid(f"{path} holds no text") from None
+    if not first or "\0" in first:
+        raise SettingInvalid(f"{path} holds no secret")
+    return first

@@ -1,0 +1,154 @@
+"""`muniment serve`: the HTTPS service, in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.command import command
+from cli.session import Session
+
+if TYPE_CHECKING:
+    from server.serving import Options
+
+_NEEDED = ("granian", "joserfc", "prometheus_client", "urllib3")
+
+_LISTENING = """\
+Vaults answer at {vaults}; {workers}, listening on {places}.
+  Clients trust  {authority}
+  Set them up    muniment env azure
+  Let one in     muniment identity add NAME
+  Stop           Ctrl-C, or SIGTERM; requests that were begun are ended"""
+
+
+def tls_option(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--tls",
+        metavar="DIR",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The certificates [the store's path + .tls].",
+    )(function)
+
+
+def domain_option(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--domain",
+        default="vault.localhost",
+        metavar="NAME",
+        help="Vaults are NAME's sub-domains [vault.localhost].",
+    )(function)
+
+
+def port_option(function: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--port", type=click.IntRange(1, 65535), default=8443, help="The port [8443]."
+    )(function)
+
+
+def tls_directory(session: Session, given: Path | None) -> Path:
+    """Where the certificates are: beside the store, as the root key is."""
+    home = session.home.absolute()
+    return (given or home.with_name(home.name + ".tls")).absolute()
+
+
+@command("serve")
+@domain_option
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An address, or unix:PATH; may be repeated [127.0.0.1].",
+)
+@port_option
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes [1].")
+@tls_option
+@click.option(
+    "--simulate-delete-lag",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    metavar="SECONDS",
+    help="Let deletion take a while, as Key Vault does [0].",
+)
+@click.option(
+    "--throttle",
+    type=click.Choice(("off", "on")),
+    default="off",
+    help="Answer 429 beyond Key Vault's limits [off].",
+)
+@click.option("--metrics", is_flag=True, help="Answer /metrics, for Prometheus.")
+@click.option(
+    "--log-format",
+    type=click.Choice(("json", "text")),
+    default="json",
+    help="Form of the log on standard error [json].",
+)
+def serve(session: Session, /, tls: Path | None, **given: Any) -> None:
+    """Serve the vaults over HTTPS, as Azure Key Vault does.
+
+    It stays in the foreground and logs a line a request on standard error, without any name or
+    value.  SIGHUP starts new workers, with the certificate as it is then; a certificate that
+    `muniment tls init` made is renewed in time.  Under systemd it takes the sockets that systemd
+    opened.
+    """
+    from server.certificates import check_domain
+    from server.supervisor import Supervisor
+
+    _check_extra()
+    given["domain"] = check_domain(given["domain"])
+    options = options_of(session, tls_directory(session, tls), **given)
+    supervisor = Supervisor(options, _passphrase(session))
+    supervisor.run(lambda places: session.terminal.note(_listening(options, places)))
+
+
+def options_of(
+    session: Session, tls: Path, *, bind: tuple[str, ...], throttle: str, **given: Any
+) -> Options:
+    """What the command line says, as the workers read it."""
+    from server.serving import Options
+
+    root = session.root_directory
+    return Options(
+        home=str(session.home.absolute()),
+        root_key=None if root is None else str(root.absolute()),
+        state=str(session.settings.state.absolute()),
+        tls=str(tls),
+        bind=bind or ("127.0.0.1",),
+        throttle=throttle == "on",
+        **given,
+    )
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    from server.serving import ServerExtraMissing
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ServerExtraMissing(f"not installed: {', '.join(missing)}")
+
+
+def _passphrase(session: Session) -> bytes | None:
+    """Asked for once, here: a worker has no terminal, and another may be started at any time."""
+    from eventstore.errors import StoreLocked
+    from vault.store import read_configuration
+
+    if read_configuration(session.home).provider != "passphrase":
+        return None
+    ask = session.passphrase()
+    if ask is None:
+        raise StoreLocked
+    return ask()
+
+
+def _listening(options: Options, places: list[str]) -> str:
+    authority = Path(options.tls) / "ca.pem"
+    return _LISTENING.format(
+        vaults=options.base.replace("https://", "https://VAULT."),
+        workers="1 worker" if options.workers == 1 else f"{options.workers} workers",
+        places=", ".join(places),
+        authority=authority if authority.is_file() else "whoever vouches for the certificate",
+    )

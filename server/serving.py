@@ -1,0 +1,131 @@
+"""What a serving process is told: one struct, handed to each worker as JSON in a variable.
+
+No secret stands in it, for everybody of the same account can read a process's environment: the
+passphrase of the root key comes through a pipe whose number stands here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from eventstore.errors import MunimentError
+
+VARIABLE: Final = "MUNIMENT_SERVE"
+APPLICATION: Final = "server.asgi:application"
+DOMAIN: Final = "vault.localhost"
+PORT: Final = 8443
+
+
+class ServingError(MunimentError):
+    """The service could not do what was asked."""
+
+    code = "serve.error"
+
+
+class ServerExtraMissing(ServingError):
+    """A package of the extra `server` is not installed."""
+
+    code = "serve.extra-missing"
+    hint = "pip install 'muniment[server]', with the same version"
+
+
+class ServingFailed(ServingError):
+    """A worker did not start."""
+
+    code = "serve.not-started"
+
+
+class AddressUnusable(ServingError):
+    """The service cannot listen there."""
+
+    code = "serve.address-unusable"
+    hint = "another process may listen there: choose another --port or --bind"
+
+
+class OptionsInvalid(ServingError):
+    """The options of a worker are not what its supervisor writes."""
+
+    code = "serve.options-invalid"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to serve.  Times are in seconds, sizes in bytes.
+
+    *bind* holds addresses, or `unix:PATH`.  *sockets* holds the file descriptors that a worker
+    listens on; nobody but its supervisor sets it, nor *worker* (from 1, no two alive with the same),
+    *passphrase_fd* and *metrics_directory*.
+    """
+
+    home: str
+    root_key: str | None = None
+    state: str | None = None
+    tls: str
+    domain: str = DOMAIN
+    bind: tuple[str, ...] = ("127.0.0.1",)
+    port: int = PORT
+    workers: int = 1
+    simulate_delete_lag: float = 0
+    throttle: bool = False
+    metrics: bool = False
+    log_format: Literal["json", "text"] = "json"
+    application: str = APPLICATION
+    # One limit for the head of a request and for an idle connection: granian knows only one.
+    header_seconds: float = 30
+    header_limit: int = 64 * 1024
+    body_seconds: float = 10
+    body_limit: int = 64 * 1024
+    connections: int = 1024
+    backlog: int = 1024
+    start_seconds: float = 60
+    drain_seconds: float = 30
+    worker: int = 0
+    sockets: tuple[int, ...] = ()
+    channel: int | None = None
+    passphrase_fd: int | None = None
+    metrics_directory: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The address of the token authority; a vault's is the same with its name in front."""
+        return f"https://{self.domain}" + ("" if self.port == 443 else f":{self.port}")
+
+    def environment(self) -> dict[str, str]:
+        """The variable that hands these options to a worker."""
+        return {VARIABLE: msgspec.json.encode(self).decode()}
+
+
+def options_from(environ: Mapping[str, str] | None = None) -> Options:
+    """The options in the environment.  Raise OptionsInvalid."""
+    given = (os.environ if environ is None else environ).get(VARIABLE)
+    if given is None:
+        raise OptionsInvalid(f"{VARIABLE} is not set: `muniment serve` starts the workers")
+    try:
+        return msgspec.json.decode(given, type=Options)
+    except msgspec.DecodeError as error:
+        raise OptionsInvalid(f"{VARIABLE}: {error}") from None
+
+
+def passphrase_of(options: Options) -> Callable[[], bytes] | None:
+    """How the store may ask for its passphrase in a worker; None if none was handed over."""
+    if options.passphrase_fd is None:
+        return None
+    fd = options.passphrase_fd
+    return lambda: _read_once(fd)
+
+
+@cache
+def _read_once(fd: int) -> bytes:
+    # A pipe can be read once, and a store may be opened again.
+    with open(fd, "rb") as pipe:
+        return pipe.read()
+
+
+def root_directory_of(options: Options) -> Path | None:
+    """Where the root key is, if not where the store says."""
+    return None if options.root_key is None else Path(options.root_key)
