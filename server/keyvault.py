@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import UNSET, UnsetType
 
@@ -269,10 +269,10 @@ _WRITERS: dict[type[Command[Any]], Callable[[Form, _Asked], _Writer]] = {
 
 def _with_port(base: str) -> str:
     """*base* with its port told."""
-    parts = urlsplit(base)
-    if parts.port is not None:
+    scheme, _, host = base.partition("://")
+    if ":" in host.rpartition("]")[2]:
         return base
-    return f"{base}:{443 if parts.scheme == 'https' else 80}"
+    return f"{base}:{443 if scheme == 'https' else 80}"
 
 
 # --- what every answer says -----------------------------------------------------------------------

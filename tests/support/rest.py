@@ -1,0 +1,129 @@
+"""A vault to live in, asked as Key Vault's clients ask: requests in, JSON out, and no socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from projections.rows import Policy, policy_key
+from server.http import Request, Response
+from server.keyvault import plan
+from server.problems import Problem
+from server.skiptoken import Skiptokens
+from support.life import Life, life_in
+from support.vaults import ALICE
+from vault.access import NEEDS
+from vault.caller import Caller
+from vault.commands import Command, Malformed
+from vault.refusals import AccessDenied
+
+BASE = "https://test-vault.vault.localhost:8443"
+CALLER_TEXT = "appid=A;oid=O;iss=https://issuer.example/"
+VERSION = "7.4"
+
+
+class Told(NamedTuple):
+    """What a client sees: the body as JSON, members in their order."""
+
+    status: int
+    json: Any
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        return str(self.json["error"]["code"])
+
+    @property
+    def inner(self) -> str | None:
+        inner = self.json["error"].get("innererror")
+        return inner and str(inner["code"])
+
+    @property
+    def message(self) -> str:
+        return str(self.json["error"]["message"])
+
+
+class Rest:
+    """A vault behind its REST interface; call it with a method and a path."""
+
+    def __init__(self, life: Life, base: str = BASE) -> None:
+        self.life = life
+        self.base = base
+        self.skip = Skiptokens(b"k" * 32)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: str | None = None,
+        caller: Caller = ALICE,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Told:
+        """Ask; a path with a query of its own is taken as it is."""
+        path, mark, given = path.partition("?")
+        if query is None:
+            query = given if mark else f"api-version={VERSION}"
+        raw = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
+        return self.send(Request(method, path, query, headers, raw, "127.0.0.1"), caller)
+
+    def send(self, request: Request, caller: Caller = ALICE) -> Told:
+        return told(self.answer(request, caller))
+
+    def answer(self, request: Request, caller: Caller = ALICE) -> Response:
+        try:
+            planned = plan(request, self.base, self.skip)
+        except Problem as problem:
+            return problem.response()
+        try:
+            return planned.render(self._handle(caller, planned.command))
+        except Exception as error:
+            return planned.problem_of(error, CALLER_TEXT, self.life.vault.name).response()
+
+    def _handle(self, caller: Caller, command: Command[Any]) -> Any:
+        if not isinstance(command, Malformed):
+            return self.life(command, caller)
+        with self.life.vault.changes.snapshot() as snapshot:
+            rows = self.life.vault.views.reader(snapshot.transaction)
+            policy = rows.get(policy_key(caller.principal), Policy)
+        if policy is None or NEEDS[command.kind] not in policy.secrets:
+            raise AccessDenied
+        raise command.problem
+
+    def set(self, name: str, value: str = "a value", **rest: Any) -> Any:
+        answer = self("PUT", f"/secrets/{name}", {"value": value, **rest})
+        assert answer.status == 200, answer
+        return answer.json
+
+    def pages(self, path: str) -> list[list[Any]]:
+        """Walk from page to page as a client does, by nextLink alone."""
+        found = []
+        answer = self("GET", path)
+        while True:
+            assert answer.status == 200, answer
+            found.append(answer.json["value"])
+            link = answer.json["nextLink"]
+            if link is None:
+                return found
+            parts = urlsplit(link)
+            answer = self("GET", parts.path, query=parts.query)
+
+
+def told(response: Response) -> Told:
+    content = json.loads(response.body) if response.body else None
+    return Told(response.status, content, dict(response.headers), response.body)
+
+
+@contextmanager
+def rest_in(home: Path, **options: Any) -> Iterator[Rest]:
+    """A vault in *home* behind REST; what it leaves there is checked at the end."""
+    with life_in(home, **options) as life:
+        yield Rest(life)
