@@ -115,7 +115,11 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One time that a value was given out.  *position* is of `access`; *time* in microseconds."""
+    """One time that a value was given out.  *position* is of *log*; *time* in microseconds.
+
+    *how*: by a `read`, in a `backup` blob, or with a `copy` of the whole vault.  The latter two gave
+    out all versions that there were, and *version* is empty.
+    """
 
     position: int
     time: int
@@ -127,10 +131,16 @@ class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     at: int
     as_of: int | None = None
+    how: str = "read"
+    log: str = "access"
 
 
 class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that a principal has read.  *status*: current, older, deleted or purged."""
+    """A version that a principal was given.  *status*: current, older, deleted or purged.
+
+    *how* are the ways, of read, backup and copy; *count* counts them all.  *first* and *last* are
+    positions of *first_log* and *last_log*.
+    """
 
     name: str
     version: str
@@ -140,6 +150,9 @@ class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     first_time: int
     last_time: int
+    how: tuple[str, ...] = ("read",)
+    first_log: str = "access"
+    last_log: str = "access"
 
 
 class BlameFact(msgspec.Struct, frozen=True, kw_only=True):

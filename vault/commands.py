@@ -222,7 +222,9 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
 class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     """Records of both logs, oldest first, without values.
 
-    *start* and *stop* are microseconds (start included, stop not); *newest* keeps the last so many.
+    *start* and *stop* are microseconds (start included, stop not); *since* and *until* positions of
+    `changes`, and of `access` what was answered there.  *refused* is any outcome but ok.  *newest*
+    keeps the last so many of those that fit.
     """
 
     records: ClassVar[str] = "history.read"
@@ -233,6 +235,10 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     operation: str = ""
     principal: str = ""
     outcome: str = ""
+    refused: bool = False
+    address: str = ""
+    since: int | None = None
+    until: int | None = None
     newest: int | None = None
 
 

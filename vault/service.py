@@ -8,7 +8,7 @@ none of this can be recorded, the request fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -41,7 +41,9 @@ from vault.commands import (
     Command,
     CopyVault,
     PurgeDeletedSecret,
+    ReadHistory,
     RecordVerification,
+    Replay,
     Restore,
     RotateKeys,
     ShowVault,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
+_RETOLD = (ReadHistory, Replay)
 _REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased)
 
 
@@ -100,10 +103,21 @@ class Vault:
 
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
+        answer = self._answer(caller, command)
+        return cast(A, list(answer) if isinstance(command, _RETOLD) else answer)
+
+    def stream(self, caller: Caller, command: Command[list[A]]) -> Iterator[A]:
+        """What `handle` answers, item by item: for `ReadHistory` and `Replay`, in flat memory.
+
+        Allowed and recorded before this returns.  Raise the refusal.
+        """
+        return iter(self._answer(caller, command))
+
+    def _answer(self, caller: Caller, command: Command[Any]) -> Any:
         seen = [0]
         try:
             names.check_caller(caller)
-            return cast(A, self._handle_in_time(caller, command, seen))
+            return self._handle_in_time(caller, command, seen)
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen[0])
             raise
@@ -122,6 +136,8 @@ class Vault:
                 return self._show(caller, command, seen)
             case Restore():
                 return self._restore(caller, command, seen)
+            case ReadHistory() | Replay():
+                return self._retell(caller, command, seen)
             case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
             case CopyVault():
@@ -220,6 +236,21 @@ class Vault:
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
+    def _retell(
+        self, caller: Caller, command: ReadHistory | Replay, seen: list[int]
+    ) -> Iterator[Any]:
+        from vault import forensics, history  # most commands never look back
+
+        with self.changes.snapshot() as changes, self.access.snapshot() as access:
+            _, rule = self._admit(changes, caller, command, seen)
+            books = {
+                "changes": history.Book(self.changes, self.views, changes.size),
+                "access": history.Book(self.access, self.trail, access.size),
+            }
+        retold = forensics.retell(books, command)
+        self._record_read(caller, rule, retold.event)
+        return retold.items
+
     def resolve(self, point: Point) -> Resolved:
         """What *point* is in `changes`.  Raise PositionUnknown."""
         from vault.points import resolve
@@ -229,7 +260,7 @@ class Vault:
 
     def _copied(self, caller: Caller, command: CopyVault, seen: list[int]) -> None:
         rule = self._authorize(caller, command, seen)
-        event = VaultRead(what="copy", at=seen[0], as_of=command.as_of)
+        event = VaultRead(what=trail.COPY, at=seen[0], as_of=command.as_of)
         self._record_read(caller, rule, event)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
