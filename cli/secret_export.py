@@ -13,6 +13,7 @@ from cli.problems import ExportAmbiguous
 from cli.progress import Progress
 from cli.secret_values import deliver, refuse_existing
 from cli.session import Session
+from cli.tables import counted
 from cli.values import STREAM
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def export(
         values = _values(session, vault, wanted, size)
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
-        session.terminal.note(f"{len(values):,} secrets were written to {file}.")
+        session.terminal.note(
+            f"{counted(len(values), 'secret')} {'was' if len(values) == 1 else 'were'} "
+            f"written to {file}."
+        )
 
 
 def _readable(session: Session, vault: Vault, size: int | None) -> list[str]:

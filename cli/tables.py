@@ -104,6 +104,11 @@ def cell(value: object) -> str:
     return visible(str(value))
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
 def visible(text: str) -> str:
     """*text* with every control and format character written out."""
     if text.isascii() and text.isprintable():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from projections.diff import Difference
+from projections.forks import Touched
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +207,13 @@ class ReplayStep(msgspec.Struct, frozen=True, kw_only=True):
 
     item: HistoryItem
     differences: tuple[Difference, ...] = ()
+
+
+class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy did since it parted from another, and how what it touched stood and stands."""
+
+    differences: tuple[Difference, ...]
+    touched: tuple[Touched, ...]
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from projections.diff import Difference
 from vault.answers import (
+    Aftermath,
     Backup,
     BlameFact,
     CouldFact,
@@ -282,6 +283,17 @@ class Diff(Command[list[Difference]], frozen=True, kw_only=True):
     before: int
     after: int
     names: tuple[str, ...] = ()
+
+
+class DiffFork(Command[Aftermath], frozen=True, kw_only=True):
+    """What differs since another copy of the vault parted from this one, to compare their heads.
+
+    They have the first *common* records of `changes` in common; this one had *size* of them.
+    """
+
+    records: ClassVar[str] = "history.read"
+    common: int
+    size: int
 
 
 class Replay(Command[list[ReplayStep]], frozen=True, kw_only=True):

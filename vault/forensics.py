@@ -7,7 +7,7 @@ What may be as long as the history is retold record by record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from eventstore.events import (
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections import diff as differences
+from projections import forks
 from projections.past import PastRows
 from projections.rows import (
     Mark,
@@ -43,6 +44,7 @@ from vault.commands import (
     Blame,
     Command,
     Diff,
+    DiffFork,
     Exposed,
     PlanRestore,
     ReadHistory,
@@ -76,6 +78,15 @@ class Logs:
         return PastRows(self.rows, size)
 
 
+def _things(found: Any) -> Sized:
+    match found:
+        case answers.RestorePlan(steps=things) | answers.Aftermath(differences=things):
+            return things
+        case _:
+            listed: Sized = found
+            return listed
+
+
 def _content(changes: Snapshot, secret: Secret, position: int) -> SecretContent | None:
     try:
         return changes.content(position, secret.key)
@@ -97,11 +108,13 @@ def answer(logs: Logs, command: Command[Any]) -> Answered:
             found, what = list(_who_could(logs, command)), "who-could"
         case Diff():
             found, what = _diff(logs, command), "diff"
+        case DiffFork():
+            found, what = _diff_fork(logs, command), "diff"
         case PlanRestore():
             found, what = plan_restore(logs, command), "plan"
         case _:
             raise TypeError(f"{type(command).__name__} is not a question about the past")
-    count = len(found.steps) if isinstance(found, answers.RestorePlan) else len(found)
+    count = len(_things(found))
     name = str(getattr(command, "name", ""))
     return Answered(found, HistoryRead(at=logs.changes.size, count=count, name=name, what=what))
 
@@ -201,6 +214,13 @@ def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
     found = differences.diff(sides, between)
     wanted = {name.upper() for name in command.names}
     return [one for one in found if not wanted or one.name.upper() in wanted]
+
+
+def _diff_fork(logs: Logs, command: DiffFork) -> answers.Aftermath:
+    then, now = logs.as_of(command.common), logs.as_of(command.size)
+    found = _diff(logs, Diff(before=command.common, after=command.size))
+    touched = (forks.touched(one.what, one.name, then, now, logs.content) for one in found)
+    return answers.Aftermath(differences=tuple(found), touched=tuple(touched))
 
 
 def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
