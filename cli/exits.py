@@ -107,6 +107,7 @@ EXITS: dict[str, int] = {
     "usage.value-as-argument": USAGE,
     "setting.invalid": USAGE,
     "point.invalid": USAGE,
+    "point.no-such-file": USAGE,
     "copies.unrelated": USAGE,
     "cursor.invalid": USAGE,
     "confirm.missing": USAGE,

@@ -41,6 +41,13 @@ class PointInvalid(Usage):
     hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, #18230 or now"
 
 
+class CheckpointFileMissing(PointInvalid):
+    """The checkpoint that a point names is not there."""
+
+    code = "point.no-such-file"
+    hint = "after @ stands the file that `muniment checkpoint show > FILE` wrote"
+
+
 class CopiesUnrelated(Usage):
     """The two stores have no vault in common: they are no copies of each other."""
 
