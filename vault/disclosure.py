@@ -2,12 +2,14 @@
 
 Found by index, never by a walk through the history: a read and a blob by the trail of its name and
 by the exposure of its principal, a copy by its mark.  What a copy held is told by the rows as of its
-point, so a principal who copied costs a look at that state.  Attributes are no values: who only
-listed or looked is not named here.
+point: a principal who copied costs a look at all secrets, since all are what it was given.
+Attributes are no values: who only listed or looked is not named here.
 """
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from heapq import merge
@@ -16,10 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from eventstore.events import SecretBackedUp, SecretRead, VaultRead
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
-from projections.past import PastRows
+from projections.past import PastRows, since
 from projections.rows import (
     Erased,
     Exposure,
+    Known,
+    R,
     Rows,
     Secret,
     Table,
@@ -29,6 +33,7 @@ from projections.rows import (
     copied_key,
     erased_key,
     exposure_key,
+    past_of,
     secret_key,
     version_key,
 )
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from vault.forensics import Logs
 
 _ZERO = "0" * 32
+_POSITION_SIZE = 8
 _RANK = {"current": 0, "older": 1, "deleted": 2, "purged": 3}
 
 
@@ -107,11 +113,14 @@ def _backup_of(logs: Logs, version: str) -> _Telling:
 
 def _copy_of(logs: Logs, version: str) -> _Telling:
     def tell(name: str, entry: Entry[Any]) -> answers.ReadFact | None:
-        copy = _copy(logs, entry)
-        secret = None if copy is None else copy.then.get(secret_key(name), Secret)
-        if copy is None or secret is None or not copy.has(secret):
+        copy = _copy(entry)
+        if copy is None:
             return None
-        if version and copy.then.get(version_key(name, version), Version) is None:
+        then = PastRows(logs.rows, copy.as_of)
+        secret = then.get(secret_key(name), Secret)
+        if secret is None or not copy.holds(logs.rows, secret):
+            return None
+        if version and then.get(version_key(name, version), Version) is None:
             return None
         event = entry.event
         return _fact(entry, secret.name, event.at, how="copy", as_of=event.as_of)
@@ -139,30 +148,58 @@ def _fact(entry: Entry[Any], name: str, at: int, **rest: Any) -> answers.ReadFac
 
 
 class _Copy(NamedTuple):
-    """A copy of the vault: the state that it is of, and when it was made."""
+    """A copy of the vault: which size of `changes` it is of, at which it was made, and its record."""
 
-    then: PastRows
-    live: Rows
+    as_of: int
     made: int
+    position: int
 
-    def has(self, secret: Secret) -> bool:
-        """Whether the copy holds the secret: active then, and not purged before it was made."""
-        erased = self.live.get(erased_key(secret.key), Erased)
+    def holds(self, rows: Rows, secret: Secret) -> bool:
+        """Whether the secret as of then is in it: active, and not purged before it was made."""
+        erased = rows.get(erased_key(secret.key), Erased)
         return secret.deleted_date is None and (erased is None or erased.at >= self.made)
 
-    def exposures(self, position: int) -> Iterator[Exposure]:
-        """Every version that it holds."""
-        for secret in filter(self.has, self.then.secrets()):
-            owner = secret_key(secret.name).owner
-            for _, version in self.then.scan(Table.VERSIONS, Version, owner):
-                yield Exposure(secret.name, version.version, position, position, 1)
 
-
-def _copy(logs: Logs, entry: Entry[Any]) -> _Copy | None:
+def _copy(entry: Entry[Any]) -> _Copy | None:
     event = entry.event
     if not isinstance(event, VaultRead) or event.what != COPY or event.as_of is None:
         return None
-    return _Copy(PastRows(logs.rows, event.as_of), logs.rows, event.at)
+    return _Copy(event.as_of, event.at, entry.position)
+
+
+def _copied(rows: Rows, copies: list[_Copy]) -> Iterator[Exposure]:
+    """Every version that is in one of *copies*, once: a row's past is read once for all of them."""
+    ordered = sorted(copies)
+    for _, known in rows.scan(Table.KNOWN_SECRETS, Known) if copies else ():
+        owner = secret_key(known.name).owner
+        held = [
+            copy
+            for first, last, secret in _spans(rows, Table.SECRETS, Secret, owner)
+            for copy in _within(ordered, first, last)
+            if copy.holds(rows, secret)
+        ]
+        ends: dict[tuple[str, int], int] = {}
+        for _, last, version in _spans(rows, Table.VERSIONS, Version, owner):
+            place = (version.version, version.value_at)
+            ends[place] = max(last, ends.get(place, 0))
+        for (version_id, made), last in ends.items():
+            positions = [copy.position for copy in _within(held, made + 1, last)]
+            if positions:
+                low, high = min(positions), max(positions)
+                yield Exposure(known.name, version_id, low, high, len(positions))
+
+
+def _spans(rows: Rows, table: Table, kind: type[R], owner: bytes) -> Iterator[tuple[int, int, R]]:
+    """Each row that *owner* had, with the first and the last size of `changes` that it stood at."""
+    for order, row in rows.scan(past_of(table), kind, owner):
+        yield since(row) + 1, int.from_bytes(order[-_POSITION_SIZE:], "big"), row
+    for _, row in rows.scan(table, kind, owner):
+        yield since(row) + 1, sys.maxsize, row
+
+
+def _within(copies: list[_Copy], first: int, last: int) -> list[_Copy]:
+    """Those of *copies*, which are in order, that are of a size from *first* to *last*."""
+    return copies[bisect_left(copies, (first,)) : bisect_left(copies, (last + 1,))]
 
 
 # --- exposure -------------------------------------------------------------------------------------
@@ -195,12 +232,11 @@ def _given(logs: Logs, principal: str) -> Iterator[_Given]:
         for _, row in rows.scan(Table.EXPOSURE, Exposure, owner):
             yield _Given(how, log, row)
     copied = copied_key(principal, 0)
-    for position in history.positions_of(logs.trail, copied.table, copied.owner):
-        entry = logs.access.entry(position)
-        copy = _copy(logs, entry)
-        if copy is not None and entry.context.principal == principal:
-            for row in copy.exposures(position):
-                yield _Given("copy", "access", row)
+    marked = history.positions_of(logs.trail, copied.table, copied.owner)
+    entries = (logs.access.entry(position) for position in marked)
+    copies = (_copy(entry) for entry in entries if entry.context.principal == principal)
+    for row in _copied(logs.rows, [copy for copy in copies if copy is not None]):
+        yield _Given("copy", "access", row)
 
 
 def _exposed(

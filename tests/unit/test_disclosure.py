@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,12 @@ from vault.commands import (
     Exposed,
     GetDeletedSecret,
     GetSecret,
+    ListDeletedSecrets,
+    ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
+    RecoverDeletedSecret,
+    UpdateSecret,
     WhoRead,
 )
 
@@ -93,6 +99,40 @@ def test_a_copy_gives_out_what_was_active_at_its_point(life: Life) -> None:
     assert ways(life, "db", new) == ways(life, "later") == ways(life, "gone") == []
     assert exposed(life, ALICE.principal) == {old: ("older", ("copy",), 1)}
     life.store.vault("copied").close()
+
+
+def test_many_copies_give_out_what_each_of_them_held(life: Life) -> None:
+    """Checked against what the lists say of each point."""
+    draw = random.Random(3)
+    expected: Counter[str] = Counter()
+    for _ in range(80):
+        name = draw.choice(("a", "b", "c"))
+        listed = {one.name for one in life(ListSecrets())}
+        gone = {one.name for one in life(ListDeletedSecrets())}
+        step = draw.random()
+        if name in gone:
+            if step < 0.5:
+                life(PurgeDeletedSecret(name=name))
+            else:
+                life(RecoverDeletedSecret(name=name))
+        elif name in listed and step < 0.2:
+            life.delete(name)
+        elif name in listed and step < 0.4:
+            life(UpdateSecret(name=name, enabled=draw.random() < 0.5))
+        elif step < 0.8:
+            life.set(name)
+        else:
+            point = draw.randrange(2, size(life) + 1)
+            life(CopyVault(as_of=point))
+            for one in life(ListSecrets(as_of=point)):
+                if one.erased_by is None:
+                    versions = life(ListSecretVersions(name=one.name, as_of=point))
+                    expected.update(version.version for version in versions)
+
+    assert len(expected) > 10
+    facts = life(Exposed(principal=ALICE.principal))
+    assert {fact.version: fact.count for fact in facts} == expected
+    assert {fact.how for fact in facts} == {("copy",)}
 
 
 def test_a_purge_before_the_copy_kept_the_value_in_and_one_after_did_not(life: Life) -> None:
