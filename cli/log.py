@@ -98,8 +98,8 @@ def log(
         outcome="" if outcome == REFUSED else outcome,
         refused=outcome == REFUSED,
         address=address,
-        since=since.position if since else None,
-        until=until.position if until else None,
+        from_event=since.position if since else None,
+        before_event=until.position if until else None,
         newest=last,
     )
     told = _Telling(session, form, file, yes, follow or kept is not None or after is not None)

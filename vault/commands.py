@@ -223,9 +223,9 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
 class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     """Records of both logs, oldest first, without values.
 
-    *start* and *stop* are microseconds (start included, stop not); *since* and *until* positions of
-    `changes`, and of `access` what was answered there.  *refused* is any outcome but ok.  *newest*
-    keeps the last so many of those that fit.
+    *start* and *stop* are microseconds (start included, stop not); *from_event* and *before_event*
+    positions of `changes`, and of `access` what was answered there.  *refused* is any outcome but
+    ok.  *newest* keeps the last so many of those that fit.
     """
 
     records: ClassVar[str] = "history.read"
@@ -238,8 +238,8 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     outcome: str = ""
     refused: bool = False
     address: str = ""
-    since: int | None = None
-    until: int | None = None
+    from_event: int | None = None
+    before_event: int | None = None
     newest: int | None = None
 
 

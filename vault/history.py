@@ -75,7 +75,7 @@ class Found(NamedTuple):
 
 def find(books: Books, command: ReadHistory) -> Found:
     """What *command* asks for.  Raise PositionUnknown for a point that is none."""
-    for point in (command.since, command.until):
+    for point in (command.from_event, command.before_event):
         size = books["changes"].size
         if point is not None and point >= size:
             raise PositionUnknown(f"the log has no event #{point}; it holds {size}")
@@ -171,8 +171,8 @@ class _Window(NamedTuple):
             if command.stop is not None:
                 stop = min(stop, snapshot.size_at(command.stop - 1))
         if log == "changes":
-            first = max(first, command.since or 0)
-            stop = stop if command.until is None else min(stop, command.until)
+            first = max(first, command.from_event or 0)
+            stop = stop if command.before_event is None else min(stop, command.before_event)
         if command.name:
             return _Window(first, stop, Table.BY_NAME, by_name_key(command.name, 0).owner)
         if command.principal and log == "access":
@@ -268,8 +268,8 @@ def fits(item: HistoryItem, command: ReadHistory) -> bool:
 
 def _is_between(item: HistoryItem, command: ReadHistory) -> bool:
     at = item.position if item.log == "changes" else item.at
-    return (command.since is None or (at is not None and at >= command.since)) and (
-        command.until is None or (at is not None and at < command.until)
+    return (command.from_event is None or (at is not None and at >= command.from_event)) and (
+        command.before_event is None or (at is not None and at < command.before_event)
     )
 
 
@@ -280,5 +280,8 @@ def _must_look(log: str, command: ReadHistory) -> bool:
         any(filters)
         or command.refused
         or bool(command.address)
-        or (log != "changes" and (command.since is not None or command.until is not None))
+        or (
+            log != "changes"
+            and (command.from_event is not None or command.before_event is not None)
+        )
     )

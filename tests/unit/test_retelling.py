@@ -71,8 +71,8 @@ QUESTIONS = [
     ReadHistory(outcome="secret.not-found"),
     ReadHistory(refused=True),
     ReadHistory(logs=("access",), name="a"),
-    ReadHistory(since=20),
-    ReadHistory(since=9, until=21, name="c"),
+    ReadHistory(from_event=20),
+    ReadHistory(from_event=9, before_event=21, name="c"),
     ReadHistory(address="192.0.2.7"),
 ]
 
@@ -207,6 +207,6 @@ def _peak(life: Life, asked: Command[list[object]]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("asked", [ReadHistory(since=99), ReadHistory(until=99)])
+@pytest.mark.parametrize("asked", [ReadHistory(from_event=99), ReadHistory(before_event=99)])
 def test_a_position_beyond_the_head_is_none(life: Life, asked: ReadHistory) -> None:
     life.refuses("log.no-such-position", asked)
