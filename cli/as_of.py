@@ -15,10 +15,10 @@ import click
 if TYPE_CHECKING:
     from cli.session import Session
     from vault.commands import Command
-    from vault.points import Point
+    from vault.points import Point, Resolutions
     from vault.service import Vault
 
-C = TypeVar("C", bound="Command[Any]")
+A = TypeVar("A")
 
 as_of_option = click.option(
     "--as-of", metavar="POINT", help="As it stood then: 2h, a date, #18230, @CHECKPOINT-FILE."
@@ -47,54 +47,58 @@ class At(NamedTuple):
         return {"position": self.size - 1, "time": rfc3339(self.time)}
 
 
-def resolve(session: Session, vault: Vault, text: str) -> At:
-    """What *text* is in *vault*.  Raise PointInvalid, PositionUnknown, or what a checkpoint does."""
-    return At(*vault.resolve(_point(session, vault, text)))
+class Then:
+    """A point of which one thing or several are asked: told once, and the same for all of them.
+
+    What it is, the vault says beside its first answer; it tells nobody whom it does not answer.
+    """
+
+    def __init__(self, session: Session, vault: Vault, text: str) -> None:
+        self._session = session
+        self._vault = vault
+        self._point: Point = point(session, text)
+        self._told = False
+
+    def ask(self, command: Command[A]) -> A:
+        """The answer as of the point.  Raise PositionUnknown, what a checkpoint does, or refusals."""
+        from msgspec.structs import replace
+
+        asked = replace(command, as_of=self._point)
+        answer, points = self._vault.respond(self._session.caller, asked)
+        at = At(*points["as_of"])
+        if not self._told:
+            self._session.terminal.note(f"as of {at}")
+        self._point, self._told = at.size, True
+        return answer
 
 
-def point(session: Session, vault: Vault, text: str) -> At:
-    """What *text* is, told; and a point at which there was a vault.  Raise as `resolve`."""
-    from eventstore.errors import PositionUnknown
-
-    at = resolve(session, vault, text)
-    if not at.size:
-        raise PositionUnknown(f"the vault {vault.name} did not exist yet")
-    session.terminal.note(f"as of {at}")
-    return at
-
-
-def placed(session: Session, vault: Vault, command: C, text: str) -> C:
-    """*command* as of the point *text*."""
-    from msgspec.structs import replace
-
-    return replace(command, as_of=point(session, vault, text).size)
-
-
-def moment(session: Session, vault: Vault, flag: str, text: str) -> int:
-    """The time that *text* means, told for *flag*; of an event, its own.  Raise as `resolve`."""
+def tell_period(session: Session, points: Resolutions) -> None:
+    """Say when a period began and ended, as far as it was asked for."""
     from cli.moments import rfc3339
-    from vault.points import AtTime
 
-    found = _point(session, vault, text)
-    time = found.time if isinstance(found, AtTime) else vault.resolve(found).time
-    session.terminal.note(f"{flag} {rfc3339(time)}")
-    return time
+    for flag, name in (("--from", "since"), ("--to", "until")):
+        if name in points:
+            session.terminal.note(f"{flag} {rfc3339(points[name].time)}")
 
 
-def _point(session: Session, vault: Vault, text: str) -> Point:
+def maybe_point(session: Session, text: str | None) -> Point | None:
+    return None if text is None else point(session, text)
+
+
+def point(session: Session, text: str) -> Point:
+    """The point that *text* names.  Raise PointInvalid, or FileUnusable."""
     from cli.points import past
-    from vault.points import AfterEvent, AtCheckpoint, AtTime
+    from vault.points import AfterEvent, AtCheckpoint, AtTime, Now
 
     if text.startswith("@"):
         return AtCheckpoint(_note(text[1:]))
     if text.strip() == "now":
-        # A clock that stepped back must not hide the newest events.
-        return AfterEvent(vault.changes.head().size - 1)
-    point = past(text, session.now)
-    if point.position is not None:
-        return AfterEvent(point.position)
-    assert point.time is not None
-    return AtTime(point.time)
+        return Now()
+    found = past(text, session.now)
+    if found.position is not None:
+        return AfterEvent(found.position)
+    assert found.time is not None
+    return AtTime(found.time)
 
 
 def _note(file: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cli import shapes
-from cli.as_of import At, resolve
+from cli.as_of import At, point
 from cli.command import command
 from cli.problems import PointInvalid, Usage
 from cli.session import Session
@@ -94,10 +94,10 @@ def _points(session: Session, text: str, names: tuple[str, ...], form: Form) -> 
 
     first, second = split(text, session.now)
     with session.vault() as vault:
-        before, after = resolve(session, vault, first), resolve(session, vault, second)
+        asked = Diff(before=point(session, first), after=point(session, second), names=names)
+        found, points = vault.respond(session.caller, asked)
+        before, after = At(*points["before"]), At(*points["after"])
         session.terminal.note(f"from {before}\nto   {after}")
-        asked = Diff(before=before.size, after=after.size, names=names)
-        found = vault.handle(session.caller, asked)
         told = [shapes.difference(one) for one in found]
         if form.reveal:
             _reveal(session, vault, (before, after), found, told)

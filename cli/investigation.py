@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import shapes
-from cli.as_of import moment, placed
+from cli.as_of import as_of_option, maybe_point, tell_period
 from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
@@ -41,7 +41,7 @@ _COULD = [
 ]
 _BLAME = [
     Column("ATTRIBUTE", "attribute"),
-    Column("NOW", "value"),
+    Column("VALUE", "_value"),
     Column("EVENT", "_event"),
     Column("OPERATION", "operation"),
     Column("PRINCIPAL", "principal"),
@@ -65,11 +65,12 @@ def who_read(session: Session, secret: Reference, start: str | None, stop: str |
         asked = WhoRead(
             name=secret.name,
             version=secret.version,
-            start=0 if start is None else moment(session, vault, "--from", start),
-            stop=None if stop is None else moment(session, vault, "--to", stop),
+            since=maybe_point(session, start),
+            until=maybe_point(session, stop),
         )
-        found = [shapes.read(fact) for fact in vault.handle(session.caller, asked)]
-    _emit(session, found, _READS)
+        facts, points = vault.respond(session.caller, asked)
+    tell_period(session, points)
+    _emit(session, [shapes.read(fact) for fact in facts], _READS)
 
 
 @command("exposure")
@@ -103,24 +104,22 @@ def who_could(session: Session, secret: Reference, at: str | None) -> None:
     """
     from vault.commands import WhoCould
 
-    with session.vault(secret.vault) as vault:
-        asked = WhoCould(name=secret.name)
-        if at is not None:
-            asked = placed(session, vault, asked, at)
-        found = [shapes.could(fact) for fact in vault.handle(session.caller, asked)]
-    _emit(session, found, _COULD)
+    _, facts = session.ask(WhoCould(name=secret.name), secret.vault, as_of=at)
+    _emit(session, [shapes.could(fact) for fact in facts], _COULD)
 
 
 @command("blame")
 @secret_argument(versions=True)
-def blame(session: Session, secret: Reference) -> None:
+@as_of_option
+def blame(session: Session, secret: Reference, as_of: str | None) -> None:
     """Show which event made each attribute what it is.
 
-    Of the newest version, or of the one that --version names.
+    Of the newest version, or of the one that --version names.  With --as-of, what it was then.
     """
     from vault.commands import Blame
 
-    _, facts = session.ask(Blame(name=secret.name, version=secret.version), secret.vault)
+    asked = Blame(name=secret.name, version=secret.version)
+    _, facts = session.ask(asked, secret.vault, as_of=as_of)
     _emit(session, [shapes.blame(fact) for fact in facts], _BLAME)
 
 
@@ -137,4 +136,7 @@ def _row(shape: shapes.Shape) -> shapes.Shape:
         "_event": f"#{position}",
         "_version": (shape.get("version") or "all")[:_VERSION_SHOWN],
         "_asOf": None if as_of is None else f"#{as_of}",
+        "_value": (
+            shapes.erased_by(shape["erasedBy"]) if "erasedBy" in shape else shape.get("value")
+        ),
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import shapes
-from cli.as_of import moment
+from cli.as_of import maybe_point, tell_period
 from cli.command import command
 from cli.diff import fields
 from cli.problems import Usage
@@ -51,7 +51,7 @@ def replay(
 
     Both logs, oldest first.  Values are not shown: only whether they became other ones.
     """
-    from vault.commands import ReadHistory, Replay
+    from vault.commands import Replay
 
     if step and speed is not None:
         raise Usage("give --speed or --step, not both")
@@ -62,13 +62,14 @@ def replay(
     if paced and (output.has_query or output.form in ("json", "tsv")):
         raise Usage("--speed and --step tell a table or jsonl, one by one, without --query")
     with session.vault() as vault:
-        history = ReadHistory(
+        asked = Replay(
             name=name,
             principal=who,
-            start=0 if start is None else moment(session, vault, "--from", start),
-            stop=None if stop is None else moment(session, vault, "--to", stop),
+            since=maybe_point(session, start),
+            until=maybe_point(session, stop),
         )
-        steps = vault.stream(session.caller, Replay(history=history))
+        steps, points = vault.retell(session.caller, asked)
+        tell_period(session, points)
         if paced:
             _tell_paced(session, steps, speed, step)
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cli import shapes
-from cli.as_of import At, resolve
+from cli.as_of import At, point
 from cli.command import command
 from cli.problems import Usage
 from cli.session import Session
@@ -19,6 +19,7 @@ from cli.tables import Column, cell, counted, table
 
 if TYPE_CHECKING:
     from vault.answers import RestorePlan, SecretBundle
+    from vault.commands import PlanRestore
     from vault.service import Vault
 
 _VERSION_SHOWN = 8
@@ -70,14 +71,19 @@ def restore(
             raise Usage("--into takes the secrets of a whole vault: give only --to beside it")
         _into(session, to, into, consent)
         return
+    from msgspec.structs import replace
+
     from vault.commands import PlanRestore, Restore
 
     with session.vault() as vault:
-        at = _point(session, vault, to)
         asked = PlanRestore(
-            to=at.size, names=names, attributes=attributes, policies=policies, prune=prune
+            to=point(session, to),
+            names=names,
+            attributes=attributes,
+            policies=policies,
+            prune=prune,
         )
-        planned = vault.handle(session.caller, asked)
+        planned, at = _planned(session, vault, asked)
         todo = [step for step in planned.steps if step.action != LOST]
         if plan or not todo:
             _emit(session, vault, at, planned, done=False)
@@ -86,14 +92,16 @@ def restore(
             _show(session, _rows(planned))
         what = f"{counted(len(todo), 'step')} to bring {vault.name} back to {at}."
         session.terminal.confirm(what, vault.name, yes=yes)
-        done = vault.handle(session.caller, Restore(plan=asked, head=planned.head))
+        back = Restore(plan=replace(asked, to=at.size), head=planned.head)
+        done = vault.handle(session.caller, back)
         _emit(session, vault, at, done, done=True)
 
 
-def _point(session: Session, vault: Vault, text: str) -> At:
-    at = resolve(session, vault, text)
+def _planned(session: Session, vault: Vault, asked: PlanRestore) -> tuple[RestorePlan, At]:
+    planned, points = vault.respond(session.caller, asked)
+    at = At(*points["to"])
     session.terminal.note(f"back to {at}")
-    return at
+    return planned, at
 
 
 # --- telling --------------------------------------------------------------------------------------
@@ -124,8 +132,7 @@ def _rows(plan: RestorePlan) -> list[shapes.Shape]:
 
 def _note(shape: shapes.Shape) -> str:
     if shape["action"] == LOST:
-        by = shape["erasedBy"]
-        return "erased by a purge" if by is None else f"erased by #{by}"
+        return shapes.erased_by(shape["erasedBy"])
     if shape["action"] != "policy":
         return ""
     before, after = (cell(shape[side]) or "none" for side in ("before", "after"))
@@ -146,10 +153,9 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
 
     with session.store() as store:
         vault = store.vault(session.vault_name())
-        at = _point(session, vault, to)
         # Whoever makes a copy of a vault may read all of it there: that is for administrators, and
         # the vault that is copied records who asked.
-        vault.handle(session.caller, PlanRestore(to=at.size))
+        _, at = _planned(session, vault, PlanRestore(to=point(session, to)))
         if consent.plan:
             _plan_into(session, vault, at, name)
             return
@@ -180,6 +186,6 @@ def _plan_into(session: Session, vault: Vault, at: At, name: str) -> None:
 
 
 def _would(one: SecretBundle) -> shapes.Shape:
-    if one.erased_by is None:
+    if not one.erased:
         return {"action": "copy", "name": one.name}
-    return {"action": LOST, "name": one.name, "_note": f"erased by #{one.erased_by}"}
+    return {"action": LOST, "name": one.name, "_note": shapes.erased_by(one.erased_by)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import click
 
-from cli.as_of import as_of_option, point
+from cli import shapes
+from cli.as_of import Then, as_of_option
 from cli.command import command
 from cli.problems import ExportAmbiguous
 from cli.progress import Progress
@@ -16,8 +18,8 @@ from cli.session import Session
 from cli.tables import counted
 from cli.values import STREAM
 
-if TYPE_CHECKING:
-    from vault.service import Vault
+Ask = Callable[[Any], Any]
+"""A command to its answer: of now, or of the point that was given."""
 
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"})
 
@@ -44,9 +46,10 @@ def export(
     """
     refuse_existing(file, yes=yes)
     with session.vault() as vault:
-        size = None if as_of is None else point(session, vault, as_of).size
-        wanted = list(names) or _readable(session, vault, size)
-        values = _values(session, vault, wanted, size)
+        ask: Ask = partial(vault.handle, session.caller)
+        if as_of is not None:
+            ask = Then(session, vault, as_of).ask
+        values = _values(ask, list(names) or _readable(session, ask))
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
         session.terminal.note(
@@ -55,13 +58,13 @@ def export(
         )
 
 
-def _readable(session: Session, vault: Vault, size: int | None) -> list[str]:
+def _readable(session: Session, ask: Ask) -> list[str]:
     from vault.commands import ListSecrets
 
     names = []
-    for one in vault.handle(session.caller, ListSecrets(as_of=size)):
-        if one.erased_by is not None:
-            session.terminal.note(f"left out: {one.name} was erased by #{one.erased_by}")
+    for one in ask(ListSecrets()):
+        if one.erased:
+            session.terminal.note(f"left out: {one.name} was {shapes.erased_by(one.erased_by)}")
         elif not one.attributes.enabled:
             session.terminal.note(f"left out: {one.name} is disabled")
         else:
@@ -69,18 +72,15 @@ def _readable(session: Session, vault: Vault, size: int | None) -> list[str]:
     return names
 
 
-def _values(
-    session: Session, vault: Vault, names: Iterable[str], size: int | None
-) -> dict[str, str]:
+def _values(ask: Ask, names: list[str]) -> dict[str, str]:
     from vault.commands import GetSecret
 
-    wanted = list(names)
     values: dict[str, str] = {}
     with Progress("secrets") as progress:
-        for name in wanted:
-            answer = vault.handle(session.caller, GetSecret(name=name, as_of=size))
+        for name in names:
+            answer = ask(GetSecret(name=name))
             values[answer.name] = answer.value or ""
-            progress(len(values), len(wanted))
+            progress(len(values), len(names))
     return values
 
 

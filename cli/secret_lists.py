@@ -33,6 +33,8 @@ _DELETED = [
     Column("DELETED", "deletedDate"),
     Column("PURGED AFTER", "scheduledPurgeDate"),
 ]
+_NOTE = Column("NOTE", "_closed")
+_CLOSED = ("contentType", "tags", _NOTE.key)
 
 _limit = click.option(
     "--maxresults", type=click.IntRange(min=1), metavar="N", help="At most so many [all]."
@@ -88,14 +90,15 @@ def list_deleted(session: Session, maxresults: int | None, as_of: str | None) ->
 
 def _emit(session: Session, items: list[shapes.Shape], columns: list[Column]) -> None:
     if session.output.for_people and not session.output.has_query:
-        items = [
-            item | item["attributes"] | {"version": item["id"].rpartition("/")[2]} for item in items
-        ]
-        if any("erasedBy" in item for item in items):
-            items = [item | {"_erased": _event(item.get("erasedBy"))} for item in items]
-            columns = [*columns, Column("ERASED BY", "_erased")]
+        items = [_row(item) for item in items]
+        if columns is _DELETED and any(_NOTE.key in item for item in items):
+            columns = [*columns, _NOTE]
     session.output.emit(items, columns)
 
 
-def _event(position: int | None) -> str | None:
-    return None if position is None else f"#{position}"
+def _row(item: shapes.Shape) -> shapes.Shape:
+    closed: shapes.Shape = {}
+    if "erasedBy" in item:
+        closed = dict.fromkeys(_CLOSED, shapes.erased_by(item["erasedBy"]))
+    version = item["id"].rpartition("/")[2]
+    return {**item, **item["attributes"], "version": version, **closed}

@@ -180,11 +180,11 @@ class Session:
     ) -> tuple[str, A]:
         """Ask one thing, of now or of the point *as_of*; give the vault's name and the answer."""
         with self.vault(named) as vault:
-            if as_of is not None:
-                from cli.as_of import placed
+            if as_of is None:
+                return vault.name, vault.handle(self.caller, command)
+            from cli.as_of import Then
 
-                command = placed(self, vault, command, as_of)
-            return vault.name, vault.handle(self.caller, command)
+            return vault.name, Then(self, vault, as_of).ask(command)
 
     # --- the passphrase ---------------------------------------------------------------------------
 

@@ -40,7 +40,11 @@ def secret_id(vault: str, name: str, version: str = "", collection: str = "secre
 
 
 def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape:
-    """One version of a secret; a list's item has an id without the version."""
+    """One version of a secret; a list's item has an id without the version.
+
+    What a purge has closed is left out, and `erasedBy` is that purge (null if this copy of the log
+    does not have it).
+    """
     shape: Shape = {
         "attributes": attributes(answer.attributes),
         "contentType": answer.content_type,
@@ -57,7 +61,8 @@ def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape
             "recoveryId": secret_id(vault, answer.name, collection="deletedsecrets"),
             "scheduledPurgeDate": rfc3339(answer.deletion.scheduled_purge_date * SECOND),
         }
-    if answer.erased_by is not None:
+    if answer.erased:
+        del shape["contentType"], shape["tags"]
         shape["erasedBy"] = answer.erased_by
     return dict(sorted(shape.items()))
 
@@ -103,7 +108,7 @@ def policy(answer: Policy) -> Shape:
 def vault(answer: VaultFacts) -> Shape:
     return {
         "administrators": list(answer.administrators),
-        "checkpoints": answer.checkpoints,
+        **({"checkpoints": answer.checkpoints} if answer.checkpoints else {}),
         "created": rfc3339(answer.created * SECOND),
         "enablePurgeProtection": answer.purge_protection,
         "enableSoftDelete": True,
@@ -186,9 +191,10 @@ def could(answer: CouldFact) -> Shape:
 
 def blame(answer: BlameFact) -> Shape:
     """Which event set an attribute; of the value itself it is only said who set it."""
+    closed = {"erasedBy": answer.erased_by} if answer.erased else None
     return {
         "attribute": _NAMES.get(answer.attribute, answer.attribute),
-        "value": _shown(answer.attribute, answer.value),
+        **(closed or {"value": _shown(answer.attribute, answer.value)}),
         "position": answer.position,
         "time": rfc3339(answer.time),
         "operation": answer.operation,
@@ -264,6 +270,11 @@ def checkpoint(log: str, read: Checkpoint) -> Shape:
         "root": read.root.hex(),
         "size": read.size,
     }
+
+
+def erased_by(position: int | None) -> str:
+    """What is told of a thing that a purge has closed."""
+    return "erased by a purge" if position is None else f"erased by #{position}"
 
 
 def _date(seconds: int | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import shapes
+from cli.as_of import as_of_option
 from cli.command import Greedy, command
 from cli.problems import Usage
 from cli.session import Session
@@ -76,14 +77,16 @@ def create(
 @command("show")
 @_bare
 @_name
-def show(session: Session, bare: str | None, name: str | None) -> None:
+@as_of_option
+def show(session: Session, bare: str | None, name: str | None, as_of: str | None) -> None:
     """Show a vault's settings, sizes, keys and checkpoints.
 
-    The verifier keys are what `muniment verify --verifier` takes: hand them to an auditor.
+    The verifier keys are what `muniment verify --verifier` takes: hand them to an auditor.  With
+    --as-of there are no checkpoints: those of then are those that were kept.
     """
     from vault.commands import ShowVault
 
-    _, facts = session.ask(ShowVault(), _chosen(session, bare, name))
+    _, facts = session.ask(ShowVault(), _chosen(session, bare, name), as_of=as_of)
     _emit(session, facts)
 
 
@@ -145,5 +148,5 @@ def _emit(session: Session, facts: VaultFacts) -> None:
     shape = shapes.vault(facts)
     if session.output.for_people and not session.output.has_query:
         # Notes of several lines: `checkpoint show` prints them as they are.
-        del shape["checkpoints"]
+        shape.pop("checkpoints", None)
     session.output.emit(shape)

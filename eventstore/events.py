@@ -314,6 +314,7 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history.read"):
     count: int
     name: str = ""
     what: str = "log"
+    as_of: int | None = None
 
 
 class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):

@@ -91,6 +91,10 @@ class Epochs(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         """Which signing epoch the record at *position* belongs to."""
         return _at(self.signing, position)
 
+    def verifier_at(self, size: int) -> str:
+        """Whose signature a checkpoint of that size bears."""
+        return self.signing[self.signing_index(size)].verifier
+
 
 class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Which keys of the keyring a log uses: one for each signing epoch, and its audit epochs.

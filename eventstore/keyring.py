@@ -176,13 +176,11 @@ class Keyring:
 
     def key(self, number: int) -> bytes:
         """Return the 32 bytes of leaf key *number*, or raise KeyErased or KeyUnknown."""
-        try:
-            return self._find(number)
-        except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
-            # Another process may have rotated between our look at the header and at its slot.
-            # Nobody rotates while we hold the lock, so what fails there is real.
-            with self._root_lock():
-                return self._find(number)
+        return self._look(lambda tree, fetch: tree.key(number, fetch))
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return those of these leaf keys that were not destroyed.  Raise KeyUnknown."""
+        return self._look(lambda tree, fetch: tree.keys(numbers, fetch))
 
     def allocate(self, nodes: int = 1) -> int:
         """Give out 64 new random keys for each of *nodes*; return the number of the first."""
@@ -249,8 +247,19 @@ class Keyring:
         except lmdb.Error as failure:
             raise LogUnavailable("the keyring could not be read") from failure
 
-    def _find(self, number: int) -> bytes:
-        return self._read(lambda fetch: self._current(fetch).tree.key(number, fetch))
+    def _look(self, find: Callable[[Tree, Fetch], _T]) -> _T:
+        """What *find* sees in the tree, in one snapshot."""
+
+        def look(fetch: Fetch) -> _T:
+            return find(self._current(fetch).tree, fetch)
+
+        try:
+            return self._read(look)
+        except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
+            # Another process may have rotated between our look at the header and at its slot.
+            # Nobody rotates while we hold the lock, so what fails there is real.
+            with self._root_lock():
+                return self._read(look)
 
     def _current(self, fetch: Fetch) -> _Opened:
         """What is kept in memory, if it fits this snapshot; else opened from it."""

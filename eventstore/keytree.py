@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from eventstore import seal
@@ -130,13 +130,23 @@ class Tree:
 
     def key(self, number: int, fetch: Fetch) -> bytes:
         """Return 32 bytes, or raise KeyErased or KeyUnknown.  Not for two threads at once."""
-        leaf = self._leaf(number, fetch)
-        child = number & FANOUT - 1
-        if leaf.lost(child):
+        key = self._key(number, fetch)
+        if key is None:
             raise KeyErased(f"key {number} was destroyed")
-        if not leaf.has(child):
+        return key
+
+    def keys(self, numbers: Sequence[int], fetch: Fetch) -> dict[int, bytes]:
+        """Return those that were not destroyed, or raise KeyUnknown.  Not for two threads."""
+        found = {number: self._key(number, fetch) for number in numbers}
+        return {number: key for number, key in found.items() if key is not None}
+
+    def _key(self, number: int, fetch: Fetch) -> bytes | None:
+        leaf, child = self._leaf(number, fetch), number & FANOUT - 1
+        if leaf.has(child):
+            return leaf.key(child)
+        if not leaf.lost(child):
             raise KeyUnknown(f"key {number} was never given out")
-        return leaf.key(child)
+        return None
 
     def _leaf(self, number: int, fetch: Fetch) -> Node:
         place = leaf_place(number)

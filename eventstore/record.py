@@ -219,6 +219,11 @@ def read_leaf(leaf: bytes) -> Leaf:
     return read
 
 
+def lies_at(leaf: bytes, position: int) -> bool:
+    """Whether *leaf* says that it is the one at *position*."""
+    return leaf[2:10] == position.to_bytes(8, "big")
+
+
 def read_envelope(envelope: bytes) -> Envelope:
     """Decode an envelope.  Raise RecordMalformed or FormatUnknown."""
     try:

@@ -7,7 +7,7 @@ for each time it falls behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import lmdb
@@ -16,7 +16,13 @@ from msgspec.structs import replace
 from eventstore import head as heads
 from eventstore import merkle, record, tiles
 from eventstore.checkpoint import Signer
-from eventstore.errors import LogConflict, LogNotFound, LogUnavailable, PositionUnknown
+from eventstore.errors import (
+    LogConflict,
+    LogNotFound,
+    LogUnavailable,
+    PositionUnknown,
+    SealBroken,
+)
 from eventstore.events import (
     AuditKeyRotated,
     ClockSteppedBack,
@@ -41,6 +47,8 @@ CLOCK_TOLERANCE = 50_000
 
 ITSELF = Context(principal="muniment", auth="internal", rule="log")
 
+_AT_ONCE = 256
+
 RECORDS = b"records"
 IDENTITY = b"log"
 HEAD = b"head"
@@ -53,6 +61,10 @@ class KeySource(Protocol):
     """Where keys come from: the keyring, or a dict in a test."""
 
     def key(self, number: int) -> bytes: ...
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Those of them that were not destroyed."""
+        ...
 
 
 Written = tuple[PublicRows, bytes]
@@ -200,8 +212,26 @@ class Snapshot:
 
     def content(self, position: int, key: int) -> SecretContent:
         """The content at *position*, opened with key number *key*.  Raise KeyErased."""
-        row, secret = self._split(position), self._keys.key(key)
-        return record.open_content(self.identity.kind, self.identity.log_id, row, secret)
+        return self._open_content(position, self._keys.key(key))
+
+    def contents(self, places: Sequence[tuple[int, int]]) -> Iterator[SecretContent | None]:
+        """The content at each position and key number, or None where a purge destroyed the key.
+
+        Keys are fetched many at a time, and no more of them than that are held.
+        """
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            keys = self._keys.keys([number for _, number in some])
+            for position, number in some:
+                key = keys.get(number)
+                yield None if key is None else self._open_content(position, key)
+
+    def _open_content(self, position: int, key: bytes) -> SecretContent:
+        kind, row = self.identity.kind, self._split(position)
+        # A whole record that was put at another position of the same secret would open there.
+        if not record.lies_at(row.leaf, position):
+            raise SealBroken(f"the record at #{position} is another one")
+        return record.open_content(kind, self.identity.log_id, row, key)
 
     def holds(self, position: int, row: bytes) -> bool:
         """Whether exactly *row* stands at *position*."""

@@ -85,14 +85,16 @@ class PastRows(Listing):
         self._size = size
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
-        row = self._kept(key, kind) or self._rows.get(key, kind)
+        # Which is looked up first only decides what it costs: a version is hardly ever changed.
+        live = self._rows.get(key, kind) if kind is Version else None
+        if live is not None and since(live) < self._size:
+            return live
+        row = self._kept(key, kind) or live or self._rows.get(key, kind)
         return row if row is not None and since(row) < self._size else None
 
     def _kept(self, key: RowKey, kind: type[R]) -> R | None:
-        place = past_key(key, max(self._size - 1, 0))
-        for order, row in self._rows.scan(place.table, kind, place.owner, place.order):
-            return row if order[:-_POSITION_SIZE] == key.order else None
-        return None
+        place = past_key(key, self._size)
+        return self._rows.first(place.table, kind, place.owner, place.order, key.order)
 
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""

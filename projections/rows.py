@@ -317,6 +317,15 @@ class Rows(Protocol):
         """Orders and rows of *owner* in *table*, by order, those greater than *after*."""
         ...
 
+    def first(
+        self, table: Table, kind: type[R], owner: bytes, start: bytes, within: bytes
+    ) -> R | None:
+        """The row of *owner* in *table* with the lowest order from *start* on.
+
+        None if there is none, or if its order does not begin with *within*.
+        """
+        ...
+
     def secrets(self) -> Iterator[Secret]:
         """All secrets, active and deleted."""
         ...
@@ -332,7 +341,16 @@ class Put(NamedTuple):
 
 
 class Listing:
-    """Whole tables, by the lists of names that were ever there.  For who keeps rows."""
+    """What follows from `get` and `scan`.  For who keeps rows."""
+
+    def first(
+        self: Rows, table: Table, kind: type[R], owner: bytes, start: bytes, within: bytes
+    ) -> R | None:
+        """The row of the lowest order from *start* on, if its order begins with *within*."""
+        for order, row in self.scan(table, kind, owner):
+            if order >= start:
+                return row if order.startswith(within) else None
+        return None
 
     def secrets(self: Rows) -> Iterator[Secret]:
         """All secrets, active and deleted."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any, cast
 
@@ -30,6 +30,11 @@ _POINTER = b"views"
 _OWNER_SIZE = 16
 _NONCE_SIZE = 12
 _REMEMBERED = 8192
+_KEPT = 65_536
+"""How many hashed owners, and how many opened rows, outlive a transaction: those of a vault with
+20,000 secrets.  Fewer would be worse than none, since a list of a whole vault comes to all of them.
+"""
+
 _MARKS = frozenset(int(table) for table, kind in ROWS.items() if kind is Mark)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
@@ -82,7 +87,7 @@ class Sealer:
 
     def _hash(self, owner: bytes) -> bytes:
         hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
-        if len(self._owners) >= _REMEMBERED:
+        if len(self._owners) >= _KEPT:
             self._owners.clear()
         self._owners[owner] = hashed
         return hashed
@@ -96,22 +101,24 @@ class Sealer:
         return nonce + self._cipher.encrypt(nonce, padded, place)
 
     def decode(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
-        """The row at *place*.  Bytes that were opened there before are not opened again.
+        """The row at *place*.  Raise ViewCorrupt."""
+        try:
+            return cast(R, _decoder(kind).decode(self.open(place, sealed)))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ViewCorrupt from None
 
-        Raise ViewCorrupt.
-        """
+    def decode_once(self, place: bytes, sealed: bytes, kind: type[R]) -> R:
+        """The same, but bytes that were opened there before are not opened again."""
         known = self._opened.get(place)
         if known is not None and known[0] == sealed and isinstance(known[1], kind):
             return known[1]
-        try:
-            row = cast(R, _decoder(kind).decode(self.open(place, sealed)))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ViewCorrupt from None
-        self._remember(place, sealed, row)
+        row = self.decode(place, sealed, kind)
+        if sealed:
+            self._remember(place, sealed, row)
         return row
 
     def _remember(self, place: bytes, sealed: bytes, row: Row) -> None:
-        if len(self._opened) >= _REMEMBERED:
+        if len(self._opened) >= _KEPT:
             self._opened.clear()
         self._opened[place] = (sealed, row)
 
@@ -146,7 +153,7 @@ class Reader(Listing):
             return row if isinstance(row, kind) else None
         place = self._sealer.place(key)
         sealed = self._transaction.get(place, db=self._table)
-        found = None if sealed is None else self._sealer.decode(place, sealed, kind)
+        found = None if sealed is None else self._sealer.decode_once(place, sealed, kind)
         self._remember(key, found)
         return found
 
@@ -165,8 +172,24 @@ class Reader(Listing):
             while found and cursor.key().startswith(prefix):
                 place = cursor.key()
                 if not after or place[start:] > after:
-                    yield place[start:], self._sealer.decode(place, cursor.value(), kind)
+                    yield place[start:], self._sealer.decode_once(place, cursor.value(), kind)
                 found = cursor.next()
+
+    @cached_property
+    def _seeking(self) -> lmdb.Cursor[bytes]:
+        # One for all seeks of a transaction, with which it ends.
+        return self._transaction.cursor(db=self._table)
+
+    def first(
+        self, table: Table, kind: type[R], owner: bytes, start: bytes, within: bytes
+    ) -> R | None:
+        prefix = self._sealer.prefix(table, owner)
+        if not self._seeking.set_range(prefix + start):
+            return None
+        place = self._seeking.key()
+        if not place.startswith(prefix + within):
+            return None  # the row of something else, which need not be opened
+        return self._sealer.decode(place, self._seeking.value(), kind)
 
     def place(self, key: RowKey) -> bytes:
         """Where the row of *key* lies on disk."""

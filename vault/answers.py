@@ -5,10 +5,22 @@ Dates are Unix seconds, as Key Vault's IntDate.
 
 from __future__ import annotations
 
+from typing import Generic, NamedTuple, TypeVar
+
 import msgspec
 
 from projections.diff import Difference
 from projections.forks import Touched
+from vault.points import Resolutions
+
+A = TypeVar("A")
+
+
+class Response(NamedTuple, Generic[A]):
+    """An answer, and what the points in the command are."""
+
+    answer: A
+    points: Resolutions
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +45,8 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*.
 
-    *erased_by* is the position of the purge that closed it since the point that was asked for.
+    *erased* says that a purge since the point that was asked for closed content type and tags, and
+    *erased_by* is its position, if the log has it.
     """
 
     name: str
@@ -43,6 +56,7 @@ class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] | None = None
     value: str | None = None
     deletion: Deletion | None = None
+    erased: bool = False
     erased_by: int | None = None
 
     def __repr__(self) -> str:
@@ -81,7 +95,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A vault's settings and its two logs."""
+    """A vault's settings and its two logs.  Of a point in the past no checkpoint is made."""
 
     name: str
     created: int
@@ -157,10 +171,15 @@ class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
-    """Which event made one attribute what it is.  *position* is of `changes`."""
+    """Which event made one attribute what it is.  *position* is of `changes`.
+
+    *erased* and *erased_by*: as in `SecretBundle`, of the value of this attribute.
+    """
 
     attribute: str
     value: object
+    erased: bool = False
+    erased_by: int | None = None
     position: int
     time: int
     operation: str

@@ -27,6 +27,7 @@ from vault.answers import (
     SecretBundle,
     VaultFacts,
 )
+from vault.points import Point
 
 A = TypeVar("A")
 
@@ -35,8 +36,8 @@ class Command(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Something asked of a vault, with the answer *A*.
 
     *records* is the tag of the event that it leads to; a refusal is recorded under it as well.
-    *as_of*, in a read, is the size of `changes` at the point of the past that is asked for; who
-    may ask is a matter of the policies of today.
+    *as_of*, in a read, is the point of the past that is asked for; who may ask is a matter of the
+    policies of today, and what a point is, is told to nobody else.
     """
 
     records: ClassVar[str]
@@ -78,7 +79,7 @@ class GetSecret(Command[SecretBundle], frozen=True, kw_only=True):
     records: ClassVar[str] = "secret.read"
     name: str
     version: str = ""
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class UpdateSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ class ListSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
     records: ClassVar[str] = "secrets.listed"
     after: str = ""
     limit: int | None = None
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -125,7 +126,7 @@ class ListSecretVersions(Command[list[SecretBundle]], frozen=True, kw_only=True)
     name: str
     after: str = ""
     limit: int | None = None
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -133,7 +134,7 @@ class GetDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "deleted-secret.read"
     name: str
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True):
@@ -142,7 +143,7 @@ class ListDeletedSecrets(Command[list[SecretBundle]], frozen=True, kw_only=True)
     records: ClassVar[str] = "deleted-secrets.listed"
     after: str = ""
     limit: int | None = None
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class RecoverDeletedSecret(Command[SecretBundle], frozen=True, kw_only=True):
@@ -181,9 +182,10 @@ class RestoreSecret(Command[SecretBundle], frozen=True, kw_only=True):
 
 
 class ShowVault(Command[VaultFacts], frozen=True, kw_only=True):
-    """The vault's settings, sizes, verifier keys and signed checkpoints."""
+    """The vault's settings, sizes, verifier keys and signed checkpoints (of now only)."""
 
     records: ClassVar[str] = "vault.read"
+    as_of: Point | None = None
 
 
 class UpdateVault(Command[VaultFacts], frozen=True, kw_only=True):
@@ -214,7 +216,7 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
     """All access policies, by principal."""
 
     records: ClassVar[str] = "vault.read"
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 # --- history and keys ---------------------------------------------------------------------------
@@ -244,13 +246,13 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
 
 
 class WhoRead(Command[list[ReadFact]], frozen=True, kw_only=True):
-    """Every time a value of *name* was given out, oldest first; times as in `ReadHistory`."""
+    """Every time a value of *name* was given out, oldest first; *since* included, *until* not."""
 
     records: ClassVar[str] = "history.read"
     name: str
     version: str = ""
-    start: int = 0
-    stop: int | None = None
+    since: Point | None = None
+    until: Point | None = None
 
 
 class Exposed(Command[list[ExposureFact]], frozen=True, kw_only=True):
@@ -266,6 +268,7 @@ class Blame(Command[list[BlameFact]], frozen=True, kw_only=True):
     records: ClassVar[str] = "history.read"
     name: str
     version: str = ""
+    as_of: Point | None = None
 
 
 class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
@@ -273,15 +276,15 @@ class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "history.read"
     name: str
-    as_of: int | None = None
+    as_of: Point | None = None
 
 
 class Diff(Command[list[Difference]], frozen=True, kw_only=True):
-    """What differs between two points, each a size of `changes`; of *names* only, if any."""
+    """What differs between two points; of *names* only, if any."""
 
     records: ClassVar[str] = "history.read"
-    before: int
-    after: int
+    before: Point
+    after: Point
     names: tuple[str, ...] = ()
 
 
@@ -297,14 +300,17 @@ class DiffFork(Command[Aftermath], frozen=True, kw_only=True):
 
 
 class Replay(Command[list[ReplayStep]], frozen=True, kw_only=True):
-    """Retell a period, each record with what it changed."""
+    """Retell a period, each record with what it changed; *since* included, *until* not."""
 
     records: ClassVar[str] = "history.read"
-    history: ReadHistory
+    name: str = ""
+    principal: str = ""
+    since: Point | None = None
+    until: Point | None = None
 
 
 class PlanRestore(Command[RestorePlan], frozen=True, kw_only=True):
-    """What going back to the point *to* (a size of `changes`) would do.
+    """What going back to the point *to* would do.
 
     Deleted secrets come back, changed ones get the old value as a new version.  *attributes* also
     puts attributes, content types and tags back where the value did not change; *policies* the
@@ -312,7 +318,7 @@ class PlanRestore(Command[RestorePlan], frozen=True, kw_only=True):
     """
 
     records: ClassVar[str] = "history.read"
-    to: int
+    to: Point
     names: tuple[str, ...] = ()
     attributes: bool = False
     policies: bool = False
@@ -328,10 +334,10 @@ class Restore(Command[RestorePlan], frozen=True, kw_only=True):
 
 
 class CopyVault(Command[None], frozen=True, kw_only=True):
-    """Be copied, with all values, as of a size of `changes`: recorded before anything is read."""
+    """Be copied, with all values, as of a point: recorded before anything is read."""
 
     records: ClassVar[str] = "vault.read"
-    as_of: int
+    as_of: Point
 
 
 class RecordVerification(Command[None], frozen=True, kw_only=True):

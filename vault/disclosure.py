@@ -52,14 +52,23 @@ _RANK = {"current": 0, "older": 1, "deleted": 2, "purged": 3}
 # --- who read -------------------------------------------------------------------------------------
 
 
-def who_read(logs: Logs, command: WhoRead) -> Iterator[answers.ReadFact]:
+def who_read(logs: Logs, command: WhoRead, period: history.Period) -> Iterator[answers.ReadFact]:
     """Every time that a value of a secret was given out, oldest first."""
     names.check_name(command.name)
     version = names.check_version(command.version) if command.version else ""
     walks = (
-        _walk(logs.access, logs.trail, command, by_name_key, _read_of(version)),
-        _walk(logs.access, logs.trail, command, _copied_by_anybody, _copy_of(logs, version)),
-        _walk(logs.changes, logs.rows, command, backed_up_key, _backup_of(logs, version)),
+        _walk(logs.access, logs.trail, command.name, period, by_name_key, _read_of(version)),
+        _walk(
+            logs.access,
+            logs.trail,
+            command.name,
+            period,
+            _copied_by_anybody,
+            _copy_of(logs, version),
+        ),
+        _walk(
+            logs.changes, logs.rows, command.name, period, backed_up_key, _backup_of(logs, version)
+        ),
     )
     yield from merge(*walks, key=lambda fact: (fact.time, fact.log))
 
@@ -68,16 +77,21 @@ _Telling = Callable[[str, Entry[Any]], answers.ReadFact | None]
 
 
 def _walk(
-    snapshot: Snapshot, rows: Rows, command: WhoRead, key: Callable[..., Any], tell: _Telling
+    snapshot: Snapshot,
+    rows: Rows,
+    name: str,
+    period: history.Period,
+    key: Callable[..., Any],
+    tell: _Telling,
 ) -> Iterator[answers.ReadFact]:
     """What *tell* makes of the records in the period that are marked at *key*."""
-    place = key(command.name, 0)
-    first = snapshot.size_at(command.start - 1) if command.start else 0
+    place = key(name, 0)
+    first = snapshot.size_at(period.start - 1) if period.start else 0
     for position in history.positions_of(rows, place.table, place.owner, first):
         entry = snapshot.entry(position)
-        if command.stop is not None and entry.time >= command.stop:
+        if period.stop is not None and entry.time >= period.stop:
             return  # times strictly increase with positions
-        fact = tell(command.name, entry)
+        fact = tell(name, entry)
         if fact is not None:
             yield fact
 

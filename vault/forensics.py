@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple
 
-from eventstore.errors import KeyErased, PositionUnknown
+from eventstore.errors import KeyErased
 from eventstore.events import (
     HistoryRead,
     SecretContent,
@@ -52,6 +53,7 @@ from vault.commands import (
     WhoCould,
     WhoRead,
 )
+from vault.points import Resolutions
 from vault.reading import Answered, erased_by
 from vault.refusals import PointsReversed, RestoreUnclear
 
@@ -73,9 +75,14 @@ class Logs:
         return erased_by(self.rows, secret)
 
     def as_of(self, size: int) -> PastRows:
-        if not 0 <= size <= self.changes.size:
-            raise PositionUnknown(f"`changes` has {self.changes.size} records, not {size}")
         return PastRows(self.rows, size)
+
+    def at(self, points: Resolutions) -> tuple[Rows, int]:
+        """The rows, and the size of `changes`, as of the point that was asked for, or now."""
+        then = points.get("as_of")
+        if then is None:
+            return self.rows, self.changes.size
+        return self.as_of(then.size), then.size
 
 
 def _things(found: Any) -> Sized:
@@ -94,29 +101,36 @@ def _content(changes: Snapshot, secret: Secret, position: int) -> SecretContent 
         return None
 
 
-def answer(logs: Logs, command: Command[Any]) -> Answered:
-    """Answer a question about the past, with the event that says it was asked."""
+def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
+    """Answer a question about the past, with the event that says it was asked.
+
+    *points* is what the points in *command* are.
+    """
     found: Any
     match command:
         case WhoRead():
-            found, what = list(disclosure.who_read(logs, command)), "who-read"
+            period = history.period(points)
+            found, what = list(disclosure.who_read(logs, command, period)), "who-read"
         case Exposed():
             found, what = disclosure.exposure(logs, command), "exposure"
         case Blame():
-            found, what = _blame(logs, command), "blame"
+            found, what = _blame(logs, command, points), "blame"
         case WhoCould():
-            found, what = list(_who_could(logs, command)), "who-could"
+            found, what = list(_who_could(logs, command, points)), "who-could"
         case Diff():
-            found, what = _diff(logs, command), "diff"
+            found, what = _diff(logs, command, points), "diff"
         case DiffFork():
             found, what = _diff_fork(logs, command), "diff"
         case PlanRestore():
-            found, what = plan_restore(logs, command), "plan"
+            found, what = plan_restore(logs, command, points["to"].size), "plan"
         case _:
             raise TypeError(f"{type(command).__name__} is not a question about the past")
     count = len(_things(found))
     name = str(getattr(command, "name", ""))
-    return Answered(found, HistoryRead(at=logs.changes.size, count=count, name=name, what=what))
+    then = points.get("as_of") or points.get("to")
+    as_of = None if then is None else then.size
+    at = logs.changes.size
+    return Answered(found, HistoryRead(at=at, count=count, name=name, what=what, as_of=as_of))
 
 
 def _concerning(rows: Rows, name: str, first: int) -> Iterator[int]:
@@ -126,33 +140,38 @@ def _concerning(rows: Rows, name: str, first: int) -> Iterator[int]:
 # --- changes --------------------------------------------------------------------------------------
 
 
-def _blame(logs: Logs, command: Blame) -> list[answers.BlameFact]:
+def _blame(logs: Logs, command: Blame, points: Resolutions) -> list[answers.BlameFact]:
     names.check_name(command.name)
-    secret = logs.rows.get(secret_key(command.name), Secret)
+    rows, size = logs.at(points)
+    secret = rows.get(secret_key(command.name), Secret)
     if secret is None:
         raise secrets.not_found(command.name)
     asked = names.check_version(command.version) if command.version else secret.current
-    version = logs.rows.get(version_key(secret.name, asked), Version)
+    version = rows.get(version_key(secret.name, asked), Version)
     if version is None:
         raise secrets.not_found(command.name, command.version)
     made: dict[str, Entry[Any]] = {}
-    for position in _concerning(logs.rows, secret.name, version.value_at):
+    concerning = _concerning(logs.rows, secret.name, version.value_at)
+    for position in takewhile(size.__gt__, concerning):
         entry = logs.changes.entry(position)
         for attribute in _made_by(entry.event, asked):
             made[attribute] = entry
-    content = logs.content(secret, version.content_at) or SecretContent()
-    shown = {
+    shown: dict[str, object] = {
         "enabled": version.enabled,
         "nbf": version.nbf,
         "exp": version.exp,
-        "content_type": content.content_type,
-        "tags": content.tags,
         "deleted": secret.deleted_date is not None,
     }
+    content = logs.content(secret, version.content_at)
+    if content is not None:
+        shown |= {"content_type": content.content_type, "tags": content.tags}
+    closed = () if content is not None else _CLOSED
     return [
         answers.BlameFact(
             attribute=attribute,
             value=shown.get(attribute),
+            erased=attribute in closed,
+            erased_by=logs.erased_by(secret) if attribute in closed else None,
             position=entry.position,
             time=entry.time,
             operation=history.operation(entry),
@@ -174,11 +193,13 @@ def _made_by(event: Any, version: str) -> tuple[str, ...]:
 
 
 _LIFE = ("secret.deleted", "secret.recovered")
+_CLOSED = ("value", "content_type", "tags")
+"""What a purge closes; by whom the rest was made what is open for ever."""
 
 
-def _who_could(logs: Logs, command: WhoCould) -> Iterator[answers.CouldFact]:
+def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[answers.CouldFact]:
     names.check_name(command.name)
-    rows: Rows = logs.rows if command.as_of is None else logs.as_of(command.as_of)
+    rows, _ = logs.at(points)
     found = sorted(rows.policies(), key=_object_id)
     for policy in found:
         if policy.secrets:
@@ -203,22 +224,24 @@ def _object_id(policy: Policy) -> str:
     return policy.object_id
 
 
-def _diff(logs: Logs, command: Diff) -> list[differences.Difference]:
-    if command.before > command.after:
+def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Difference]:
+    before, after = points["before"].size, points["after"].size
+    if before > after:
         raise PointsReversed
     _refuse_unknown(logs, command.names)
-    sides = differences.Sides(
-        logs.as_of(command.before), logs.as_of(command.after), logs.rows, logs.content
-    )
-    between = logs.changes.entries(command.before, command.after)
-    found = differences.diff(sides, between)
+    found = _between(logs, before, after)
     wanted = {name.upper() for name in command.names}
     return [one for one in found if not wanted or one.name.upper() in wanted]
 
 
+def _between(logs: Logs, before: int, after: int) -> list[differences.Difference]:
+    sides = differences.Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
+    return differences.diff(sides, logs.changes.entries(before, after))
+
+
 def _diff_fork(logs: Logs, command: DiffFork) -> answers.Aftermath:
     then, now = logs.as_of(command.common), logs.as_of(command.size)
-    found = _diff(logs, Diff(before=command.common, after=command.size))
+    found = _between(logs, command.common, command.size)
     touched = (forks.touched(one.what, one.name, then, now, logs.content) for one in found)
     return answers.Aftermath(differences=tuple(found), touched=tuple(touched))
 
@@ -244,11 +267,13 @@ class Retold(NamedTuple):
     items: Iterator[Any]
 
 
-def retell(books: history.Books, command: ReadHistory | Replay) -> Retold:
+def retell(books: history.Books, command: ReadHistory | Replay, points: Resolutions) -> Retold:
     """Find the records that are asked for.  Raise PositionUnknown."""
     telling: history.Telling
     if isinstance(command, Replay):
-        asked, what, telling = command.history, "replay", _step
+        start, stop = history.period(points)
+        asked = ReadHistory(name=command.name, principal=command.principal, start=start, stop=stop)
+        what, telling = "replay", _step
     else:
         asked, what, telling = command, "log", history.just_item
     found = history.find(books, asked)
@@ -275,13 +300,13 @@ def _step(
 # --- going back -----------------------------------------------------------------------------------
 
 
-def plan_restore(logs: Logs, command: PlanRestore) -> answers.RestorePlan:
-    """What going back would do."""
+def plan_restore(logs: Logs, command: PlanRestore, to: int) -> answers.RestorePlan:
+    """What going back to when `changes` had *to* records would do."""
     for name in command.names:
         names.check_name(name)
     if command.names and command.policies:
         raise RestoreUnclear
     _refuse_unknown(logs, command.names)
-    then = logs.as_of(command.to)
+    then = logs.as_of(to)
     steps = restoring.plan(logs.rows, then, command, logs.erased_by)
-    return answers.RestorePlan(to=command.to, head=logs.changes.size, steps=tuple(steps))
+    return answers.RestorePlan(to=to, head=logs.changes.size, steps=tuple(steps))

@@ -30,6 +30,7 @@ from projections.views import Views
 from vault import names
 from vault.answers import HistoryItem
 from vault.commands import ReadHistory
+from vault.points import Resolutions
 
 CHUNK = 500
 """How many records are read from one snapshot."""
@@ -59,6 +60,19 @@ class Book(NamedTuple):
         """The log as it is now.  Hold it briefly."""
         with self.log.snapshot() as snapshot:
             yield Source(snapshot, self.views.reader(snapshot.transaction))
+
+
+class Period(NamedTuple):
+    """Times in microseconds: *start* included, *stop* not."""
+
+    start: int
+    stop: int | None
+
+
+def period(points: Resolutions) -> Period:
+    """What the bounds of a question are."""
+    since, until = points.get("since"), points.get("until")
+    return Period(0 if since is None else since.time, None if until is None else until.time)
 
 
 Books = Mapping[str, Book]

@@ -1,19 +1,18 @@
-"""A point of a vault's past, and what it resolves to.  Pure but for the log that it asks.
+"""A point of a vault's past, as it is asked for, and what it turned out to be.  Pure.
 
-Positions order and clocks label: a time resolves to the last record that is not later, and from
-then on only the size of `changes` counts.
+Positions order and clocks label: a time means the last record that is not later, and from then on
+only the size of `changes` counts.  `vault.resolving` finds it, for who is let in.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import msgspec
 
-from eventstore import head as heads
-from eventstore.checkpoint import open_note, parse_checkpoint
-from eventstore.errors import CheckpointSignatureInvalid, HistoryForked, PositionUnknown
-from eventstore.transaction import Snapshot
+
+class Now(msgspec.Struct, frozen=True):
+    """As of the newest event.  A clock that stepped back hides none of them."""
 
 
 class AtTime(msgspec.Struct, frozen=True):
@@ -34,40 +33,19 @@ class AtCheckpoint(msgspec.Struct, frozen=True):
     note: str
 
 
-Point = AtTime | AfterEvent | AtCheckpoint
+Point = int | Now | AtTime | AfterEvent | AtCheckpoint
+"""A point; an int is the size that `changes` had."""
 
 
 class Resolved(NamedTuple):
-    """The size of `changes` at a point, and the time of its last record then (0 if none)."""
+    """The size of `changes` at a point, and the time of its last record then (0 if none).
+
+    Where a period begins or ends at a time, *time* is that time.
+    """
 
     size: int
     time: int
 
 
-def resolve(snapshot: Snapshot, point: Point) -> Resolved:
-    """Raise PositionUnknown, CheckpointMalformed, CheckpointSignatureInvalid or HistoryForked."""
-    match point:
-        case AtTime(time=time):
-            size = snapshot.size_at(time)
-        case AfterEvent(position=position):
-            size = position + 1
-        case AtCheckpoint(note=note):
-            size = _size_of(snapshot, note)
-        case _:
-            assert_never(point)
-    if not 0 <= size <= snapshot.size:
-        raise PositionUnknown(f"the log has no event #{size - 1}; it holds {snapshot.size}")
-    return Resolved(size, snapshot.time_of(size - 1) if size else 0)
-
-
-def _size_of(snapshot: Snapshot, note: str) -> int:
-    checkpoint = parse_checkpoint(note)
-    if checkpoint.origin != snapshot.identity.origin:
-        raise CheckpointSignatureInvalid("the checkpoint is of another log")
-    chain = heads.verifiers(snapshot.identity, snapshot.epochs)
-    open_note(note, chain[snapshot.epochs.signing_index(checkpoint.size)])
-    if checkpoint.size > snapshot.size or not snapshot.tree.extends(
-        checkpoint.size, checkpoint.root
-    ):
-        raise HistoryForked("the log does not extend the history that the checkpoint fixed")
-    return checkpoint.size
+Resolutions = dict[str, Resolved]
+"""What the points in a command are, each under the name of its field."""

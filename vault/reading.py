@@ -6,8 +6,9 @@ the caller of this module commits before the answer leaves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -91,6 +92,7 @@ class Reading:
         self.rows = rows if as_of is None else PastRows(rows, as_of)
         self._live = rows
         self.settings = settings_of(self.rows)
+        self._recovery_level = recovery_level(self.settings)
 
     def answer(self, command: Command[Any]) -> Answered:
         """Answer a read.  Raise the refusal."""
@@ -186,8 +188,7 @@ class Reading:
     ) -> answers.SecretBundle:
         """A version with its content type and tags, and no value unless *content* holds it."""
         if content is None:
-            shown = self.content(secret, version.content_at)
-            content = SecretContent(content_type=shown.content_type, tags=shown.tags)
+            content = _without_value(self.content(secret, version.content_at))
         gone = None
         if secret.deleted_date is not None and secret.scheduled_purge is not None:
             gone = answers.Deletion(
@@ -210,7 +211,7 @@ class Reading:
             exp=version.exp,
             created=version.created,
             updated=version.updated,
-            recovery_level=recovery_level(self.settings),
+            recovery_level=self._recovery_level,
             recoverable_days=self.settings.retention_days,
         )
 
@@ -227,34 +228,54 @@ class Reading:
         return self.bundle(secret, version, self.whole_content(secret, version))
 
     def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
-        found = [
+        found: Iterable[Secret] = (
             secret
             for secret in self.rows.secrets()
             if (secret.deleted_date is not None) is gone
             and (not after or names.folded(secret.name) > names.folded(after))
-        ]
-        found.sort(key=lambda secret: names.folded(secret.name))
-        listed = []
-        for secret in found[:limit]:
-            version = self.version(secret.name, secret.current)
-            if version is not None:
-                listed.append(self._item(secret, version))
-        return listed
+        )
+        if limit is not None:
+            found = nsmallest(limit, found, key=_by_name)
+        # A secret and its version lie side by side: both are read before the next secret.
+        listed = [(secret, self._current(secret)) for secret in found]
+        return self._items(sorted(listed, key=lambda pair: _by_name(pair[0])))
 
-    def _item(self, secret: Secret, version: Version) -> answers.SecretBundle:
-        """A version in a list.  What was purged since is named, and has no content any more."""
-        try:
-            return self.bundle(secret, version)
-        except SecretErased:
+    def _current(self, secret: Secret) -> Version | None:
+        return self.rows.get(version_key(secret.name, secret.current), Version)
+
+    def _items(self, listed: Iterable[tuple[Secret, Version | None]]) -> list[answers.SecretBundle]:
+        """Versions in a list.  What was purged since is named, and has no content any more."""
+        there = [(secret, version) for secret, version in listed if version is not None]
+        places = [(version.content_at, secret.key) for secret, version in there]
+        return [
+            self._item(secret, version, content)
+            for (secret, version), content in zip(
+                there, self.snapshot.contents(places), strict=True
+            )
+        ]
+
+    def _item(
+        self, secret: Secret, version: Version, content: SecretContent | None
+    ) -> answers.SecretBundle:
+        if content is None:
             closed = self.bundle(secret, version, SecretContent())
-            return replace(closed, erased_by=self.erased_by(secret))
+            return replace(closed, erased=True, erased_by=self.erased_by(secret))
+        return self.bundle(secret, version, _without_value(content))
 
     def _versions(self, command: ListSecretVersions) -> list[answers.SecretBundle]:
         secret = self.secret(command.name)
         if secret is None or secret.deleted_date is not None:
             return []
         found = islice(self.versions(secret.name, command.after), command.limit)
-        return [self._item(secret, version) for version in found]
+        return self._items((secret, version) for version in found)
+
+
+def _by_name(secret: Secret) -> str:
+    return names.folded(secret.name)
+
+
+def _without_value(content: SecretContent) -> SecretContent:
+    return SecretContent(content_type=content.content_type, tags=content.tags)
 
 
 def _seen(kind: type[E], *, at: int, as_of: int | None, **facts: Any) -> E:

@@ -50,20 +50,37 @@ from vault.commands import (
     UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
+from vault.points import Resolutions, Resolved
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
+from vault.resolving import REFUSALS, resolved
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
-    from vault.points import Point, Resolved
     from vault.writing import Outcome, Writing
 
 A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
 _RETOLD = (ReadHistory, Replay)
-_REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased)
+_REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
+
+
+class _Seen:
+    """What a request has seen of `changes`: the size, and what the points in it are."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.points: Resolutions = {}
+
+    @property
+    def as_of(self) -> Resolved | None:
+        return self.points.get("as_of")
+
+    @property
+    def as_of_size(self) -> int | None:
+        return None if self.as_of is None else self.as_of.size
 
 
 class Vault:
@@ -103,26 +120,37 @@ class Vault:
 
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
-        answer = self._answer(caller, command)
-        return cast(A, list(answer) if isinstance(command, _RETOLD) else answer)
+        return self.respond(caller, command).answer
+
+    def respond(self, caller: Caller, command: Command[A]) -> answers.Response[A]:
+        """The same, and beside the answer what the points in *command* are."""
+        answer, points = self._respond(caller, command)
+        found = list(answer) if isinstance(command, _RETOLD) else answer
+        return answers.Response(cast(A, found), points)
 
     def stream(self, caller: Caller, command: Command[list[A]]) -> Iterator[A]:
         """What `handle` answers, item by item: for `ReadHistory` and `Replay`, in flat memory.
 
         Allowed and recorded before this returns.  Raise the refusal.
         """
-        return iter(self._answer(caller, command))
+        return self.retell(caller, command).answer
 
-    def _answer(self, caller: Caller, command: Command[Any]) -> Any:
-        seen = [0]
+    def retell(self, caller: Caller, command: Command[list[A]]) -> answers.Response[Iterator[A]]:
+        """What `respond` answers, item by item, as `stream` does."""
+        answer, points = self._respond(caller, command)
+        return answers.Response(iter(answer), points)
+
+    def _respond(self, caller: Caller, command: Command[Any]) -> answers.Response[Any]:
+        seen = _Seen()
         try:
             names.check_caller(caller)
-            return self._handle_in_time(caller, command, seen)
+            answer = self._handle_in_time(caller, command, seen)
+            return answers.Response(answer, seen.points)
         except _REFUSALS as refusal:
-            self._record_refusal(caller, command, refusal, seen[0])
+            self._record_refusal(caller, command, refusal, seen.size)
             raise
 
-    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
         """Handle *command* once the vault has done what it has to do by itself."""
         while True:
             try:
@@ -130,7 +158,7 @@ class Vault:
             except Overdue:
                 self.keeping.catch_up()
 
-    def _handle(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+    def _handle(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
         match command:
             case ShowVault():
                 return self._show(caller, command, seen)
@@ -154,7 +182,7 @@ class Vault:
 
     # -- changes ---------------------------------------------------------------------------------
 
-    def _change(self, caller: Caller, command: Command[Any], seen: list[int]) -> Outcome:
+    def _change(self, caller: Caller, command: Command[Any], seen: _Seen) -> Outcome:
         def work(append: Append) -> Outcome:
             rows, rule = self._admit(append, caller, command, seen)
             return self._writing(append, rows, _context(caller, rule)).carry_out(command, caller)
@@ -183,7 +211,7 @@ class Vault:
         return outcome.answer
 
     def _rotate(
-        self, caller: Caller, command: RotateKeys, seen: list[int]
+        self, caller: Caller, command: RotateKeys, seen: _Seen
     ) -> list[answers.HistoryItem]:
         from vault.history import item
 
@@ -193,52 +221,53 @@ class Vault:
         entries = self.keeping.rotate(context, command.signing, command.audit)
         return [item(log, entry) for log, entry in entries]
 
-    def _restore(self, caller: Caller, command: Restore, seen: list[int]) -> answers.RestorePlan:
+    def _restore(self, caller: Caller, command: Restore, seen: _Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
             rows, rule = self._admit(append, caller, command, seen)
-            return self._writing(append, rows, _context(caller, rule)).restore(command)
+            writing = self._writing(append, rows, _context(caller, rule))
+            return writing.restore(command, seen.points["to"].size)
 
         return self.changes.transact(work)
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _authorize(self, caller: Caller, command: Command[Any], seen: list[int]) -> str:
+    def _authorize(self, caller: Caller, command: Command[Any], seen: _Seen) -> str:
         with self.changes.snapshot() as snapshot:
             return self._admit(snapshot, caller, command, seen)[1]
 
     def _admit(
-        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: list[int]
+        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: _Seen
     ) -> tuple[Rows, str]:
         """The views of *snapshot*, and the rule that lets *caller* do *command*.
 
-        Raise the refusal, or Overdue if the vault has something to do by itself first.
+        Raise the refusal, or Overdue if the vault has something to do by itself first.  What a
+        point in *command* is, is found here, after that: who is not let in learns nothing of it.
         """
-        seen[0] = snapshot.size
+        seen.size = snapshot.size
         rows = self.views.reader(snapshot.transaction)
         self.keeping.mind(rows)
-        return rows, authorize(rows, settings_of(rows), caller, command)
+        rule = authorize(rows, settings_of(rows), caller, command)
+        seen.points = resolved(snapshot, command)
+        return rows, rule
 
-    def _read(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+    def _read(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
         with self.changes.snapshot() as snapshot:
             rows, rule = self._admit(snapshot, caller, command, seen)
-            as_of = getattr(command, "as_of", None)
-            answered = Reading(snapshot, rows, as_of).answer(command)
+            answered = Reading(snapshot, rows, seen.as_of_size).answer(command)
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
-    def _ask(self, caller: Caller, command: Command[Any], seen: list[int]) -> Any:
+    def _ask(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
         from vault import forensics  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             rows, rule = self._admit(changes, caller, command, seen)
             logs = forensics.Logs(changes, rows, access, self.trail.reader(access.transaction))
-            answered = forensics.answer(logs, command)
+            answered = forensics.answer(logs, command, seen.points)
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
-    def _retell(
-        self, caller: Caller, command: ReadHistory | Replay, seen: list[int]
-    ) -> Iterator[Any]:
+    def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: _Seen) -> Iterator[Any]:
         from vault import forensics, history  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
@@ -247,20 +276,13 @@ class Vault:
                 "changes": history.Book(self.changes, self.views, changes.size),
                 "access": history.Book(self.access, self.trail, access.size),
             }
-        retold = forensics.retell(books, command)
+        retold = forensics.retell(books, command, seen.points)
         self._record_read(caller, rule, retold.event)
         return retold.items
 
-    def resolve(self, point: Point) -> Resolved:
-        """What *point* is in `changes`.  Raise PositionUnknown."""
-        from vault.points import resolve
-
-        with self.changes.snapshot() as snapshot:
-            return resolve(snapshot, point)
-
-    def _copied(self, caller: Caller, command: CopyVault, seen: list[int]) -> None:
+    def _copied(self, caller: Caller, command: CopyVault, seen: _Seen) -> None:
         rule = self._authorize(caller, command, seen)
-        event = VaultRead(what=trail.COPY, at=seen[0], as_of=command.as_of)
+        event = VaultRead(what=trail.COPY, at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
@@ -269,25 +291,35 @@ class Vault:
         event = HistoryVerified(at=at, changes=command.changes, access=command.access)
         self._record_read(caller, "public keys", event)
 
-    def _show(self, caller: Caller, command: ShowVault, seen: list[int]) -> answers.VaultFacts:
-        rule = self._authorize(caller, command, seen)
-        self._record_read(caller, rule, VaultRead(what="settings", at=seen[0]))
-        return self._facts()
+    def _show(self, caller: Caller, command: ShowVault, seen: _Seen) -> answers.VaultFacts:
+        with self.changes.snapshot() as snapshot:
+            rows, rule = self._admit(snapshot, caller, command, seen)
+            then = None if seen.as_of is None else self._facts_of_then(snapshot, rows, seen.as_of)
+        event = VaultRead(what="settings", at=seen.size, as_of=seen.as_of_size)
+        self._record_read(caller, rule, event)
+        return then or self._facts()
 
     def _facts(self) -> answers.VaultFacts:
         with self.changes.snapshot() as snapshot:
             settings = settings_of(self.views.reader(snapshot.transaction))
         logs = {"changes": self.changes, "access": self.access}
-        return answers.VaultFacts(
-            name=settings.name,
-            created=settings.created,
-            retention_days=settings.retention_days,
-            purge_protection=settings.purge_protection,
-            administrators=settings.administrators,
-            changes=self.changes.head().size,
-            access=self.access.head().size,
+        return _facts(
+            settings,
+            sizes={name: log.head().size for name, log in logs.items()},
             verifiers={name: log.epochs().signing[-1].verifier for name, log in logs.items()},
             checkpoints={name: log.checkpoint() for name, log in logs.items()},
+        )
+
+    def _facts_of_then(self, changes: Snapshot, rows: Rows, at: Resolved) -> answers.VaultFacts:
+        # A checkpoint of then is one that was kept: its signing key may be destroyed since.
+        with self.access.snapshot() as access:
+            sizes = {"changes": at.size, "access": access.size_at(at.time)}
+            epochs = {"changes": changes.epochs, "access": access.epochs}
+        return _facts(
+            settings_of(PastRows(rows, at.size)),
+            sizes=sizes,
+            verifiers={name: one.verifier_at(sizes[name]) for name, one in epochs.items()},
+            checkpoints={},
         )
 
     # -- the trace -------------------------------------------------------------------------------
@@ -354,6 +386,25 @@ class Vault:
             stated.after + trailed.after,
             stated.seconds + trailed.seconds,
         )
+
+
+def _facts(
+    settings: Settings,
+    sizes: dict[str, int],
+    verifiers: dict[str, str],
+    checkpoints: dict[str, str],
+) -> answers.VaultFacts:
+    return answers.VaultFacts(
+        name=settings.name,
+        created=settings.created,
+        retention_days=settings.retention_days,
+        purge_protection=settings.purge_protection,
+        administrators=settings.administrators,
+        changes=sizes["changes"],
+        access=sizes["access"],
+        verifiers=verifiers,
+        checkpoints=checkpoints,
+    )
 
 
 def _writable(text: str) -> str:

@@ -99,19 +99,22 @@ class Writing:
         entries = past or [self._record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
 
-    def restore(self, command: Restore) -> answers.RestorePlan:
-        """Go back as the plan says.  Raise LogConflict if the log moved on since it was made."""
+    def restore(self, command: Restore, to: int) -> answers.RestorePlan:
+        """Go back to when `changes` had *to* records, as the plan says.
+
+        Raise LogConflict if the log moved on since the plan was made.
+        """
         from vault import forensics, restoring  # most commands never look back
 
         append = self._append
         if append.size != command.head:
             raise LogConflict(f"the plan saw {command.head} records, the log has {append.size}")
         logs = forensics.Logs(append, self._rows, append, self._rows)
-        planned = forensics.plan_restore(logs, command.plan)
-        then = logs.as_of(planned.to)
+        planned = forensics.plan_restore(logs, command.plan, to)
+        then = logs.as_of(to)
         facts = self._facts()
         first = self._record(
-            Decision(VaultRestored(to=planned.to, names=len({one.name for one in planned.steps})))
+            Decision(VaultRestored(to=to, names=len({one.name for one in planned.steps})))
         )
         self._context = replace(self._context, cause=first.position)
         for step in planned.steps:

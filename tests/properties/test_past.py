@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from eventstore.errors import MunimentError
+from eventstore.events import SecretPurged
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import (
@@ -22,12 +28,18 @@ from projections.rows import (
 )
 from projections.state import State
 from support.life import Life, life_in
+from support.vaults import ALICE
+from vault.answers import Backup
 from vault.commands import (
     BackupSecret,
     Command,
     DeletePolicy,
     DeleteSecret,
+    ImportSecrets,
+    ListDeletedSecrets,
+    ListPolicies,
     ListSecrets,
+    ListSecretVersions,
     PlanRestore,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
@@ -36,42 +48,98 @@ from vault.commands import (
     SetPolicy,
     SetSecret,
     UpdateSecret,
+    UpdateVault,
+)
+from vault.reading import Reading
+
+NAMES = [f"name-{number}" for number in range(4)]
+PRINCIPALS = ["carol", "dave"]
+EXAMPLES = os.environ.get("MUNIMENT_EXAMPLES")
+
+Step = Callable[[Life, list[bytes]], Command[Any] | None]
+"""What to ask next; it may look at the vault as it is, and at the blobs that were issued."""
+
+
+def _restored(number: int) -> Step:
+    return lambda _, blobs: RestoreSecret(blob=blobs[number % len(blobs)]) if blobs else None
+
+
+def _gone_back(number: int, prune: bool) -> Step:
+    def step(life: Life, _: list[bytes]) -> Command[Any]:
+        head = life.vault.changes.head().size
+        plan = PlanRestore(to=2 + number % (head - 1), attributes=True, policies=True, prune=prune)
+        return Restore(plan=plan, head=head)
+
+    return step
+
+
+def _always(command: Command[Any]) -> Step:
+    return lambda *_: command
+
+
+names = st.sampled_from(NAMES)
+# Few values, so that a value often goes back to what it was.
+values = st.sampled_from(["one", "two", "three"])
+tags = st.sampled_from([None, {}, {"n": "1"}])
+dates = st.sampled_from([None, 1, 2])
+sets = st.builds(SetSecret, name=names, value=values, tags=tags, enabled=st.booleans(), exp=dates)
+steps = st.one_of(
+    st.one_of(
+        sets,
+        st.builds(ImportSecrets, items=st.lists(sets, min_size=1, max_size=3).map(tuple)),
+        st.builds(UpdateSecret, name=names, tags=tags, enabled=st.booleans(), exp=dates),
+    ).map(_always),
+    st.one_of(
+        st.builds(DeleteSecret, name=names),
+        st.builds(RecoverDeletedSecret, name=names),
+        st.builds(PurgeDeletedSecret, name=names),
+        st.builds(BackupSecret, name=names),
+    ).map(_always),
+    st.one_of(
+        st.builds(
+            SetPolicy,
+            object_id=st.sampled_from(PRINCIPALS),
+            secrets=st.sampled_from([("get",), ("list",)]),
+        ),
+        st.builds(DeletePolicy, object_id=st.sampled_from(PRINCIPALS)),
+        st.builds(
+            UpdateVault,
+            administrators=st.sampled_from(PRINCIPALS).map(lambda who: (ALICE.principal, who)),
+        ),
+    ).map(_always),
+    st.builds(_restored, st.integers(0, 9)),
+    st.builds(_gone_back, st.integers(0, 999), st.booleans()),
+)
+waits = st.sampled_from([0, 1, 60, -3600])
+histories = st.lists(st.tuples(waits, steps), min_size=40, max_size=120)
+History = list[tuple[int, Step]]
+
+lived = settings(
+    max_examples=int(EXAMPLES or 40),
+    derandomize=EXAMPLES is None,
+    # To shrink takes minutes, and CI has none to spare: the longer run does.
+    phases=[phase for phase in Phase if EXAMPLES or phase != Phase.shrink],
+    suppress_health_check=list(HealthCheck),
 )
 
-NAMES = [f"name-{number}" for number in range(5)]
-STEPS = 220
 
-
-def a_step(draw: Random, blobs: list[bytes]) -> Command[Any]:
-    name, who = draw.choice(NAMES), draw.choice(["carol", "dave"])
-    choices: list[Command[Any]] = [
-        SetSecret(name=name, value=str(draw.randrange(3)), tags={"n": str(draw.randrange(2))}),
-        SetSecret(name=name, value=str(draw.random())),
-        UpdateSecret(name=name, enabled=draw.random() < 0.7, exp=draw.randrange(9)),
-        DeleteSecret(name=name),
-        RecoverDeletedSecret(name=name),
-        PurgeDeletedSecret(name=name),
-        BackupSecret(name=name),
-        SetPolicy(object_id=who, secrets=(draw.choice(["get", "list"]),)),
-        DeletePolicy(object_id=who),
-    ]
-    if blobs:
-        choices.append(RestoreSecret(blob=draw.choice(blobs)))
-    return draw.choice(choices)
-
-
-def live(life: Life, seed: int) -> None:
-    """Do what the draw says; much of it is refused."""
-    draw = Random(seed)
-    blobs: list[bytes] = []
-    for _ in range(STEPS):
-        life.clock.advance(seconds=draw.choice([0, 1, 60]))
-        try:
-            done = life(a_step(draw, blobs))
-        except MunimentError:
-            continue
-        if blob := getattr(done, "blob", None):
-            blobs.append(blob)
+@contextmanager
+def a_life_of(history: History) -> Iterator[Life]:
+    """A vault in which *history* was asked for; much of it is refused."""
+    with TemporaryDirectory() as place, life_in(Path(place) / "store") as life:
+        blobs: list[bytes] = []
+        for wait, step in history:
+            life.clock.advance(seconds=wait)
+            command = step(life, blobs)
+            if command is None:
+                continue
+            try:
+                done = life(command)
+            except MunimentError:
+                continue
+            if isinstance(done, Backup):
+                blobs.append(done.blob)
+        yield life
 
 
 def told(rows: Rows) -> list[object]:
@@ -85,39 +153,59 @@ def told(rows: Rows) -> list[object]:
     return found
 
 
-def compare(snapshot: Snapshot, rows: Rows) -> int:
-    replayed, compared = State(), 0
+def answered(reading: Reading) -> list[object]:
+    """All that can be asked of a vault as of a point, but for who erased what later."""
+    asked: list[Command[Any]] = [ListSecrets(), ListDeletedSecrets(), ListPolicies()]
+    asked += [ListSecretVersions(name=name) for name in NAMES]
+    found = [one for command in asked for one in reading.answer(command).answer]
+    return [replace(one, erased_by=None) if hasattr(one, "erased_by") else one for one in found]
+
+
+def compare_every_position(snapshot: Snapshot, rows: Rows) -> None:
+    """What stands in *rows* as of each size, against a fold of the records before it."""
+    replayed = State()
     for entry in snapshot.entries():
-        assert told(PastRows(rows, entry.position)) == told(replayed)
+        size = entry.position
+        assert told(PastRows(rows, size)) == told(replayed)
+        if size:
+            then = Reading(snapshot, rows, size)
+            assert answered(then) == answered(Reading(snapshot, replayed))
         replayed.fold([entry])
-        compared += 1
     assert told(PastRows(rows, snapshot.size)) == told(replayed) == told(rows)
-    return compared
+    assert answered(Reading(snapshot, rows)) == answered(Reading(snapshot, replayed))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_every_point_is_what_a_replay_of_the_records_before_it_gives(
-    tmp_path: Path, seed: int
+def test_every_point_is_what_a_replay_of_the_records_before_it_gives() -> None:
+    sizes, purges = [], 0
+
+    @lived
+    @given(history=histories)
+    def compare_all_of(history: History) -> None:
+        nonlocal purges
+        with a_life_of(history) as life, life.vault.changes.snapshot() as snapshot:
+            compare_every_position(snapshot, life.vault.views.reader(snapshot.transaction))
+            sizes.append(snapshot.size)
+            purges += sum(isinstance(one.event, SecretPurged) for one in snapshot.entries())
+
+    compare_all_of()
+    # Worth comparing: long histories, in which what was listed was purged since.
+    assert max(sizes) > 80
+    assert purges > 10
+
+
+@lived
+@given(history=histories, numbers=st.lists(st.integers(0, 999), min_size=3, max_size=3))
+def test_going_back_leads_to_the_point_but_for_what_is_lost(
+    history: History, numbers: list[int]
 ) -> None:
-    with life_in(tmp_path / "store") as life:
-        live(life, seed)
-        vault = life.vault
-        with vault.changes.snapshot() as snapshot:
-            assert compare(snapshot, vault.views.reader(snapshot.transaction)) > 60
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_going_back_leads_to_the_point_but_for_what_is_lost(tmp_path: Path, seed: int) -> None:
-    with life_in(tmp_path / "store") as life:
-        live(life, seed)
-        draw = Random(seed)
-        for _ in range(6):
-            to = draw.randrange(2, life.vault.changes.head().size)
+    with a_life_of(history) as life:
+        for number in numbers:
+            to = 2 + number % (life.vault.changes.head().size - 1)
             plan = PlanRestore(to=to, attributes=True, policies=True, prune=True)
             planned = life(plan)
             life(Restore(plan=plan, head=planned.head))
             assert {step.action for step in life(plan).steps} <= {"lost"}
-            then = {one.name for one in life(ListSecrets(as_of=to)) if one.erased_by is None}
+            then = {one.name for one in life(ListSecrets(as_of=to)) if not one.erased}
             now = {one.name for one in life(ListSecrets())}
             lost = {step.name for step in planned.steps if step.action == "lost"}
             assert now - lost == then

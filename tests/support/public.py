@@ -1,6 +1,6 @@
 """Logs to show to others: large ones made without sealing, and texts with one byte changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ class Keys:
 
     def key(self, number: int) -> bytes:
         return bytes([number]) * 32
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        return {number: self.key(number) for number in numbers}
 
 
 def leaf(position: int) -> bytes:

@@ -117,9 +117,32 @@ def test_what_was_purged_since_names_the_purge(terminal: Terminal) -> None:
 
     (lost,) = terminal.json("secret", "list", "--as-of", "#5", "--query", "[?name=='lost']")
     assert lost["erasedBy"] == 12
-    table = terminal.must("secret", "list", "--as-of", "#5").text.splitlines()
-    assert table[0].endswith("ERASED BY")
-    assert [line.endswith("#12") for line in table[1:]] == [False, False, True]
+    lines = terminal.must("secret", "list", "--as-of", "#5").text.splitlines()
+    assert [line.count("erased by #12") for line in lines[1:]] == [0, 0, 2]
+    (line,) = terminal.must("secret", "list-deleted", "--as-of", "#11").text.splitlines()[2:]
+    assert line.endswith("erased by #12")
+
+
+def test_what_is_closed_is_left_out_and_not_told_as_empty(terminal: Terminal) -> None:
+    told = {one["name"]: one for one in terminal.json("secret", "list", "--as-of", "#5")}
+    assert told["db"]["tags"] == {}
+    assert {"tags", "contentType", "erasedBy"} - set(told["db"]) == {"erasedBy"}
+    assert {"tags", "contentType", "erasedBy"} - set(told["lost"]) == {"tags", "contentType"}
+    (version,) = terminal.json("secret", "list-versions", "lost", "--as-of", "#5")
+    assert {"tags", "contentType", "erasedBy"} & set(version) == {"erasedBy"}
+
+
+def test_a_vault_is_shown_as_it_stood(terminal: Terminal) -> None:
+    ran = terminal.must("vault", "show", "--as-of", "#4", "-o", "json")
+    now = terminal.json("vault", "show")
+    assert ran.told == f"as of #4, {time_of(terminal, 4)}\n"
+    assert ran.json["records"]["changes"] == 5
+    assert ran.json["records"]["access"] < now["records"]["access"]
+    assert ran.json["verifiers"] == now["verifiers"]
+    assert "checkpoints" not in ran.json
+    assert "vaultUri" in terminal.must("vault", "show", "--as-of", "#4").text
+    details = terminal.json("log", "--operation", "vault.read")[-1]["details"]
+    assert details == {"what": "settings", "as_of": 5}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +228,71 @@ def test_blame_names_the_event_of_each_attribute(terminal: Terminal) -> None:
     assert (blamed["value"]["position"], blamed["value"]["value"]) == (3, None)
     assert blamed["value"]["principal"] == me(terminal)
     assert terminal.run("blame", "nothing").status == 3
+
+
+def test_blame_as_of_a_point_names_who_made_it_what_it_then_was(terminal: Terminal) -> None:
+    ran = terminal.must("blame", "db", "--as-of", "#8", "-o", "json")
+    then = {one["attribute"]: one for one in ran.json}
+    assert ran.told == f"as of #8, {time_of(terminal, 8)}\n"
+    assert (then["enabled"]["position"], then["enabled"]["value"]) == (8, False)
+    assert then["value"]["position"] == 3
+    first = {one["attribute"]: one for one in terminal.json("blame", "db", "--as-of", "#2")}
+    assert {one["position"] for one in first.values()} == {2}
+    assert terminal.run("blame", "db", "--as-of", "#1").status == 3
+    asked = terminal.json("log", "db", "--operation", "history.read")
+    assert [one["details"].get("as_of") for one in asked if one["outcome"] == "ok"][-2:] == [9, 3]
+
+
+def test_blame_of_what_was_purged_since_names_the_purge(terminal: Terminal) -> None:
+    assert terminal.run("blame", "lost").status == 3
+    told = {one["attribute"]: one for one in terminal.json("blame", "lost", "--as-of", "#11")}
+    assert {name for name, one in told.items() if one.get("erasedBy") == 12} == {
+        "value",
+        "contentType",
+        "tags",
+    }
+    assert "value" not in told["tags"]
+    assert (told["deleted"]["position"], told["deleted"]["value"]) == (11, True)
+    assert told["tags"]["principal"] == me(terminal)
+    lines = terminal.must("blame", "lost", "--as-of", "#5").text.splitlines()
+    assert sum("erased by #12" in line for line in lines) == 3
+
+
+PLACED = [
+    ("secret", "show", "db", "--as-of", "{}"),
+    ("secret", "list", "--as-of", "{}"),
+    ("secret", "list-versions", "db", "--as-of", "{}"),
+    ("secret", "list-deleted", "--as-of", "{}"),
+    ("secret", "show-deleted", "gone", "--as-of", "{}"),
+    ("secret", "export", "--as-of", "{}"),
+    ("secret", "export", "db", "--as-of", "{}"),
+    ("policy", "list", "--as-of", "{}"),
+    ("vault", "show", "--as-of", "{}"),
+    ("blame", "db", "--as-of", "{}"),
+    ("who-could", "db", "--at", "{}"),
+    ("who-read", "db", "--from", "{}"),
+    ("replay", "--to", "{}"),
+    ("diff", "{}..now"),
+    ("restore", "--to", "{}", "--plan"),
+    ("restore", "--to", "{}", "--into", "other", "--plan"),
+]
+
+
+@pytest.mark.parametrize("command", PLACED, ids=" ".join)
+def test_what_a_point_is_is_told_to_nobody_who_is_not_let_in(
+    terminal: Terminal, command: tuple[str, ...]
+) -> None:
+    def ask(point: str, *arguments: str) -> Ran:
+        return terminal.run(*(word.format(point) for word in command), *arguments)
+
+    refusals = [ask(point, "--as", CAROL) for point in ("#2", "#99", "2001-01-01", "now")]
+    assert {(ran.status, ran.text) for ran in refusals} == {(4, "")}
+    (told,) = {ran.told for ran in refusals}
+    assert "access" in told or "administrator" in told or "permission" in told
+    refused = terminal.json("log", "--as", me(terminal), "--outcome", "refused")[-4:]
+    assert {one["principal"] for one in refused} == {CAROL}
+    assert ask("#99").status == 3
+    assert ask("#5", "-o", "json").status == 0 or command[1] == "show-deleted"
 
 
 def test_these_questions_are_for_administrators(terminal: Terminal) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import lmdb
 import pytest
 
+from eventstore import record
 from eventstore.checkpoint import Signer
 from eventstore.errors import MunimentError
 from eventstore.keytree import FANOUT
@@ -283,6 +284,26 @@ def test_a_refusal_is_one_commit_and_only_to_access(home: Path, vault: Vault) ->
     with pytest.raises(MunimentError):
         vault.handle(MALLORY, a_set(1))
     assert dict(commits(home, home.parent) - before) == {"access": 1}
+
+
+@pytest.mark.parametrize(("limit", "opened"), [(None, 30), (5, 5)])
+def test_a_list_opens_one_record_for_each_secret_that_it_shows(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, limit: int | None, opened: int
+) -> None:
+    vault.handle(ALICE, an_import(0, 30))
+    vault.handle(ALICE, an_import(0, 30))
+    size = vault.changes.head().size
+    contents, open_content = [], record.open_content
+
+    def count(*parts: Any) -> Any:
+        contents.append(parts)
+        return open_content(*parts)
+
+    monkeypatch.setattr(record, "open_content", count)
+    for as_of in (None, size - 30):
+        contents.clear()
+        shown = vault.handle(ALICE, ListSecrets(limit=limit, as_of=as_of))
+        assert len(shown) == len(contents) == opened
 
 
 def test_64_new_secrets_take_one_commit_of_the_keyring(home: Path, vault: Vault) -> None:

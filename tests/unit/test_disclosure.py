@@ -27,6 +27,7 @@ from vault.commands import (
     UpdateSecret,
     WhoRead,
 )
+from vault.points import AtTime
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_a_period_bounds_every_way(life: Life) -> None:
         life.clock.advance(seconds=1)
         marks.append(life.clock.now)
     for at, how in enumerate(("read", "backup", "copy")):
-        (fact,) = life(WhoRead(name="db", start=marks[at], stop=marks[at + 1]))
+        (fact,) = life(WhoRead(name="db", since=AtTime(marks[at]), until=AtTime(marks[at + 1])))
         assert fact.how == how
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.life import Life, life_in
-from support.vaults import BOB
+from support.vaults import ALICE, BOB
 from vault.commands import (
     Blame,
+    Command,
+    CopyVault,
     Diff,
     Exposed,
     GetSecret,
+    ListPolicies,
     PlanRestore,
+    Replay,
     Restore,
+    RotateKeys,
+    ShowVault,
     UpdateSecret,
+    UpdateVault,
     WhoCould,
     WhoRead,
 )
+from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point
 
 
 @pytest.fixture
@@ -106,3 +115,102 @@ def test_blame_and_who_could_name_the_events(life: Life) -> None:
     assert made["exp"] == made["value"] + 1
     bob = next(fact for fact in life(WhoCould(name="db")) if fact.principal == BOB.principal)
     assert (bob.permissions, bob.position) == (("get", "list"), at)
+
+
+def test_the_answer_says_what_the_points_were(life: Life) -> None:
+    life.set("db", "one")
+    first = life.changes()[-1]
+    life.clock.advance(seconds=60)
+    life.set("db", "two")
+    last = life.changes()[-1]
+    points: dict[Point, tuple[int, int]] = {
+        first.position + 1: (first.position + 1, first.time),
+        AfterEvent(first.position): (first.position + 1, first.time),
+        AtTime(last.time - 1): (first.position + 1, first.time),
+        AtTime(last.time): (last.position + 1, last.time),
+        Now(): (last.position + 1, last.time),
+    }
+    for point, expected in points.items():
+        answer, found = life.vault.respond(ALICE, GetSecret(name="db", as_of=point))
+        assert found == {"as_of": expected}
+        assert answer.value == ("one" if expected[0] == first.position + 1 else "two")
+        trace = life.traces()[-1].event
+        assert (trace.at, trace.as_of) == (last.position + 1, expected[0])
+
+
+@pytest.mark.parametrize("point", [99, -1, AfterEvent(99), AtTime(0), AtCheckpoint("no note")])
+def test_a_point_that_is_none_is_refused_to_who_is_let_in_and_recorded(
+    life: Life, point: Point
+) -> None:
+    life.allow("get")
+    life.set("db")
+    code = "checkpoint.malformed" if isinstance(point, AtCheckpoint) else "log.no-such-position"
+    for command, caller in (
+        (GetSecret(name="db", as_of=point), BOB),
+        (ShowVault(as_of=point), ALICE),
+        (Blame(name="db", as_of=point), ALICE),
+        (CopyVault(as_of=point), ALICE),
+    ):
+        life.refuses(code, command, caller)
+        refused = life.traces()[-1]
+        assert (refused.context.principal, refused.context.outcome) == (caller.principal, code)
+
+
+def test_a_stranger_is_refused_before_the_point_is_looked_at(life: Life) -> None:
+    life.set("db")
+    point = AfterEvent(99)
+    asked: list[Command[Any]] = [
+        GetSecret(name="db", as_of=point),
+        ListPolicies(as_of=point),
+        ShowVault(as_of=point),
+        Blame(name="db", as_of=point),
+        WhoRead(name="db", since=point),
+        Replay(until=point),
+        Diff(before=1, after=point),
+        PlanRestore(to=point),
+        Restore(plan=PlanRestore(to=point), head=3),
+        CopyVault(as_of=point),
+    ]
+    for command in asked:
+        code = "access.denied" if isinstance(command, GetSecret) else "access.not-administrator"
+        refusal = life.refuses(code, command, BOB)
+        assert "99" not in refusal.message
+        assert life.traces()[-1].context.outcome == code
+
+
+def test_a_vault_is_shown_with_the_administrators_and_keys_of_then(life: Life) -> None:
+    before = life(ShowVault())
+    life(RotateKeys())
+    life(UpdateVault(administrators=(ALICE.principal, BOB.principal)))
+    then = life(ShowVault(as_of=before.changes), BOB)
+    assert then.administrators == (ALICE.principal,)
+    assert (then.changes, then.verifiers) == (before.changes, before.verifiers)
+    assert then.checkpoints == {}
+    assert life(ShowVault()).verifiers != before.verifiers
+
+
+def test_blame_names_by_whose_hand_it_then_was(life: Life) -> None:
+    life.allow("set")
+    life.set("db")
+    at = size(life)
+    life(UpdateSecret(name="db", exp=5), BOB)
+    then = {fact.attribute: fact for fact in life(Blame(name="db", as_of=at))}
+    now = {fact.attribute: fact for fact in life(Blame(name="db"))}
+    assert (then["exp"].principal, then["exp"].value) == (ALICE.principal, None)
+    assert (now["exp"].principal, now["exp"].value) == (BOB.principal, 5)
+
+
+def test_a_question_about_a_point_is_recorded_with_it(life: Life) -> None:
+    life.set("db")
+    at = size(life)
+    life.set("db")
+    asked: list[Command[Any]] = [
+        Blame(name="db", as_of=at),
+        WhoCould(name="db", as_of=at),
+        PlanRestore(to=at),
+    ]
+    for command in asked:
+        life(command)
+        assert life.traces()[-1].event.as_of == at
+    life(Blame(name="db"))
+    assert life.traces()[-1].event.as_of is None

@@ -114,7 +114,7 @@ def test_the_newest_are_the_last_of_those_that_match(
         assert places(life(replace(asked, stop=stop, newest=many))) == matching[-many:]
 
 
-@pytest.mark.parametrize("asked", [ReadHistory(name="db"), Replay(history=ReadHistory())])
+@pytest.mark.parametrize("asked", [ReadHistory(name="db"), Replay()])
 def test_it_is_recorded_with_its_number_before_the_first_is_given(
     life: Life, asked: Command[list[object]]
 ) -> None:
@@ -178,7 +178,7 @@ def test_who_reads_slowly_does_not_make_the_store_grow(life: Life) -> None:
         ReadHistory(),
         ReadHistory(name="db"),
         ReadHistory(name="db", newest=50),
-        Replay(history=ReadHistory(operation="secret.read")),
+        Replay(),
     ],
     ids=["all", "of a name", "the newest", "replayed"],
 )

@@ -93,7 +93,7 @@ ADMINISTRATION: list[Command[Any]] = [
     WhoCould(name="active"),
     Diff(before=2, after=4),
     DiffFork(common=2, size=4),
-    Replay(history=ReadHistory()),
+    Replay(),
     PlanRestore(to=2),
     CopyVault(as_of=2),
     RotateKeys(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ class Forger:
 
     def key(self, number: int) -> bytes:
         return self._keys[number]
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        return {number: self.key(number) for number in numbers}
 
 
 def forge(directory: Path, log_id: bytes, victim: SigningEpoch, start: int) -> None:

@@ -406,7 +406,7 @@ EVENTS = {
         "deleted-secret.read": "name at as_of",
         "deleted-secrets.listed": "at count as_of",
         "vault.read": "what at as_of",
-        "history.read": "at count name what",
+        "history.read": "at count name what as_of",
         "history.verified": "at changes access",
         "request.refused": "operation at name version",
     },

@@ -1,0 +1,84 @@
+"""What the points in a command are, in the snapshot that answers it.
+
+Asked only once the caller is let in: the size of a log, and when what was recorded, is told to
+nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from eventstore import head as heads
+from eventstore.checkpoint import open_note, parse_checkpoint
+from eventstore.errors import (
+    CheckpointMalformed,
+    CheckpointSignatureInvalid,
+    HistoryForked,
+    PositionUnknown,
+)
+from eventstore.transaction import Snapshot
+from vault.commands import Command, Restore
+from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point, Resolutions, Resolved
+
+REFUSALS = (PositionUnknown, CheckpointMalformed, CheckpointSignatureInvalid, HistoryForked)
+"""What is raised for a point that is none."""
+
+_STATE = "as_of"
+_POINTS = (_STATE, "before", "after", "to")
+_BOUNDS = ("since", "until")
+
+
+def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
+    """What each point in *command* is.  Raise one of `REFUSALS`."""
+    asked: Command[Any] = command.plan if isinstance(command, Restore) else command
+    found = {name: resolve(snapshot, point) for name, point in _points_in(asked, _POINTS)}
+    if _STATE in found and not found[_STATE].size:
+        raise PositionUnknown("the vault did not exist yet")
+    for name, point in _points_in(asked, _BOUNDS):
+        found[name] = _bound(snapshot, point)
+    return found
+
+
+def _points_in(command: Command[Any], names: tuple[str, ...]) -> list[tuple[str, Point]]:
+    # A list's `after` is a name, and no point.
+    held = [(name, getattr(command, name, None)) for name in names]
+    return [(name, one) for name, one in held if isinstance(one, Point)]
+
+
+def resolve(snapshot: Snapshot, point: Point) -> Resolved:
+    """The size of `changes` at *point*, and the time of its last record.  Raise as `resolved`."""
+    match point:
+        case int():
+            size = point
+        case Now():
+            size = snapshot.size
+        case AtTime(time=time):
+            size = snapshot.size_at(time)
+        case AfterEvent(position=position):
+            size = position + 1
+        case AtCheckpoint(note=note):
+            size = _size_of(snapshot, note)
+        case _:
+            assert_never(point)
+    if not 0 <= size <= snapshot.size:
+        raise PositionUnknown(f"the log has no event #{size - 1}; it holds {snapshot.size}")
+    return Resolved(size, snapshot.time_of(size - 1) if size else 0)
+
+
+def _bound(snapshot: Snapshot, point: Point) -> Resolved:
+    # Between two changes much may have been read: of a time, the time itself is the bound.
+    found = resolve(snapshot, point)
+    return found._replace(time=point.time) if isinstance(point, AtTime) else found
+
+
+def _size_of(snapshot: Snapshot, note: str) -> int:
+    checkpoint = parse_checkpoint(note)
+    if checkpoint.origin != snapshot.identity.origin:
+        raise CheckpointSignatureInvalid("the checkpoint is of another log")
+    chain = heads.verifiers(snapshot.identity, snapshot.epochs)
+    open_note(note, chain[snapshot.epochs.signing_index(checkpoint.size)])
+    if checkpoint.size > snapshot.size or not snapshot.tree.extends(
+        checkpoint.size, checkpoint.root
+    ):
+        raise HistoryForked("the log does not extend the history that the checkpoint fixed")
+    return checkpoint.size
