@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -132,6 +133,12 @@ class _Telling:
         if not goes_on:
             refuse_existing(self._file, yes=yes)
 
+    @property
+    def to_file(self) -> bool:
+        from cli.values import STREAM
+
+        return self._file != STREAM
+
     def tell(self, vault: str, items: Iterable[HistoryItem]) -> None:
         """Print or write all that there is, one by one."""
         from cli.secret_values import deliver_each
@@ -195,9 +202,10 @@ def _go_on(
     follower = Follower(session, vault, asked, going.cursor)
 
     def tell(items: Sequence[HistoryItem]) -> None:
-        told.tell_more(vault.name, [item for item in items if fits(item, asked)])
-        if going.kept is not None:
-            keep(going.kept, follower.cursor)
+        with _unbroken(told.to_file):
+            told.tell_more(vault.name, [item for item in items if fits(item, asked)])
+            if going.kept is not None:
+                keep(going.kept, follower.cursor)
 
     for items in follower.news() if asked.newest is None else follower.newest():
         tell(items)
@@ -206,6 +214,24 @@ def _go_on(
         follower.follow(going.interval, tell)
     elif going.kept is None:
         session.terminal.note(f"--after {follower.cursor}")
+
+
+@contextmanager
+def _unbroken(wanted: bool) -> Iterator[None]:
+    """Let an interrupt wait: what stands in a file would be told again if its cursor were not kept.
+
+    Not where a reader could keep us waiting.
+    """
+    import signal
+
+    if not wanted:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_going_on(
