@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -53,6 +53,7 @@ from eventstore.storage import Headroom, open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
 
 T = TypeVar("T")
+Work = Callable[[Append], Any]
 
 
 class Observer(Protocol):
@@ -94,7 +95,7 @@ class Log:
         self._entropy = entropy
         self._observer = observer
         self._pid = os.getpid()
-        self._commits: GroupCommit[Callable[[Append], Any]] = GroupCommit(self._commit)
+        self._commits: GroupCommit[Work] = GroupCommit(self._commit)
         self._reading = threading.Condition()
         self._readers: Counter[int] = Counter()
         self._leaving = False
@@ -349,14 +350,18 @@ class Log:
         then costs nobody else anything.  Raise LogUnavailable if it could not be recorded and
         OutcomeUnknown if it cannot be told.
         """
-        self._refuse_after_fork()
-        (ticket,) = self._commits.submit([work])
+        (ticket,) = self.transact_all([work])
         if ticket.failure is not None:
             raise ticket.failure
         result: T = ticket.result
         return result
 
-    def _commit(self, batch: list[Ticket[Callable[[Append], Any]]]) -> None:
+    def transact_all(self, works: Iterable[Callable[[Append], Any]]) -> list[Ticket[Work]]:
+        """Run *works* in order in one commit; each ticket has its work's result, or its failure."""
+        self._refuse_after_fork()
+        return self._commits.submit(works)
+
+    def _commit(self, batch: list[Ticket[Work]]) -> None:
         environment = self._open_environment()
         try:
             transaction = environment.begin(write=True)
@@ -400,7 +405,7 @@ class Log:
             self._resolve(append, problem)
         self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))
 
-    def _run(self, batch: list[Ticket[Callable[[Append], Any]]], append: Append) -> None:
+    def _run(self, batch: list[Ticket[Work]], append: Append) -> None:
         for ticket in batch:
             written = (len(append.rows), append.touched)
             ticket.failure = None
@@ -416,7 +421,7 @@ class Log:
                         raise
                     raise _WroteThenRefused from None
 
-    def _commit_one_by_one(self, batch: list[Ticket[Callable[[Append], Any]]]) -> None:
+    def _commit_one_by_one(self, batch: list[Ticket[Work]]) -> None:
         for ticket in batch:
             try:
                 self._commit([ticket])

@@ -91,10 +91,11 @@ def _requests(rows: Rows, entry: Entry[Any]) -> list[Put]:
     if not context.request:
         return []
     key = request_key(context.principal, context.request)
-    first = rows.get(key, Request)
-    if first is None:
+    run = rows.get(key, Request)
+    if run is None or run.at + run.count != entry.position:
+        # Something else came between: this is another request, which was given the same id.
         return [Put(key, Request(entry.position, 1))]
-    return [Put(key, Request(first.at, entry.position - first.at + 1))]
+    return [Put(key, Request(run.at, run.count + 1))]
 
 
 Apply = Callable[[Rows, Entry[Any]], list[Put]]

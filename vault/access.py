@@ -21,6 +21,7 @@ from vault.commands import (
     ListDeletedSecrets,
     ListSecrets,
     ListSecretVersions,
+    Malformed,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
     RestoreSecret,
@@ -67,7 +68,7 @@ NEEDS: dict[type[Command[Any]], str] = {
 
 def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[Any]) -> str:
     """The rule that lets *caller* do *command*, or raise AccessDenied or NotAdministrator."""
-    permission = NEEDS.get(type(command))
+    permission = NEEDS.get(command.kind if isinstance(command, Malformed) else type(command))
     if permission is None:
         if caller.principal not in settings.administrators:
             raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")

@@ -5,7 +5,7 @@ A command names the answer it leads to.  `UNSET` in an update means unchanged, `
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -176,6 +176,18 @@ class RestoreSecret(Command[SecretBundle], frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "RestoreSecret(...)"
+
+
+class Malformed(Command[None], frozen=True, kw_only=True):
+    """A request that cannot be read: authorized as *kind*, then refused with *problem*."""
+
+    kind: type[Command[Any]]
+    problem: Exception
+    name: str = ""
+
+    @property
+    def records(self) -> str:  # type: ignore[override]
+        return self.kind.records
 
 
 # --- the vault and its rules --------------------------------------------------------------------

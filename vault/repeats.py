@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from eventstore import events
-from eventstore.errors import KeyErased
+from eventstore.errors import KeyErased, RequestIdReused
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections.rows import (
@@ -35,6 +35,9 @@ from vault.caller import Caller
 from vault.reading import settings_of
 from vault.refusals import BadParameter
 
+_MOST_RESTORED = 10_000
+"""More events than this of one restore are not compared with a repetition."""
+
 _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.SetSecret: events.SecretSet,
     commands.ImportSecrets: events.SecretSet,
@@ -50,13 +53,32 @@ _RECORDED: dict[type[Any], type[events.Event]] = {
 }
 
 
-def recorded(snapshot: Snapshot, rows: Rows, caller: Caller) -> list[Entry[Any]]:
-    """The events that this caller's request id led to before; none if it is new or not given."""
+def _count(command: commands.Command[Any], known: int) -> int:
+    """How many events *command* leads to; a blob does not tell before it is opened."""
+    match command:
+        case commands.ImportSecrets(items=items):
+            return len(items)
+        case commands.RestoreSecret():
+            return min(known, _MOST_RESTORED)
+        case _:
+            return 1
+
+
+def recorded(
+    snapshot: Snapshot, rows: Rows, caller: Caller, command: commands.Command[Any]
+) -> list[Entry[Any]]:
+    """The events that this caller's request id led to before; none if it is new or not given.
+
+    Raise RequestIdReused if they are not as many as *command* leads to.
+    """
     if not caller.request:
         return []
     known = rows.get(request_key(caller.principal, caller.request), Request)
     if known is None:
         return []
+    # Looked at first: an id that a caller sends with all that it does stands in many records.
+    if known.count != _count(command, known.count):
+        raise RequestIdReused
     return [snapshot.entry(known.at + index) for index in range(known.count)]
 
 

@@ -8,10 +8,11 @@ none of this can be recorded, the request fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -21,7 +22,6 @@ from eventstore.events import (
     Event,
     HistoryRead,
     HistoryVerified,
-    RequestRefused,
     StoreAdopted,
     VaultRead,
     VaultRestored,
@@ -38,15 +38,22 @@ from vault import answers, names
 from vault.access import authorize
 from vault.caller import Caller
 from vault.commands import (
+    BackupSecret,
     Command,
     CopyVault,
+    DeleteSecret,
+    Malformed,
     PurgeDeletedSecret,
     ReadHistory,
     RecordVerification,
+    RecoverDeletedSecret,
     Replay,
     Restore,
+    RestoreSecret,
     RotateKeys,
+    SetSecret,
     ShowVault,
+    UpdateSecret,
     UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
@@ -54,6 +61,7 @@ from vault.points import Resolutions, Resolved
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
 from vault.resolving import REFUSALS, resolved
+from vault.trace import context, refused
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
@@ -65,6 +73,9 @@ A = TypeVar("A")
 _QUESTION = HistoryRead.__struct_config__.tag
 _RETOLD = (ReadHistory, Replay)
 _REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
+
+
+_EXPECTED = (*_REFUSALS, Overdue)
 
 
 class _Seen:
@@ -81,6 +92,44 @@ class _Seen:
     @property
     def as_of_size(self) -> int | None:
         return None if self.as_of is None else self.as_of.size
+
+
+class Ask(NamedTuple):
+    """One of many requests.  One that may not be *repeated* is new whatever its id."""
+
+    caller: Caller
+    command: Command[Any]
+    repeated: bool = True
+
+
+CHANGES = (
+    SetSecret,
+    UpdateSecret,
+    DeleteSecret,
+    RecoverDeletedSecret,
+    BackupSecret,
+    RestoreSecret,
+)
+"""The changes that need nothing but a place in a commit, and so may share one."""
+
+
+class _Asked:
+    """One of many requests on its way: its outcome, and the trace that must be recorded first."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.caller, self.command, self.repeated = ask
+        self.seen = _Seen()
+        self.outcome: Any = None
+        self.trace: Draft | None = None
+        self.is_shared = isinstance(self.command, (*CHANGES, *READS, Malformed))
+        self.is_left = not self.is_shared
+
+    def end(self, outcome: Any) -> None:
+        self.outcome, self.trace = outcome, None
+        if isinstance(outcome, Overdue):
+            self.is_left = True
+        elif isinstance(outcome, _REFUSALS):
+            self.trace = refused(self.caller, self.command, outcome, self.seen.size)
 
 
 class Vault:
@@ -180,12 +229,78 @@ class Vault:
                 outcome = self._change(caller, command, seen)
                 return self._tell(caller, command, outcome)
 
+    # -- many at once ----------------------------------------------------------------------------
+
+    def handle_all(self, asks: Sequence[Ask]) -> list[Any]:
+        """Do what many ask at once, with one commit of each log for all of them.
+
+        Changes come first, so a read sees those that came with it.  Give an answer, or the
+        exception that refuses it, for each.
+        """
+        asked = [_Asked(ask) for ask in asks]
+        shared = [one for one in asked if one.is_shared]
+        self._change_all([one for one in shared if isinstance(one.command, CHANGES)])
+        self._read_all([one for one in shared if not isinstance(one.command, CHANGES)])
+        self._record_all([one for one in shared if one.trace is not None])
+        for one in asked:
+            if one.is_left:
+                try:
+                    one.outcome = self.handle(one.caller, one.command)
+                except Exception as failure:
+                    one.outcome = failure
+        return [one.outcome for one in asked]
+
+    def _change_all(self, asked: list[_Asked]) -> None:
+        tickets = self.changes.transact_all([partial(self._carry_out, one) for one in asked])
+        for one, ticket in zip(asked, tickets, strict=True):
+            one.end(ticket.failure or ticket.result.answer)
+
+    def _carry_out(self, one: _Asked, append: Append) -> Outcome:
+        names.check_caller(one.caller)
+        rows, rule = self._admit(append, one.caller, one.command, one.seen)
+        writing = self._writing(append, rows, context(one.caller, rule))
+        return writing.carry_out(one.command, one.caller, one.repeated)
+
+    def _read_all(self, asked: list[_Asked]) -> None:
+        if not asked:
+            return
+        try:
+            with self.changes.snapshot() as snapshot:
+                for one in asked:
+                    try:
+                        self._answer(one, snapshot)
+                    except _EXPECTED as refusal:
+                        one.end(refusal)
+        except Exception as failure:
+            for one in asked:
+                one.end(failure)
+
+    def _answer(self, one: _Asked, snapshot: Snapshot) -> None:
+        names.check_caller(one.caller)
+        rows, rule = self._admit(snapshot, one.caller, one.command, one.seen)
+        if isinstance(one.command, Malformed):
+            raise one.command.problem
+        answered = Reading(snapshot, rows, one.seen.as_of_size).answer(one.command)
+        one.trace = Draft(context(one.caller, rule), answered.event)
+        one.outcome = answered.answer
+
+    def _record_all(self, asked: list[_Asked]) -> None:
+        """Commit every trace, and only then let the answers go."""
+        drafts = [one.trace for one in asked if one.trace is not None]
+        if not drafts:
+            return
+        try:
+            self.access.transact(lambda append: [append.append(draft) for draft in drafts])
+        except Exception as failure:
+            for one in asked:
+                one.outcome = failure
+
     # -- changes ---------------------------------------------------------------------------------
 
     def _change(self, caller: Caller, command: Command[Any], seen: _Seen) -> Outcome:
         def work(append: Append) -> Outcome:
             rows, rule = self._admit(append, caller, command, seen)
-            return self._writing(append, rows, _context(caller, rule)).carry_out(command, caller)
+            return self._writing(append, rows, context(caller, rule)).carry_out(command, caller)
 
         return self.changes.transact(work)
 
@@ -217,14 +332,14 @@ class Vault:
 
         rule = self._authorize(caller, command, seen)
         # A rotation is not made idempotent, so it does not hold the request's id.
-        context = _context(replace(caller, request=""), rule)
-        entries = self.keeping.rotate(context, command.signing, command.audit)
+        who = context(replace(caller, request=""), rule)
+        entries = self.keeping.rotate(who, command.signing, command.audit)
         return [item(log, entry) for log, entry in entries]
 
     def _restore(self, caller: Caller, command: Restore, seen: _Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
             rows, rule = self._admit(append, caller, command, seen)
-            writing = self._writing(append, rows, _context(caller, rule))
+            writing = self._writing(append, rows, context(caller, rule))
             return writing.restore(command, seen.points["to"].size)
 
         return self.changes.transact(work)
@@ -325,20 +440,14 @@ class Vault:
     # -- the trace -------------------------------------------------------------------------------
 
     def _record_read(self, caller: Caller, rule: str, event: Event) -> None:
-        context = _context(caller, rule)
-        self.access.transact(lambda append: append.append(Draft(context, event)))
+        draft = Draft(context(caller, rule), event)
+        self.access.transact(lambda append: append.append(draft))
 
     def _record_refusal(
         self, caller: Caller, command: Command[Any], refusal: MunimentError, at: int
     ) -> None:
-        event = RequestRefused(
-            operation=command.records,
-            at=at,
-            name=_writable(getattr(command, "name", ""))[:127],
-            version=_writable(getattr(command, "version", ""))[:32],
-        )
-        context = _context(_writable_caller(caller), "", outcome=refusal.code)
-        self.access.transact(lambda append: append.append(Draft(context, event)))
+        draft = refused(caller, command, refusal, at)
+        self.access.transact(lambda append: append.append(draft))
 
     def settings_as_of(self, size: int) -> Settings:
         """The settings as they stood when `changes` had *size* records."""
@@ -404,34 +513,4 @@ def _facts(
         access=sizes["access"],
         verifiers=verifiers,
         checkpoints=checkpoints,
-    )
-
-
-def _writable(text: str) -> str:
-    # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
-    # surrogates), and the refusal must be recorded all the same.
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _writable_caller(caller: Caller) -> Caller:
-    texts = (caller.principal, caller.auth, caller.address, caller.agent, caller.request)
-    writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
-    return Caller(
-        principal=writable[0],
-        auth=writable[1],
-        address=writable[2],
-        agent=writable[3],
-        request=writable[4],
-    )
-
-
-def _context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:
-    return Context(
-        principal=caller.principal,
-        auth=caller.auth,
-        rule=rule,
-        outcome=outcome,
-        address=caller.address,
-        agent=caller.agent,
-        request=caller.request,
     )

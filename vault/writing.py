@@ -88,12 +88,12 @@ class Writing:
         self._context = context
         self._reading = Reading(append, rows)
 
-    def carry_out(self, command: Command[Any], caller: Caller) -> Outcome:
-        """Record *command*, or find what it recorded before, and answer.
+    def carry_out(self, command: Command[Any], caller: Caller, repeated: bool = True) -> Outcome:
+        """Record *command*, or find what it recorded before if it may be *repeated*, and answer.
 
         Raise the refusal, before anything is appended.
         """
-        past = repeats.recorded(self._append, self._rows, caller)
+        past = repeats.recorded(self._append, self._rows, caller, command) if repeated else []
         if past and not self._is_repeated(command, past):
             raise RequestIdReused
         entries = past or [self._record(decision) for decision in self._decide(command)]

@@ -1,0 +1,105 @@
+"""The service as an ASGI application: what every Python server of today can run.
+
+Source: ASGI specification 3.0.  A body is read only when the service asks for it, so that a request
+without a token costs no parsing; it is bounded in size and in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from server.app import Service
+from server.http import Request, Response
+from server.limits import BODY_SECONDS, MAX_BODY, BodyTooLarge, BodyTooSlow
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Application:
+    """One worker's service behind ASGI."""
+
+    def __init__(self, start: Callable[[], Service]) -> None:
+        self._start = start
+        self._service: Service | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await self._live(receive, send)
+            case "http":
+                await self._serve(scope, receive, send)
+            case other:
+                raise ValueError(f"{other} is not served here")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._service = self._start()
+                await self._service.begin()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._service is not None:
+                    await self._service.end()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._service is None:
+            self._service = self._start()
+            await self._service.begin()
+        request = request_of(scope)
+        response = await self._service.answer(request, lambda: read_body(request, receive))
+        await _send(response, request.method == "HEAD", send)
+
+
+def request_of(scope: Message) -> Request:
+    """What *scope* says, with no body yet."""
+    client = scope.get("client")
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return Request(
+        method=scope["method"],
+        path=raw.split(b"?", 1)[0].decode("latin-1"),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in scope["headers"]
+        ),
+        peer=client[0] if client else "",
+        scheme=scope.get("scheme", "https"),
+    )
+
+
+async def read_body(request: Request, receive: Receive) -> bytes:
+    """The body, whole.  Raise BodyTooLarge or BodyTooSlow."""
+    length = request.header("content-length")
+    if length.isdigit() and int(length) > MAX_BODY:
+        raise BodyTooLarge
+    parts: list[bytes] = []
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BodyTooSlow
+                part = message.get("body", b"")
+                size += len(part)
+                if size > MAX_BODY:
+                    raise BodyTooLarge
+                parts.append(part)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise BodyTooSlow from None
+    return b"".join(parts)
+
+
+async def _send(response: Response, only_head: bool, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
+    headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if only_head else response.body})

@@ -1,0 +1,92 @@
+"""How large, how slow and how often a request may be.  Time is an argument.  Pure.
+
+Key Vault's documented limits are per vault: 300 sets and 4,000 other requests in ten seconds.  They
+are off by default.  Refusals have a limit of their own that is always on: each is an event, and
+nobody may fill the disk with them.  What is turned away is counted, and the count is an event too,
+so that a flood cannot silence the log.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+MAX_BODY = 64 * 1024
+BODY_SECONDS = 10.0
+MAX_HEADERS = 64
+MAX_HEADER_BYTES = 32 * 1024
+MAX_TARGET = 8 * 1024
+
+SETS_IN_TEN_SECONDS = 300
+OTHERS_IN_TEN_SECONDS = 4000
+REFUSALS_A_SECOND = 50
+REFUSALS_AT_ONCE = 200
+_REMEMBERED = 4096
+
+
+class BodyTooLarge(Exception):
+    """The body has more than `MAX_BODY` bytes."""
+
+
+class BodyTooSlow(Exception):
+    """The body did not arrive in time, or not at all."""
+
+
+class Bucket:
+    """A token bucket: *rate* a second, at most *most* at once."""
+
+    __slots__ = ("_at", "_left", "_most", "_rate")
+
+    def __init__(self, rate: float, most: float, now: float) -> None:
+        self._rate = rate
+        self._most = most
+        self._left = most
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """Take one; 0 if there was one, else in how many seconds there will be."""
+        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        if self._left >= 1:
+            self._left -= 1
+            return 0.0
+        return (1 - self._left) / self._rate
+
+    def empty(self, now: float) -> float:
+        """In how many seconds there will be one; nothing is taken."""
+        left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
+        return 0.0 if left >= 1 else (1 - left) / self._rate
+
+
+class Throttle:
+    """Key Vault's documented limits for one vault."""
+
+    def __init__(self, now: float) -> None:
+        self._sets = Bucket(SETS_IN_TEN_SECONDS / 10, SETS_IN_TEN_SECONDS, now)
+        self._others = Bucket(OTHERS_IN_TEN_SECONDS / 10, OTHERS_IN_TEN_SECONDS, now)
+
+    def wait(self, operation: str, now: float) -> float:
+        """0 if the request may go on, else the seconds to wait."""
+        return (self._sets if operation == "SecretSet" else self._others).take(now)
+
+
+class RefusalLimit:
+    """How many refusals of one principal are recorded one by one."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def refused(self, principal: str, now: float) -> None:
+        """Count a refusal that was recorded."""
+        bucket = self._buckets.get(principal)
+        if bucket is None:
+            bucket = Bucket(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, now)
+            self._buckets[principal] = bucket
+            if len(self._buckets) > _REMEMBERED:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(principal)
+        bucket.take(now)
+
+    def wait(self, principal: str, now: float) -> float:
+        """0 if *principal* may ask, else the seconds until it may."""
+        bucket = self._buckets.get(principal)
+        return 0.0 if bucket is None else bucket.empty(now)

@@ -1,0 +1,66 @@
+"""Group commit without threads: what one turn of the event loop brings goes to a vault at once.
+
+While a commit waits for the disk, requests arrive; they are all asked in the next turn and share one
+commit of each log.  Every answer is given out after that commit, like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from eventstore.errors import MunimentError, RequestIdReused
+from vault.caller import Caller
+from vault.commands import Command
+from vault.service import Ask, Vault
+
+MOST_AT_ONCE = 128
+"""How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
+
+
+class Turns:
+    """The requests to one vault, in turns."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
+
+    async def ask(self, caller: Caller, command: Command[Any]) -> Any:
+        """The vault's answer.  Raise the refusal."""
+        try:
+            return await self._asked(Ask(caller, command))
+        except RequestIdReused:
+            # The id names a request and not an operation to this edge's clients: some send one id
+            # with all that they ask.  Only a repetition of the same thing is recognized by it.
+            return await self._asked(Ask(caller, command, repeated=False))
+
+    def _asked(self, ask: Ask) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((ask, future))
+        if len(self._waiting) == 1:
+            # Behind all that is ready now, so that it rides along.
+            loop.call_soon(self._take_turn)
+        return future
+
+    def _take_turn(self) -> None:
+        batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        answers = self._answers([ask for ask, _ in batch])
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue  # who asked has gone; what was recorded stays
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _answers(self, asks: list[Ask]) -> list[Any]:
+        try:
+            return self._vault.handle_all(asks)
+        except MunimentError as problem:
+            return [problem] * len(asks)
+        except Exception as problem:
+            # A fault of ours: each caller gets one, and the loop goes on.
+            return [problem] * len(asks)

@@ -1,0 +1,170 @@
+"""Many requests in one turn: each answered as if it came alone, with one commit of each log."""
+
+from pathlib import Path
+
+import pytest
+
+from eventstore.errors import LogUnavailable, MunimentError, RequestIdReused
+from support.vaults import ALICE, Clock, check_store, make_vault
+from vault.answers import Backup, SecretBundle
+from vault.caller import Caller
+from vault.commands import (
+    BackupSecret,
+    Command,
+    DeleteSecret,
+    GetDeletedSecret,
+    GetSecret,
+    ListSecrets,
+    Malformed,
+    PurgeDeletedSecret,
+    ReadHistory,
+    SetPolicy,
+    SetSecret,
+)
+from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
+from vault.service import Ask, Vault
+
+HOME = "store"
+MALLORY = Caller(principal="mallory@example.com", auth="test")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vault(tmp_path: Path, clock: Clock):
+    store, vault = make_vault(tmp_path / HOME, clock)
+    with store:
+        yield vault
+    check_store(tmp_path / HOME, clock)
+
+
+def together(vault: Vault, *commands: Command, caller: Caller = ALICE) -> list:
+    return vault.handle_all([Ask(caller, command) for command in commands])
+
+
+def commits(vault: Vault) -> tuple[int, int]:
+    logs = (vault.changes, vault.access)
+    changes, access = (log._open_environment().info()["last_txnid"] for log in logs)
+    return changes, access
+
+
+def test_many_sets_and_reads_take_one_commit_of_each_log(vault: Vault) -> None:
+    before = commits(vault)
+    sets = [SetSecret(name=f"s{number}", value=f"v{number}") for number in range(20)]
+    gets = [GetSecret(name=f"s{number}") for number in range(20)]
+    answers = together(vault, *gets, *sets)
+    assert [one.value for one in answers[:20]] == [f"v{number}" for number in range(20)]
+    assert all(isinstance(one, SecretBundle) for one in answers)
+    assert commits(vault) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_refusal_hurts_nobody_else_and_is_recorded(vault: Vault) -> None:
+    answers = vault.handle_all(
+        [
+            Ask(ALICE, SetSecret(name="kept", value="v")),
+            Ask(MALLORY, SetSecret(name="kept", value="stolen")),
+            Ask(ALICE, SetSecret(name="no_name", value="v")),
+            Ask(MALLORY, GetSecret(name="kept")),
+            Ask(ALICE, GetSecret(name="absent")),
+            Ask(ALICE, GetSecret(name="kept")),
+        ]
+    )
+    kinds = [type(answer) for answer in answers]
+    assert kinds == [
+        SecretBundle,
+        AccessDenied,
+        NameInvalid,
+        AccessDenied,
+        SecretNotFound,
+        SecretBundle,
+    ]
+    assert answers[5].value == "v"
+    items = vault.handle(ALICE, ReadHistory(logs=("access",)))
+    assert [item.outcome for item in items] == [
+        "access.denied",
+        "name.invalid",
+        "access.denied",
+        "secret.not-found",
+        "ok",
+    ]
+
+
+def test_what_cannot_be_read_is_authorized_before_it_is_refused(vault: Vault) -> None:
+    asked = Malformed(kind=SetSecret, name="s", problem=BadParameter("no JSON"))
+    denied, bad = vault.handle_all([Ask(MALLORY, asked), Ask(ALICE, asked)])
+    assert isinstance(denied, AccessDenied)
+    assert isinstance(bad, BadParameter)
+    items = vault.handle(ALICE, ReadHistory(logs=("access",)))
+    assert [(item.outcome, item.operation) for item in items] == [
+        ("access.denied", "secret.set"),
+        ("parameter.invalid", "secret.set"),
+    ]
+
+
+def test_what_needs_more_than_a_place_in_a_commit_is_done_too(vault: Vault) -> None:
+    together(vault, SetSecret(name="s", value="v"), BackupSecret(name="s"))
+    gone, deleted, purged, policy = together(
+        vault,
+        DeleteSecret(name="s"),
+        GetDeletedSecret(name="s"),
+        PurgeDeletedSecret(name="s"),
+        SetPolicy(object_id="bob", secrets=("get",)),
+    )
+    assert gone.deletion is not None
+    assert deleted.name == "s"
+    assert purged.receipt > purged.position
+    assert policy.object_id == "bob"
+
+
+def test_what_is_overdue_is_done_before_the_answers(vault: Vault, clock: Clock) -> None:
+    together(vault, SetSecret(name="old", value="v"), DeleteSecret(name="old"))
+    clock.advance(seconds=91 * 86_400)
+    absent, there, listed = together(
+        vault, GetDeletedSecret(name="old"), SetSecret(name="new", value="v"), ListSecrets()
+    )
+    assert isinstance(absent, MunimentError)
+    assert there.name == "new"
+    assert [one.name for one in listed] == ["new"]
+
+
+def test_nothing_is_given_out_that_cannot_be_recorded(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.handle(ALICE, SetSecret(name="s", value="v"))
+
+    def full(*_: object) -> None:
+        raise LogUnavailable("no space")
+
+    monkeypatch.setattr(vault.access, "transact", full)
+    written, read, refused = together(
+        vault, SetSecret(name="t", value="w"), GetSecret(name="s"), GetSecret(name="absent")
+    )
+    monkeypatch.undo()
+    assert written.version
+    assert isinstance(read, LogUnavailable)
+    assert isinstance(refused, LogUnavailable)
+
+
+def test_one_id_for_two_things_is_refused_unless_the_edge_says_that_it_is_new(
+    vault: Vault,
+) -> None:
+    caller = Caller(principal=ALICE.principal, auth="test", request="session-1")
+    first, again, other = vault.handle_all(
+        [
+            Ask(caller, SetSecret(name="s", value="v")),
+            Ask(caller, SetSecret(name="s", value="v")),
+            Ask(caller, SetSecret(name="s", value="w")),
+        ]
+    )
+    assert first.version == again.version
+    assert isinstance(other, RequestIdReused)
+    (new,) = vault.handle_all([Ask(caller, SetSecret(name="s", value="w"), repeated=False)])
+    assert new.version != first.version
+    # A repetition of the newest one is recognized still.
+    (same,) = vault.handle_all([Ask(caller, BackupSecret(name="s"), repeated=False)])
+    assert isinstance(same, Backup)
+    (repeated,) = vault.handle_all([Ask(caller, SetSecret(name="s", value="w"))])
+    assert isinstance(repeated, RequestIdReused)

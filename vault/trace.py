@@ -1,0 +1,54 @@
+"""What a request leaves in the log whatever becomes of it: who asked, and that he was refused.  Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventstore.errors import MunimentError
+from eventstore.events import Context, RequestRefused
+from eventstore.record import Draft
+from vault import names
+from vault.caller import Caller
+from vault.commands import Command
+
+
+def context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:
+    """Who asked, and the *rule* that let him."""
+    return Context(
+        principal=caller.principal,
+        auth=caller.auth,
+        rule=rule,
+        outcome=outcome,
+        address=caller.address,
+        agent=caller.agent,
+        request=caller.request,
+    )
+
+
+def refused(caller: Caller, command: Command[Any], refusal: MunimentError, at: int) -> Draft:
+    """The event for `access` that *command* was refused when `changes` had *at* records."""
+    event = RequestRefused(
+        operation=command.records,
+        at=at,
+        name=_writable(getattr(command, "name", ""))[:127],
+        version=_writable(getattr(command, "version", ""))[:32],
+    )
+    return Draft(context(_writable_caller(caller), "", outcome=refusal.code), event)
+
+
+def _writable(text: str) -> str:
+    # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
+    # surrogates), and the refusal must be recorded all the same.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _writable_caller(caller: Caller) -> Caller:
+    texts = (caller.principal, caller.auth, caller.address, caller.agent, caller.request)
+    writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
+    return Caller(
+        principal=writable[0],
+        auth=writable[1],
+        address=writable[2],
+        agent=writable[3],
+        request=writable[4],
+    )
