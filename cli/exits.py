@@ -101,6 +101,12 @@ EXITS: dict[str, int] = {
     "vault.not-found": NOT_FOUND,
     "vault.exists": CONFLICT,
     "vault.not-chosen": USAGE,
+    # The HTTPS edge's: a request that cannot be read.
+    "api-version.missing": USAGE,
+    "api-version.unknown": USAGE,
+    "query.malformed": USAGE,
+    "skiptoken.invalid": USAGE,
+    "body.malformed": USAGE,
     # The terminal's own.
     "terminal.error": FAILURE,
     "usage": USAGE,

@@ -26,7 +26,7 @@ from eventstore.errors import MunimentError, every_error
 from eventstore.head import Identity
 
 DOCS = Path(__file__).parent
-PACKAGES = ("eventstore", "projections", "vault", "cli")
+PACKAGES = ("eventstore", "projections", "vault", "server", "cli")
 WIDTH = 100
 
 

@@ -328,6 +328,18 @@ class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
     access: int
 
 
+class RequestsTurnedAway(Event, frozen=True, kw_only=True, tag="requests.turned-away"):
+    """Requests that were counted since *since* (Unix seconds) and not recorded one by one.
+
+    *unauthenticated* named nobody, or nobody who could be believed; *throttled* came too often.
+    """
+
+    at: int
+    since: int
+    unauthenticated: int = 0
+    throttled: int = 0
+
+
 class RequestRefused(Event, frozen=True, kw_only=True, tag="request.refused"):
     """A request was not carried out; *outcome* in the context is the code of the refusal."""
 
@@ -368,6 +380,7 @@ Access = (
     | VaultRead
     | HistoryRead
     | HistoryVerified
+    | RequestsTurnedAway
     | RequestRefused
     | SigningKeyRotated
     | AuditKeyRotated

@@ -1,18 +1,17 @@
 """The service as an ASGI application: what every Python server of today can run.
 
 Source: ASGI specification 3.0.  A body is read only when the service asks for it, so that a request
-without a token costs no parsing; it is bounded in size and in time.
+without a token costs no parsing.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from server.app import Service
 from server.http import Request, Response
-from server.limits import BODY_SECONDS, MAX_BODY, BodyTooLarge, BodyTooSlow
+from server.reading import read_body
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,10 +19,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Application:
-    """One worker's service behind ASGI."""
+    """One worker's service behind ASGI; *start* makes it when the worker begins."""
 
-    def __init__(self, start: Callable[[], Service]) -> None:
+    def __init__(self, start: Callable[[], Service], body_seconds: float) -> None:
         self._start = start
+        self._body_seconds = body_seconds
         self._service: Service | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -50,10 +50,13 @@ class Application:
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if self._service is None:
-            self._service = self._start()
-            await self._service.begin()
+            raise RuntimeError("the service has not begun")
+
+        async def body(most: int) -> bytes:
+            return await read_body(receive, most, self._body_seconds)
+
         request = request_of(scope)
-        response = await self._service.answer(request, lambda: read_body(request, receive))
+        response = await self._service.answer(request, body)
         await _send(response, request.method == "HEAD", send)
 
 
@@ -63,7 +66,7 @@ def request_of(scope: Message) -> Request:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return Request(
         method=scope["method"],
-        path=raw.split(b"?", 1)[0].decode("latin-1"),
+        path=raw.partition(b"?")[0].decode("latin-1"),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1"))
@@ -74,32 +77,8 @@ def request_of(scope: Message) -> Request:
     )
 
 
-async def read_body(request: Request, receive: Receive) -> bytes:
-    """The body, whole.  Raise BodyTooLarge or BodyTooSlow."""
-    length = request.header("content-length")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise BodyTooLarge
-    parts: list[bytes] = []
-    size, more = 0, True
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise BodyTooSlow
-                part = message.get("body", b"")
-                size += len(part)
-                if size > MAX_BODY:
-                    raise BodyTooLarge
-                parts.append(part)
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise BodyTooSlow from None
-    return b"".join(parts)
-
-
 async def _send(response: Response, only_head: bool, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
-    headers.append((b"content-length", str(len(response.body)).encode()))
+    headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if only_head else response.body})

@@ -1,4 +1,4 @@
-"""How large, how slow and how often a request may be.  Time is an argument.  Pure.
+"""How often a request may come.  Time is an argument.  Pure.
 
 Key Vault's documented limits are per vault: 300 sets and 4,000 other requests in ten seconds.  They
 are off by default.  Refusals have a limit of their own that is always on: each is an event, and
@@ -10,25 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-MAX_BODY = 64 * 1024
-BODY_SECONDS = 10.0
-MAX_HEADERS = 64
-MAX_HEADER_BYTES = 32 * 1024
-MAX_TARGET = 8 * 1024
-
 SETS_IN_TEN_SECONDS = 300
 OTHERS_IN_TEN_SECONDS = 4000
 REFUSALS_A_SECOND = 50
 REFUSALS_AT_ONCE = 200
 _REMEMBERED = 4096
-
-
-class BodyTooLarge(Exception):
-    """The body has more than `MAX_BODY` bytes."""
-
-
-class BodyTooSlow(Exception):
-    """The body did not arrive in time, or not at all."""
 
 
 class Bucket:

@@ -95,7 +95,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A vault's settings and its two logs.  Of a point in the past no checkpoint is made."""
+    """A vault's settings and its two logs.
+
+    As of a point of the past, *access* counts what was recorded there no later than the last change,
+    and no checkpoint is made.
+    """
 
     name: str
     created: int

@@ -366,3 +366,18 @@ class RotateKeys(Command[list[HistoryItem]], frozen=True, kw_only=True):
     records: ClassVar[str] = "signing-key.rotated"
     signing: bool = True
     audit: bool = True
+
+
+# --- what cannot be read ------------------------------------------------------------------------
+
+
+class Malformed(Command[None], frozen=True, kw_only=True):
+    """A request that cannot be read: authorized as *kind*, then refused with *problem*."""
+
+    kind: type[Command[Any]]
+    problem: Exception
+    name: str = ""
+
+    @property
+    def records(self) -> str:  # type: ignore[override]
+        return self.kind.records

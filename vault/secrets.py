@@ -121,10 +121,7 @@ def decide(found: Found, command: SecretCommand, facts: Facts) -> list[Decision]
 def _set(secret: Secret | None, command: SetSecret, facts: Facts) -> Decision:
     names.check_set(command)
     if secret is not None and secret.deleted_date is not None:
-        raise SecretIsDeleted(
-            f"Secret {secret.name} is currently in a deleted but recoverable state, and its name "
-            "cannot be reused; in this state, the secret can only be recovered or purged."
-        )
+        raise is_deleted(secret)
     _expect(secret, command.expected)
     event = SecretSet(
         name=command.name if secret is None else secret.name,
@@ -184,9 +181,7 @@ def purge(secret: Secret, backups: tuple[int, ...] = ()) -> Decision:
 def restore(secret: Secret | None, blob: Blob, new_key: Callable[[], int]) -> list[Decision]:
     """What bringing *blob* back records: one event that says so, then one for each version."""
     if secret is not None and secret.deleted_date is not None:
-        raise SecretIsDeleted(
-            f"the name {secret.name} is held by a deleted secret: recover or purge it first"
-        )
+        raise is_deleted(secret)
     if secret is not None:
         raise SecretExists(f"there is a secret {secret.name} already")
     key = new_key()
@@ -233,6 +228,13 @@ def not_found(name: str, version: str = "") -> SecretNotFound:
     return SecretNotFound(
         f"A secret with (name/id) {which} was not found in this key vault. If you recently "
         "deleted this secret you may be able to recover it using the correct recovery command."
+    )
+
+
+def is_deleted(secret: Secret) -> SecretIsDeleted:
+    return SecretIsDeleted(
+        f"Secret {secret.name} is currently in a deleted but recoverable state, and its name "
+        "cannot be reused; in this state, the secret can only be recovered or purged."
     )
 
 

@@ -22,6 +22,7 @@ from eventstore.events import (
     Event,
     HistoryRead,
     HistoryVerified,
+    RequestsTurnedAway,
     StoreAdopted,
     VaultRead,
     VaultRestored,
@@ -448,6 +449,22 @@ class Vault:
     ) -> None:
         draft = refused(caller, command, refusal, at)
         self.access.transact(lambda append: append.append(draft))
+
+    def record_turned_away(self, since: int, unauthenticated: int, throttled: int) -> None:
+        """Say how many requests an edge turned away since *since* (Unix seconds) without a record."""
+        event = RequestsTurnedAway(
+            at=self.changes.head().size,
+            since=since,
+            unauthenticated=unauthenticated,
+            throttled=throttled,
+        )
+        draft = Draft(Context(principal="muniment", auth="internal", rule="edge"), event)
+        self.access.transact(lambda append: append.append(draft))
+
+    def probe(self) -> None:
+        """Commit nothing to each log.  Raise LogUnavailable if an event could not be recorded."""
+        for log in (self.changes, self.access):
+            log.transact(lambda append: append.touch())
 
     def settings_as_of(self, size: int) -> Settings:
         """The settings as they stood when `changes` had *size* records."""

@@ -8,6 +8,7 @@ import pytest
 import cli
 import eventstore
 import projections
+import server
 import vault
 from cli.exits import EXITS, exit_status
 from eventstore.errors import MunimentError, every_error
@@ -16,7 +17,7 @@ PUBLISHED = {0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 20, 21, 130}
 
 
 def classes() -> list[type[MunimentError]]:
-    for package in (eventstore, projections, vault, cli):
+    for package in (eventstore, projections, vault, server, cli):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)
     return [error for error in every_error() if not error.__module__.startswith(("tests", "unit"))]

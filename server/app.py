@@ -1,0 +1,293 @@
+"""The service: from a request to its answer, whatever program serves it.
+
+The order is the contract's: who are you (401), before a byte of the body is read; then, inside the
+vault's one door, what may you (403), what did you ask (400), is it there (404), may it be done now.
+Everything that one turn of the event loop brings shares a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
+from server import keyvault
+from server.authority import Authority
+from server.health import Health
+from server.hosts import Target, target_of
+from server.http import Request, Response, json_response
+from server.keyvault import Plan
+from server.lag import DeleteLag
+from server.limits import RefusalLimit, Throttle
+from server.problems import Problem
+from server.reading import BodyTooLarge, BodyTooSlow
+from server.skiptoken import Skiptokens
+from server.tokens import Authenticator, Principal, Unauthenticated
+from server.turned_away import TurnedAway
+from server.turns import Turns
+from vault import names
+from vault.caller import Caller
+from vault.refusals import VaultNotFound
+from vault.service import Vault
+from vault.store import Store
+
+ReadBody = Callable[[int], Awaitable[bytes]]
+"""Give the body, of at most so many bytes.  Raise BodyTooLarge or BodyTooSlow."""
+
+_UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy)
+
+
+class Done(NamedTuple):
+    """A request that was answered, for the operational log and the metrics.  No secret is in it."""
+
+    vault: str
+    operation: str
+    status: int
+    seconds: float
+    request_id: str
+    principal: str
+    peer: str
+
+
+class Open(NamedTuple):
+    """A vault that is served."""
+
+    vault: Vault
+    turns: Turns
+    throttle: Throttle
+
+
+class Service:
+    """One worker's service over one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        authenticator: Authenticator,
+        authority: Authority,
+        skip: Skiptokens,
+        *,
+        domain: str,
+        throttled: bool = False,
+        delete_lag: float = 0,
+        observe: Callable[[Done], None] = lambda done: None,
+        pages: dict[str, Callable[[], Response]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._authority = authority
+        self._skip = skip
+        self._domain = domain
+        self._throttled = throttled
+        self._lag = DeleteLag(delete_lag)
+        self._observe = observe
+        self._pages = pages or {}
+        self._clock = clock
+        self._open: dict[str, Open] = {}
+        self._refusals = RefusalLimit()
+        self._turned_away = TurnedAway(clock=time.time)
+        self._health = Health(store)
+        self._counting: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Open the vaults, and begin to write down now and then what was turned away."""
+        for vault in self._store.vaults():
+            self._opened(vault.name)
+        self._counting = asyncio.create_task(self._count())
+
+    async def end(self) -> None:
+        """Write down the last counts, and close the store."""
+        if self._counting is not None:
+            self._counting.cancel()
+        self._write_counts()
+        self._store.close()
+
+    def ready(self) -> bool:
+        """Whether an event can be recorded; after a failure this tries to."""
+        return self._health.ready()
+
+    async def answer(self, request: Request, read_body: ReadBody) -> Response:
+        """The response to *request*, whose body is read only if it comes to that."""
+        began = self._clock()
+        request_id = str(uuid.uuid4())
+        said = _Said()
+        try:
+            response = await self._answer(request, read_body, said)
+        except Problem as problem:
+            response = problem.response()
+        except Exception as fault:
+            said.fault = type(fault).__name__
+            response = Problem(500, "InternalServerError", "The request failed.").response()
+        headers = (*response.headers, *keyvault.common_headers(request, request_id))
+        self._observe(
+            Done(
+                said.vault,
+                said.operation,
+                response.status,
+                self._clock() - began,
+                request_id,
+                said.principal,
+                request.peer,
+            )
+        )
+        return response._replace(headers=headers)
+
+    async def _answer(self, request: Request, read_body: ReadBody, said: _Said) -> Response:
+        if (page := self._page(request)) is not None:
+            said.operation = "page"
+            return page
+        target = target_of(request.all("host"), self._domain)
+        if target is None:
+            raise Problem(400, "BadRequest", "The Host header names no vault of this service.")
+        if not target.vault:
+            return await self._authorize_clients(request, target, read_body, said)
+        said.vault = target.vault
+        principal = self._authenticate(request, target)
+        said.principal = principal.oid
+        return await self._ask(request, target, principal, read_body, said)
+
+    def _page(self, request: Request) -> Response | None:
+        if request.path == "/healthz":
+            return json_response(200, {"status": "alive"})
+        if request.path == "/readyz":
+            ready = self.ready()
+            return json_response(200 if ready else 503, {"ready": ready})
+        if request.path == "/openapi.json":
+            return json_response(200, keyvault.openapi())
+        make = self._pages.get(request.path)
+        return None if make is None else make()
+
+    # -- who are you -----------------------------------------------------------------------------
+
+    def _authenticate(self, request: Request, target: Target) -> Principal:
+        try:
+            return self._authenticator.authenticate(request, target.resource)
+        except Unauthenticated as unknown:
+            self._turned_away.unauthenticated(target.vault)
+            challenge = (
+                f'Bearer authorization="{target.resource}/{self._authenticator.tenant}", '
+                f'resource="{target.resource}"'
+            )
+            if unknown.error:
+                challenge += f', error="{unknown.error}"'
+            raise Problem(
+                401, "Unauthorized", str(unknown), headers=(("WWW-Authenticate", challenge),)
+            ) from None
+
+    async def _authorize_clients(
+        self, request: Request, target: Target, read_body: ReadBody, said: _Said
+    ) -> Response:
+        said.operation = "Authentication"
+        whole = await _with_body(request, read_body, 64 * 1024)
+        response = await self._authority.answer(whole, target.base)
+        if response is None:
+            raise Problem(404, "NotFound", "There is nothing at this address.")
+        return response
+
+    # -- what may you ----------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        request: Request,
+        target: Target,
+        principal: Principal,
+        read_body: ReadBody,
+        said: _Said,
+    ) -> Response:
+        opened = self._opened(target.vault)
+        if opened is None:
+            raise Problem(404, "VaultNotFound", f"The vault {target.vault[:24]} was not found.")
+        self._hold_back(opened, principal, target.vault)
+        whole = await _with_body(request, read_body, keyvault.largest_body(request))
+        plan = keyvault.plan(whole, target.base, self._skip)
+        said.operation = plan.operation
+        if self._throttled:
+            self._limit(opened.throttle.wait(plan.operation, self._clock()), target.vault)
+        plan = self._lag.before(target.vault, plan, self._clock())
+        try:
+            answer = await opened.turns.ask(_caller(request, principal), plan.command)
+        except MunimentError as refusal:
+            self._note(refusal, principal)
+            raise plan.problem_of(refusal, principal.caller_text, opened.vault.name) from None
+        self._lag.after(target.vault, plan, self._clock())
+        return plan.render(answer)
+
+    def _opened(self, name: str) -> Open | None:
+        known = self._open.get(name)
+        if known is None:
+            try:
+                vault = self._store.vault(name)
+            except VaultNotFound:
+                return None
+            known = Open(vault, Turns(vault), Throttle(self._clock()))
+            self._open[names.folded(vault.name).lower()] = known
+        return known
+
+    def _hold_back(self, opened: Open, principal: Principal, vault: str) -> None:
+        self._limit(self._refusals.wait(principal.oid, self._clock()), vault)
+
+    def _limit(self, wait: float, vault: str) -> None:
+        if wait <= 0:
+            return
+        self._turned_away.throttled(vault)
+        raise Problem(
+            429,
+            "Throttled",
+            "Request was not processed because too many requests were received. "
+            "Reason: VaultRequestTypeLimitReached",
+            headers=(("Retry-After", str(max(1, round(wait)))),),
+        )
+
+    def _note(self, refusal: MunimentError, principal: Principal) -> None:
+        if isinstance(refusal, _UNRECORDABLE):
+            self._health.failed()
+        else:
+            self._refusals.refused(principal.oid, self._clock())
+
+    # -- what was turned away --------------------------------------------------------------------
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(self._turned_away.interval)
+            self._write_counts()
+
+    def _write_counts(self) -> None:
+        for name, counts in self._turned_away.take().items():
+            opened = self._opened(name)
+            if opened is None:
+                continue
+            try:
+                opened.vault.record_turned_away(*counts)
+            except MunimentError:
+                self._health.failed()
+                self._turned_away.put_back(name, counts)
+
+
+class _Said:
+    """What is known of a request so far."""
+
+    def __init__(self) -> None:
+        self.vault = self.operation = self.principal = self.fault = ""
+
+
+async def _with_body(request: Request, read_body: ReadBody, most: int) -> Request:
+    try:
+        return request._replace(body=await read_body(most))
+    except BodyTooLarge:
+        raise Problem(413, "RequestEntityTooLarge", f"A body has at most {most} bytes.") from None
+    except BodyTooSlow:
+        raise Problem(408, "RequestTimeout", "The body did not arrive in time.") from None
+
+
+def _caller(request: Request, principal: Principal) -> Caller:
+    return Caller(
+        principal=principal.oid,
+        auth="token",
+        address=request.peer,
+        agent=request.header("user-agent")[: names.MAX_CALLER_TEXT],
+        request=request.header("x-ms-client-request-id")[: names.MAX_CALLER_TEXT],
+    )

@@ -1,0 +1,225 @@
+"""From a failure to Key Vault's error: one table, by class.  Pure.
+
+`{"error": {"code", "message", "innererror": {"code"}}}`, the inner code only where Key Vault has one.
+What is not in the table is a 500 that tells nothing.  No message quotes a body or a value.
+Where Key Vault's own text is not known, ours says what is so; see docs/azure.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from eventstore import errors
+from eventstore.errors import MunimentError
+from server.http import Response, json_response
+from vault import refusals
+
+LOCATION = "local"
+RETRY_AFTER = 5
+"""Seconds after which a request that could not be recorded may be tried again."""
+
+_HELP = "For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid="
+_LONGEST_NAME = 140
+
+
+class Problem(Exception):
+    """An answer that says no, or that something failed."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        inner: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(status, code)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.inner = inner
+        self.headers = headers
+
+    def response(self) -> Response:
+        error: dict[str, object] = {"code": self.code, "message": _writable(self.message)}
+        if self.inner:
+            error["innererror"] = {"code": self.inner}
+        return json_response(self.status, {"error": error}, self.headers)
+
+
+class _Row(NamedTuple):
+    """What an error is at this edge.  An empty *message* is the error's own.
+
+    *message* may hold {name} (with its version), {permission}, {caller} and {vault}.
+    """
+
+    status: int
+    code: str
+    inner: str = ""
+    message: str = ""
+    retry: bool = False
+
+
+_BAD = _Row(400, "BadParameter")
+_GONE = _Row(
+    404,
+    "SecretNotFound",
+    message="A secret with (name/id) {name} was not found in this key vault. If you recently "
+    "deleted this secret you may be able to recover it using the correct recovery command. "
+    + _HELP
+    + "2125182",
+)
+_LATER = _Row(
+    503, "ServiceUnavailable", message="The service is temporarily unavailable.", retry=True
+)
+_FAILED = _Row(500, "InternalServerError", message="An internal error occurred.")
+
+ROWS: dict[type[MunimentError], _Row] = {
+    MunimentError: _FAILED,
+    # Who may.
+    refusals.AccessDenied: _Row(
+        403,
+        "Forbidden",
+        "AccessDenied",
+        "The user, group or application '{caller}' does not have secrets {permission} permission "
+        "on key vault '{vault}'. " + _HELP + "2125287",
+    ),
+    refusals.NotAdministrator: _Row(
+        403,
+        "Forbidden",
+        "AccessDenied",
+        "The user, group or application '{caller}' is not an administrator of key vault '{vault}'.",
+    ),
+    # What was asked for cannot be read, or is beyond a limit.
+    refusals.BadParameter: _BAD,
+    refusals.NameInvalid: _BAD._replace(message="The request URI contains an invalid name: {name}"),
+    refusals.VersionInvalid: _BAD._replace(
+        message="The request URI contains an invalid version: {version}"
+    ),
+    refusals.AttributesInvalid: _Row(400, "BadRequest", message="Property has invalid value\r\n"),
+    refusals.BackupInvalid: _BAD._replace(
+        message="Backup blob contains invalid or corrupt version."
+    ),
+    # What is so.
+    refusals.SecretNotFound: _GONE,
+    refusals.SecretErased: _GONE,
+    errors.KeyErased: _GONE,
+    refusals.BackupErased: _Row(404, "SecretNotFound", "BackupErased"),
+    refusals.DeletedSecretNotFound: _Row(
+        404, "SecretNotFound", message="Deleted Secret not found: {name}"
+    ),
+    refusals.SecretIsDisabled: _Row(
+        403,
+        "Forbidden",
+        "SecretDisabled",
+        "Operation get is not allowed on a disabled secret.",
+    ),
+    refusals.SecretIsDeleted: _Row(409, "Conflict", "ObjectIsDeletedButRecoverable"),
+    refusals.SecretExists: _Row(409, "Conflict"),
+    refusals.PurgeIsProtected: _Row(
+        403,
+        "Forbidden",
+        "ForbiddenByPolicy",
+        'Operation "purge" is not allowed because purge protection is enabled for this vault. '
+        "Key Vault service will automatically purge it after the retention period has passed.\r\n"
+        "Vault: {vault}",
+    ),
+    refusals.VaultNotFound: _Row(404, "VaultNotFound"),
+    errors.LogConflict: _Row(409, "Conflict"),
+    errors.RequestIdReused: _Row(409, "Conflict", "RequestIdReused"),
+    # What could not be recorded was not done.
+    errors.LogUnavailable: _LATER,
+    refusals.ErasurePending: _LATER,
+    errors.RootKeyNotErased: _LATER,
+    errors.OutcomeUnknown: _FAILED._replace(
+        message="It is not known whether the request was carried out. Repeat it with the same "
+        "x-ms-client-request-id."
+    ),
+}
+
+
+def problem_of(
+    error: BaseException,
+    caller_text: str,
+    vault: str,
+    *,
+    name: str = "",
+    version: str = "",
+    permission: str = "",
+) -> Problem:
+    """What *error* is to a client.  *caller_text* is `appid=A;oid=O;iss=I`."""
+    if isinstance(error, Problem):
+        return error
+    if not isinstance(error, MunimentError):
+        return Problem(_FAILED.status, _FAILED.code, _FAILED.message)
+    row = next(ROWS[kind] for kind in type(error).__mro__ if kind in ROWS)
+    if row.message:
+        message = row.message.format(
+            name=_told(name, "" if row is ROWS[refusals.NameInvalid] else version),
+            version=version[:_LONGEST_NAME],
+            permission=permission,
+            caller=caller_text,
+            vault=f"{vault};location={LOCATION}",
+        )
+    else:
+        message = error.message
+    headers = (("Retry-After", str(RETRY_AFTER)),) if row.retry else ()
+    return Problem(row.status, row.code, message, row.inner, headers)
+
+
+def _told(name: str, version: str) -> str:
+    short = name[:_LONGEST_NAME]
+    return f"{short}/{version[:_LONGEST_NAME]}" if version else short
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# --- what fails before a vault is asked -----------------------------------------------------------
+
+
+def unauthorized(message: str, challenge: str) -> Problem:
+    """401 with the *challenge* that tells a client where to get a token."""
+    return Problem(401, "Unauthorized", message, headers=(("WWW-Authenticate", challenge),))
+
+
+def nothing_here() -> Problem:
+    """404 for a path that no operation has."""
+    return Problem(404, "NotFound", "There is nothing at this path.")
+
+
+def method_not_allowed(allowed: Iterable[str]) -> Problem:
+    """405 that names the methods of the path."""
+    named = ", ".join(sorted(allowed))
+    return Problem(
+        405, "MethodNotAllowed", f"This path allows {named}.", headers=(("Allow", named),)
+    )
+
+
+def too_large(limit: int) -> Problem:
+    """413 for a body of more than *limit* bytes."""
+    return Problem(413, "RequestEntityTooLarge", f"The body has more than {limit} bytes.")
+
+
+def throttled(seconds: int) -> Problem:
+    """429 as documented, to be tried again after *seconds*."""
+    return Problem(
+        429,
+        "Throttled",
+        "Request was not processed because too many requests were received. "
+        "Reason: VaultRequestTypeLimitReached",
+        headers=(("Retry-After", str(seconds)),),
+    )
+
+
+def being_deleted(name: str = "") -> Problem:
+    """409 while a deletion is shown as still going on: for a set with *name*, else without."""
+    message = "Secret is currently being deleted."
+    if name:
+        message = (
+            f"Secret {name[:_LONGEST_NAME]} is currently being deleted and cannot be re-created; "
+            "retry later."
+        )
+    return Problem(409, "Conflict", message, "ObjectIsBeingDeleted")
