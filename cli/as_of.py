@@ -102,11 +102,13 @@ def point(session: Session, text: str) -> Point:
 
 
 def _note(file: str) -> str:
-    from cli.problems import FileUnusable
+    from cli.problems import CheckpointFileMissing, FileUnusable
     from eventstore.errors import CheckpointMalformed
 
     try:
         return Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CheckpointFileMissing(f"there is no file {file}") from None
     except OSError as error:
         raise FileUnusable(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ Of values it is said whether they are the same, different, or back to those of a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,19 +67,24 @@ def diff(
     """Show what differs between two points, or two copies of a store.
 
     A point is 2h, a date, #18230 (right after that event), @CHECKPOINT-FILE or now; A alone means
-    A..now.  Of two copies it finds the last record that they have in common, without any key, and
-    tells what was done after it where their keys are there.
+    A..now.  Of two copies it finds the last record that they have in common, without any key.  Where
+    their keys are there, it tells what each changed after it, and what differs between them now.
     """
+    form = Form(stat, name_only, reveal)
+    if stat + name_only + reveal > 1:
+        raise Usage("give one of --stat, --name-only and --reveal")
     if len(words) == 2 and all((Path(word) / "vaults").is_dir() for word in words):
-        if stat or name_only or reveal:
-            raise Usage("--stat, --name-only and --reveal are for two points of one vault")
+        if reveal:
+            raise Usage("--reveal is for two points of one vault")
+        if keyless and (stat or name_only):
+            raise Usage("--stat and --name-only take keys, and --keyless takes none")
         from cli.diff_copies import diff_copies
 
-        differs = diff_copies(session, Path(words[0]), Path(words[1]), keyless=keyless)
+        differs = diff_copies(session, Path(words[0]), Path(words[1]), form, keyless=keyless)
     elif keyless:
         raise Usage("--keyless is for two copies of a store: name both directories")
     else:
-        differs = _points(session, words[0], words[1:], Form(stat, name_only, reveal))
+        differs = _points(session, words[0], words[1:], form)
     if exit_code and differs:
         raise click.exceptions.Exit(1)
 
@@ -87,8 +92,6 @@ def diff(
 def _points(session: Session, text: str, names: tuple[str, ...], form: Form) -> bool:
     from vault.commands import Diff
 
-    if form.stat + form.name_only + form.reveal > 1:
-        raise Usage("give one of --stat, --name-only and --reveal")
     first, second = split(text, session.now)
     with session.vault() as vault:
         asked = Diff(before=point(session, first), after=point(session, second), names=names)
@@ -136,16 +139,39 @@ def _is_point(text: str, now: int) -> bool:
 
 def _emit(session: Session, told: list[shapes.Shape], form: Form) -> None:
     output = session.output
-    if form.name_only:
-        names = [shape["name"] for shape in told]
-        output.raw("".join(f"{cell(name)}\n" for name in names), names)
-    elif form.stat:
-        counts = Counter(kind for shape in told for kind in shape["kinds"])
-        output.emit([{"change": kind, "count": n} for kind, n in counts.most_common()], _STAT)
+    if form.name_only or form.stat:
+        emit_short(session, told, form)
     else:
         if output.for_people and not output.has_query:
-            told = [_row(shape) for shape in told]
-        output.emit(told, _COLUMNS + _REVEALED * form.reveal, paged=session.paged)
+            told = difference_rows(told)
+        output.emit(told, columns() + _REVEALED * form.reveal, paged=session.paged)
+
+
+def emit_short(
+    session: Session, told: list[shapes.Shape], form: Form, *, by: Sequence[Column] = ()
+) -> None:
+    """Only the names, each once; or how many changes of each kind, apart for each of *by*."""
+    if form.name_only:
+        names = list(dict.fromkeys(shape["name"] for shape in told))
+        session.output.raw("".join(f"{cell(name)}\n" for name in names), names)
+        return
+    counts = Counter(
+        (*(shape[one.key] for one in by), kind) for shape in told for kind in shape["kinds"]
+    )
+    headings = [*by, *_STAT]
+    keys = [one.key for one in headings]
+    rows = [dict(zip(keys, (*place, n), strict=True)) for place, n in counts.most_common()]
+    session.output.emit(rows, headings)
+
+
+def columns() -> list[Column]:
+    """The columns of a table of differences."""
+    return list(_COLUMNS)
+
+
+def difference_rows(told: list[shapes.Shape]) -> list[shapes.Shape]:
+    """Differences as rows of that table."""
+    return [_row(shape) for shape in told]
 
 
 def _row(shape: shapes.Shape) -> shapes.Shape:
@@ -157,10 +183,10 @@ def _row(shape: shapes.Shape) -> shapes.Shape:
     }
 
 
-def fields(shape: shapes.Shape) -> Iterator[str]:
+def fields(shape: shapes.Shape, was: str = "before", now: str = "after") -> Iterator[str]:
     """Each attribute of a difference: what it was, and what it is."""
     for field in shape["fields"]:
-        before, after = (cell(field[side]) or "none" for side in ("before", "after"))
+        before, after = (cell(field[side]) or "none" for side in (was, now))
         yield f"{field['name']}: {before} -> {after}"
 
 

@@ -1,8 +1,9 @@
 """Two copies of a store: how far they have the same history, and what each did after that.
 
 The records are compared leaf by leaf, as a verifier sees them: without keys, and nothing is
-written.  Then, where their keys are there, both are opened and asked for the records of `changes`
-and `access` that the other lacks; that question is recorded in each, as always.
+written.  Then, where their keys are there, each copy that went on is opened and asked what differs
+since they parted, by which events, and for the records that the other lacks; these questions are
+recorded in it, as always.  From both answers follows what differs between the heads.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cli import shapes
+from cli.diff import Form, difference_rows, emit_short, fields
+from cli.diff import columns as difference_columns
+from cli.problems import CopiesUnrelated
 from cli.progress import Progress
 from cli.session import Session
 from cli.tables import Column
@@ -21,8 +25,10 @@ from eventstore.errors import MunimentError
 
 if TYPE_CHECKING:
     from eventstore.verify import Evidence
-    from vault.answers import HistoryItem
+    from vault.answers import Aftermath, HistoryItem
+    from vault.service import Vault
 
+_COPY = Column("COPY", "copy")
 _COLUMNS = [
     Column("VAULT", "vault"),
     Column("LOG", "log"),
@@ -31,8 +37,16 @@ _COLUMNS = [
     Column("FIRST HAS", "firstSize"),
     Column("SECOND HAS", "secondSize"),
 ]
+_HEADS = [
+    Column("WHAT", "what"),
+    Column("NAME", "name"),
+    Column("FIRST", "_first"),
+    Column("SECOND", "_second"),
+    Column("VALUE", "value"),
+    Column("FIELDS", "_fields"),
+]
 _AFTER = [
-    Column("COPY", "copy"),
+    _COPY,
     Column("RECORD", "_record"),
     Column("TIME", "time"),
     Column("OPERATION", "operation"),
@@ -41,7 +55,9 @@ _AFTER = [
     Column("OUTCOME", "outcome"),
 ]
 
+_COPIES = ("first", "second")
 _EVERY = 4096
+_VERSION_SHOWN = 8
 
 
 class Compared(NamedTuple):
@@ -63,22 +79,31 @@ class Compared(NamedTuple):
             return "same"
         return "the first goes on" if first > second else "the second goes on"
 
+    def goes_on(self, side: int) -> bool:
+        """Whether that copy has records that the other lacks."""
+        return self.sizes[side] > self.common
 
-def diff_copies(session: Session, first: Path, second: Path, *, keyless: bool) -> bool:
-    """Tell how the two differ, and whether they do."""
+
+def diff_copies(session: Session, first: Path, second: Path, form: Form, *, keyless: bool) -> bool:
+    """Tell how the two differ, and whether they do.  Raise CopiesUnrelated."""
     compared = list(_compare(first, second))
+    if compared and all(-1 in one.sizes for one in compared):
+        raise CopiesUnrelated(f"{first} and {second} have no vault in common")
     differs = any(one.state != "same" for one in compared)
-    after: list[shapes.Shape] = []
+    sides = [_Side(), _Side()]
     if differs and not keyless:
-        for name, home, side in (("first", first, 0), ("second", second, 1)):
-            after += _operations(session, name, home, compared, side)
-    told = [_shape(one, after) for one in compared]
+        for side, home in enumerate((first, second)):
+            _ask(session, home, compared, side, sides[side])
+    if form.stat or form.name_only:
+        told = [one for side in sides for one in side.differences]
+        emit_short(session, told, form, by=[_COPY])
+        return differs
+    shown = [_shape(one, sides) for one in compared]
     output = session.output
     if output.for_people and not output.has_query:
-        output.emit([_row(one) for one in told], _COLUMNS)
-        output.emit([_operation_row(one) for one in after], _AFTER)
+        _tell(session, shown, sides)
     else:
-        output.emit(told)
+        output.emit(shown)
     return differs
 
 
@@ -136,76 +161,140 @@ def _leaves(evidence: Evidence | None) -> Iterator[bytes]:
         yield record.split(kind, stored).leaf
 
 
-# --- operations, with keys ------------------------------------------------------------------------
+# --- what was done, with keys ---------------------------------------------------------------------
 
 
-def _operations(
-    session: Session, name: str, home: Path, compared: list[Compared], side: int
-) -> list[shapes.Shape]:
-    """What this copy did after the last common record; nothing, and a note, without its keys."""
+class _Side:
+    """What one copy told of itself: each thing with the vault that it is of."""
+
+    def __init__(self) -> None:
+        self.operations: list[shapes.Shape] = []
+        self.differences: list[shapes.Shape] = []
+        self.aftermaths: dict[str, Aftermath] = {}
+
+
+def _ask(session: Session, home: Path, compared: list[Compared], number: int, side: _Side) -> None:
+    """Ask the copy what it did after the last common record; note what it does not tell."""
     from vault.store import Store
 
-    wanted = {
-        (one.vault, one.log): max(one.common, 0) for one in compared if one.sizes[side] > one.common
-    }
+    wanted = {(one.vault, one.log): one for one in compared if one.goes_on(number)}
     if not wanted:
-        return []
-    found: list[shapes.Shape] = []
+        return
     try:
         with Store.open(home, passphrase=session.passphrase()) as store:
             for vault in store.vaults():
                 place = vault.changes.path.parent.name
-                logs = tuple(log for log in ("changes", "access") if (place, log) in wanted)
-                ends = {log: _size(compared, place, log, side) for log in logs}
-                items = _after(session, vault, {log: wanted[place, log] for log in logs})
-                found += [
-                    {"copy": name, "vault": place} | shapes.history(item)
-                    for item in items
-                    if item.position < ends[item.log]
-                ]
+                logs = {log: one for (where, log), one in wanted.items() if where == place}
+                if logs:
+                    _ask_vault(session, vault, logs, number, side)
     except MunimentError as error:
-        session.terminal.note(f"what the {name} did is not told: {error.message}")
-        return []
-    return found
+        _note_untold(session, number, error)
 
 
-def _after(session: Session, vault: Any, firsts: dict[str, int]) -> list[HistoryItem]:
+def _ask_vault(
+    session: Session, vault: Vault, logs: dict[str, Compared], number: int, side: _Side
+) -> None:
+    from vault.commands import DiffFork
+
+    copy = {"copy": _COPIES[number], "vault": vault.changes.path.parent.name}
+    try:
+        if changes := logs.get("changes"):
+            asked = DiffFork(common=changes.common, size=changes.sizes[number])
+            found = vault.handle(session.caller, asked)
+            side.aftermaths[changes.vault] = found
+            side.differences += [copy | shapes.difference(one) for one in found.differences]
+        items = _after(session, vault, logs)
+        side.operations += [
+            copy | shapes.history(item)
+            for item in items
+            if logs[item.log].common <= item.position < logs[item.log].sizes[number]
+        ]
+    except MunimentError as error:
+        _note_untold(session, number, error)
+
+
+def _after(session: Session, vault: Vault, logs: dict[str, Compared]) -> list[HistoryItem]:
     from vault.commands import ReadHistory
 
     found: list[HistoryItem] = []
-    for log, first in firsts.items():
+    for log, one in logs.items():
         with getattr(vault, log).snapshot() as snapshot:
-            start = snapshot.time_of(first)
-        found += vault.handle(session.caller, ReadHistory(logs=(log,), start=start))
+            start = snapshot.time_of(one.common)
+        found += vault.stream(session.caller, ReadHistory(logs=(log,), start=start))
     return sorted(found, key=lambda item: (item.time, item.log))
 
 
-def _size(compared: list[Compared], vault: str, log: str, side: int) -> int:
-    """How many records the copy had before it was opened here."""
-    return next(one.sizes[side] for one in compared if (one.vault, one.log) == (vault, log))
+def _note_untold(session: Session, number: int, error: MunimentError) -> None:
+    session.terminal.note(f"what the {_COPIES[number]} did is not told: {error.message}")
+
+
+# --- the heads ------------------------------------------------------------------------------------
+
+
+def _heads(changes: Compared, sides: list[_Side]) -> list[shapes.Shape] | None:
+    """What differs between the heads; None if a copy that went on did not tell."""
+    from projections.forks import apart
+
+    found = [side.aftermaths.get(changes.vault) for side in sides]
+    if any(one is None and changes.goes_on(side) for side, one in enumerate(found)):
+        return None
+    touched = [() if one is None else one.touched for one in found]
+    return [shapes.apart(one) for one in apart(touched[0], touched[1])]
 
 
 # --- telling --------------------------------------------------------------------------------------
 
 
-def _shape(one: Compared, after: list[shapes.Shape]) -> shapes.Shape:
-    mine = [item for item in after if (item["vault"], item["log"]) == (one.vault, one.log)]
+def _shape(one: Compared, sides: list[_Side]) -> shapes.Shape:
     first, second = (None if size < 0 else size for size in one.sizes)
-    return {
+    shape: shapes.Shape = {
         "vault": one.vault,
         "log": one.log,
         "state": one.state,
         "lastCommon": one.common - 1 if one.common else None,
         "firstSize": first,
         "secondSize": second,
-        "onlyFirst": [item for item in mine if item["copy"] == "first"],
-        "onlySecond": [item for item in mine if item["copy"] == "second"],
     }
+    for which, side in zip(("First", "Second"), sides, strict=True):
+        shape[f"only{which}"] = [
+            item for item in side.operations if (item["vault"], item["log"]) == (one.vault, one.log)
+        ]
+    if one.log == "changes":
+        for which, side in zip(("First", "Second"), sides, strict=True):
+            shape[f"changed{which}"] = [
+                item for item in side.differences if item["vault"] == one.vault
+            ]
+        shape["heads"] = _heads(one, sides)
+    return shape
+
+
+def _tell(session: Session, shown: list[shapes.Shape], sides: list[_Side]) -> None:
+    """Tables: the logs, what each copy did to what, where the heads differ, and the records."""
+    heads = [row for shape in shown for row in shape.get("heads") or ()]
+    differences = difference_rows([one for side in sides for one in side.differences])
+    operations = [_operation_row(one) for side in sides for one in side.operations]
+    for heading, rows, columns in (
+        ("", [_row(one) for one in shown], _COLUMNS),
+        ("What each did since", differences, [_COPY, *difference_columns()]),
+        ("Where they differ now", [_head_row(one) for one in heads], _HEADS),
+        ("The records that the other lacks", operations, _AFTER),
+    ):
+        if heading and rows:
+            session.output.raw(f"\n{heading}\n", heading)
+        session.output.emit(rows, columns)
 
 
 def _row(shape: shapes.Shape) -> shapes.Shape:
     common = shape["lastCommon"]
     return shape | {"_common": "none" if common is None else f"#{common}"}
+
+
+def _head_row(shape: shapes.Shape) -> shapes.Shape:
+    told = {"_fields": "; ".join(fields(shape, "first", "second"))}
+    for side in _COPIES:
+        version = (shape[f"{side}Version"] or "")[:_VERSION_SHOWN]
+        told[f"_{side}"] = f"{shape[side]} {version}".rstrip()
+    return shape | told
 
 
 def _operation_row(shape: shapes.Shape) -> shapes.Shape:

@@ -131,6 +131,8 @@ EXITS: dict[str, int] = {
     "usage.value-as-argument": USAGE,
     "setting.invalid": USAGE,
     "point.invalid": USAGE,
+    "point.no-such-file": USAGE,
+    "copies.unrelated": USAGE,
     "cursor.invalid": USAGE,
     "confirm.missing": USAGE,
     "file.exists": CONFLICT,

@@ -8,8 +8,10 @@ would still wake each other for ever: whoever sees nothing but such questions wa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from cli.cursor import Cursor
 from cli.session import Session
@@ -22,14 +24,14 @@ if TYPE_CHECKING:
 _LONGEST = 64
 """How many times its interval a follower waits at most."""
 
+_PART = 500
+"""How many records are told before the cursor moves."""
+
 _QUESTION = "history.read"
 
 
-class News(NamedTuple):
-    """Records after a cursor, by time, and the cursor that has them behind it."""
-
-    items: list[HistoryItem]
-    cursor: Cursor
+def _order(item: HistoryItem) -> tuple[int, str]:
+    return item.time, item.log
 
 
 class Follower:
@@ -42,47 +44,62 @@ class Follower:
         self.cursor = cursor
         self._quiet: dict[str, int] = {}
 
-    def news(self) -> list[HistoryItem]:
-        """What was recorded since the cursor, which moves.  Raise PositionUnknown."""
-        before, questions = self._sizes(), 0
-        found: list[HistoryItem] = []
-        for log in self._asked.logs:
-            if before[log] - 1 != self.cursor.of(log) and before[log] != self._quiet.get(log):
-                found += self._ask(log, before[log])
-                questions += 1
+    def news(self) -> Iterator[list[HistoryItem]]:
+        """What was recorded since the cursor, in parts; it moves behind each, the last is empty.
+
+        Raise PositionUnknown.
+        """
+        before = self._sizes()
+        walks = [
+            self._ask(log, before[log])
+            for log in self._asked.logs
+            if before[log] - 1 != self.cursor.of(log) and before[log] != self._quiet.get(log)
+        ]
         after = self._sizes()
-        if after["access"] == before["access"] + questions:
+        if after["access"] == before["access"] + len(walks):
             # All that came since are our own questions.
             self._quiet["access"] = after["access"]
-        return sorted(found, key=lambda item: (item.time, item.log))
+        yield from self._moving(merge(*walks, key=_order), before)
+
+    def newest(self) -> Iterator[list[HistoryItem]]:
+        """The newest records that were asked for, with the cursor at the end of both logs."""
+        before = self._sizes()
+        found = self._vault.stream(self._session.caller, self._asked)
+        return self._moving(found, before)
 
     def follow(self, interval: float, tell: Callable[[Sequence[HistoryItem]], None]) -> None:
         """Give what is new to *tell*, until somebody interrupts."""
         waits = 1
         while True:
             time.sleep(interval * waits)
-            found = self.news()
-            tell(found)
-            if found:
+            some = only_questions = False
+            for found in self.news():
+                tell(found)
                 idle = all(item.operation == _QUESTION for item in found)
-                waits = min(waits * 2, _LONGEST) if idle else 1
-
-    def newest(self, asked: ReadHistory) -> list[HistoryItem]:
-        """What *asked* finds, with the cursor at the end of both logs."""
-        sizes = self._sizes()
-        found = self._vault.handle(self._session.caller, asked)
-        for log in self._asked.logs:
-            last = [sizes[log] - 1, *(item.position for item in found if item.log == log)]
-            self.cursor = self.cursor.moved(log, max(last))
-        return found
+                only_questions = idle and (only_questions or not some)
+                some = some or bool(found)
+            if some:
+                waits = min(waits * 2, _LONGEST) if only_questions else 1
 
     def forget_filters(self) -> None:
         """From now on all records are asked for; whoever is told picks."""
-        from msgspec.structs import replace
+        from vault.commands import ReadHistory
 
-        self._asked = replace(
-            self._asked, name="", operation="", principal="", outcome="", newest=None
-        )
+        self._asked = ReadHistory(logs=self._asked.logs, start=self._asked.start)
+
+    def _moving(
+        self, found: Iterator[HistoryItem], sizes: dict[str, int]
+    ) -> Iterator[list[HistoryItem]]:
+        while some := list(islice(found, _PART)):
+            for item in some:
+                self._move(item.log, item.position)
+            yield some
+        for log in self._asked.logs:
+            self._move(log, sizes[log] - 1)
+        yield []
+
+    def _move(self, log: str, position: int) -> None:
+        self.cursor = self.cursor.moved(log, max(position, self.cursor.of(log)))
 
     def _sizes(self) -> dict[str, int]:
         return {
@@ -90,16 +107,13 @@ class Follower:
             "access": self._vault.access.head().size,
         }
 
-    def _ask(self, log: str, size: int) -> list[HistoryItem]:
+    def _ask(self, log: str, size: int) -> Iterator[HistoryItem]:
         from msgspec.structs import replace
 
         seen = self.cursor.of(log)
         start = max(self._asked.start, self._time_after(log, seen, size))
         asked = replace(self._asked, logs=(log,), start=start)
-        found = self._vault.handle(self._session.caller, asked)
-        last = max([size - 1, *(item.position for item in found)])
-        self.cursor = self.cursor.moved(log, last)
-        return found
+        return self._vault.stream(self._session.caller, asked)
 
     def _time_after(self, log: str, seen: int, size: int) -> int:
         """The first moment after the record that was seen last: times increase with positions."""

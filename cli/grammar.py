@@ -58,7 +58,7 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "cli.investigation:who_read", "Show every time that a secret's value was given out."
     ),
     "exposure": Verb(
-        "cli.investigation:exposure", "Show every version that a principal ever read."
+        "cli.investigation:exposure", "Show every version that a principal was ever given."
     ),
     "who-could": Verb("cli.investigation:who_could", "Show who could do what with a secret."),
     "blame": Verb("cli.investigation:blame", "Show which event made each attribute what it is."),

@@ -10,7 +10,7 @@ from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
 from cli.session import Session
-from cli.tables import Column
+from cli.tables import Column, counted
 
 _VERSION_SHOWN = 8
 
@@ -18,6 +18,7 @@ _READS = [
     Column("RECORD", "_record"),
     Column("TIME", "time"),
     Column("PRINCIPAL", "principal"),
+    Column("HOW", "how"),
     Column("VERSION", "_version"),
     Column("RULE", "rule"),
     Column("ADDRESS", "address"),
@@ -27,7 +28,8 @@ _EXPOSED = [
     Column("STATUS", "status"),
     Column("NAME", "name"),
     Column("VERSION", "_version"),
-    Column("READS", "count"),
+    Column("HOW", "how"),
+    Column("TIMES", "count"),
     Column("FIRST", "firstTime"),
     Column("LAST", "lastTime"),
 ]
@@ -54,7 +56,8 @@ _BLAME = [
 def who_read(session: Session, secret: Reference, start: str | None, stop: str | None) -> None:
     """Show every time that a secret's value was given out.
 
-    To whom, which version, when, and by which rule.
+    To whom, how, which version, when, and by which rule.  A backup blob holds all versions of the
+    secret, and a copy of the vault (restore --into) those of all secrets.
     """
     from vault.commands import WhoRead
 
@@ -73,8 +76,9 @@ def who_read(session: Session, secret: Reference, start: str | None, stop: str |
 @command("exposure")
 @click.argument("who", metavar="PRINCIPAL")
 def exposure(session: Session, who: str) -> None:
-    """Show every version that a principal ever read.
+    """Show every version that a principal was ever given.
 
+    By a read, in a backup blob, or with a copy of the vault.
     Those that are still current stand first: after a leak they are what to rotate.
     """
     from vault.commands import Exposed
@@ -83,8 +87,10 @@ def exposure(session: Session, who: str) -> None:
     current = sum(fact.status == "current" for fact in facts)
     _emit(session, [shapes.exposure(fact) for fact in facts], _EXPOSED)
     session.terminal.note(
-        f"{current:,} of {len(facts):,} versions are still current"
-        + (": they are what to rotate." if current else ".")
+        f"{current:,} of {counted(len(facts), 'version')} {'is' if len(facts) == 1 else 'are'} still "
+        + ("current: they are what to rotate." if current > 1 else "")
+        + ("current: it is what to rotate." if current == 1 else "")
+        + ("" if current else "current.")
     )
 
 
@@ -126,9 +132,9 @@ def _emit(session: Session, found: list[shapes.Shape], columns: list[Column]) ->
 def _row(shape: shapes.Shape) -> shapes.Shape:
     position, as_of = shape.get("position"), shape.get("asOf")
     return shape | {
-        "_record": f"access #{position}",
+        "_record": f"{shape.get('log')} #{position}",
         "_event": f"#{position}",
-        "_version": (shape.get("version") or "")[:_VERSION_SHOWN],
+        "_version": (shape.get("version") or "all")[:_VERSION_SHOWN],
         "_asOf": None if as_of is None else f"#{as_of}",
         "_value": (
             shapes.erased_by(shape["erasedBy"]) if "erasedBy" in shape else shape.get("value")

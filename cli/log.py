@@ -6,7 +6,8 @@ Printed, or written in a form that other programs read (`vault.exporting`), and 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -96,60 +97,21 @@ def log(
         operation=operation,
         principal=who,
         outcome="" if outcome == REFUSED else outcome,
+        refused=outcome == REFUSED,
+        address=address,
+        from_event=since.position if since else None,
+        before_event=until.position if until else None,
+        newest=last,
     )
-    window = _Window(asked, since, until, outcome == REFUSED, address)
     told = _Telling(session, form, file, yes, follow or kept is not None or after is not None)
     if not told.goes_on:
-        _once(session, window, told, last)
+        with session.vault() as vault:
+            told.tell(vault.name, vault.stream(session.caller, asked))
         return
     _check_going_on(session, follow, after, kept, last, until)
-    going = _Going(_cursor(after, kept), kept, follow, interval, last)
+    going = _Going(_cursor(after, kept), kept, follow, interval)
     with session.vault() as vault:
-        _go_on(session, vault, window, told, going)
-
-
-class _Window(NamedTuple):
-    """What is wanted; and what the vault's own filters cannot say, or were not asked to."""
-
-    asked: ReadHistory
-    since: Point | None
-    until: Point | None
-    refused: bool
-    address: str
-
-    @property
-    def filters(self) -> bool:
-        points = (point.position for point in (self.since, self.until) if point)
-        return self.refused or bool(self.address) or any(point is not None for point in points)
-
-    def newest(self, last: int | None) -> ReadHistory:
-        """What to ask for the *last* so many, of which `select` still picks."""
-        from msgspec.structs import replace
-
-        return self.asked if self.filters else replace(self.asked, newest=last)
-
-    def select(self, items: Sequence[HistoryItem], last: int | None = None) -> list[HistoryItem]:
-        found = [item for item in items if self._fits(item) and self._is_within(item)]
-        return found[-last:] if last else found
-
-    def _fits(self, item: HistoryItem) -> bool:
-        asked = self.asked
-        return (
-            (not asked.name or item.name.upper() == asked.name.upper())
-            and (not asked.operation or item.operation == asked.operation)
-            and (not asked.principal or item.principal == asked.principal)
-            and (not asked.outcome or item.outcome == asked.outcome)
-            and (not self.address or item.address == self.address)
-            and (not self.refused or item.outcome != "ok")
-        )
-
-    def _is_within(self, item: HistoryItem) -> bool:
-        at = item.position if item.log == "changes" else item.at
-        first = self.since.position if self.since else None
-        end = self.until.position if self.until else None
-        return (first is None or (at is not None and at >= first)) and (
-            end is None or (at is not None and at < end)
-        )
+        _go_on(session, vault, asked, told, going)
 
 
 class _Telling:
@@ -171,18 +133,25 @@ class _Telling:
         if not goes_on:
             refuse_existing(self._file, yes=yes)
 
-    def tell(self, vault: str, items: Sequence[HistoryItem]) -> None:
-        """Print or write all that there is."""
-        from cli.secret_values import deliver
+    @property
+    def to_file(self) -> bool:
+        from cli.values import STREAM
+
+        return self._file != STREAM
+
+    def tell(self, vault: str, items: Iterable[HistoryItem]) -> None:
+        """Print or write all that there is, one by one."""
+        from cli.secret_values import deliver_each
 
         if self._form is not None:
-            deliver(self._file, self._lines(vault, items).encode(), yes=self._yes)
+            lines = (line.encode() for line in self._lines(vault, items))
+            deliver_each(self._file, lines, yes=self._yes)
             return
         output = self._session.output
-        rows = [shapes.history(item) for item in items]
+        rows = map(shapes.history, items)
         if output.for_people and not output.has_query:
-            rows = [_row(row) for row in rows]
-        output.emit(rows, _COLUMNS, paged=self._session.paged)
+            rows = map(_row, rows)
+        output.emit_each(rows, _COLUMNS, paged=self._session.paged)
 
     def tell_more(self, vault: str, items: Sequence[HistoryItem]) -> None:
         """Print or write what came, at once, so that a cursor may move behind it."""
@@ -193,26 +162,22 @@ class _Telling:
         output = self._session.output
         if self._form is not None:
             if self._file == STREAM:
-                sys.stdout.write(self._lines(vault, items))
+                sys.stdout.writelines(self._lines(vault, items))
             else:
-                _append(self._file, self._lines(vault, items))
+                _append(self._file, "".join(self._lines(vault, items)))
         elif output.for_people:
             sys.stdout.write("".join(_line(_row(shapes.history(item))) for item in items))
         else:
             output.emit([shapes.history(item) for item in items])
         sys.stdout.flush()
 
-    def _lines(self, vault: str, items: Sequence[HistoryItem]) -> str:
+    def _lines(self, vault: str, items: Iterable[HistoryItem]) -> Iterator[str]:
         from vault.exporting import Origin, line
 
-        assert self._form is not None
+        form = self._form
+        assert form is not None
         origin = Origin(vault, f"https://{vault}.{shapes.DOMAIN}")
-        return "".join(line(self._form, origin, item) + "\n" for item in items)
-
-
-def _once(session: Session, window: _Window, told: _Telling, last: int | None) -> None:
-    vault, found = session.ask(window.newest(last))
-    told.tell(vault, window.select(found, last))
+        return (line(form, origin, item) + "\n" for item in items)
 
 
 # --- going on -------------------------------------------------------------------------------------
@@ -225,31 +190,48 @@ class _Going(NamedTuple):
     kept: str | None
     follow: bool
     interval: float
-    last: int | None
 
 
-def _go_on(session: Session, vault: Vault, window: _Window, told: _Telling, going: _Going) -> None:
+def _go_on(
+    session: Session, vault: Vault, asked: ReadHistory, told: _Telling, going: _Going
+) -> None:
     from cli.cursor import keep
     from cli.following import Follower
+    from vault.history import fits
 
-    follower = Follower(session, vault, window.asked, going.cursor)
+    follower = Follower(session, vault, asked, going.cursor)
 
     def tell(items: Sequence[HistoryItem]) -> None:
-        told.tell_more(vault.name, window.select(items))
-        if going.kept is not None:
-            keep(going.kept, follower.cursor)
+        with _unbroken(told.to_file):
+            told.tell_more(vault.name, [item for item in items if fits(item, asked)])
+            if going.kept is not None:
+                keep(going.kept, follower.cursor)
 
-    if going.last is None:
-        tell(follower.news())
-    else:
-        told.tell_more(
-            vault.name, window.select(follower.newest(window.newest(going.last)), going.last)
-        )
+    for items in follower.news() if asked.newest is None else follower.newest():
+        tell(items)
     if going.follow:
         follower.forget_filters()
         follower.follow(going.interval, tell)
     elif going.kept is None:
         session.terminal.note(f"--after {follower.cursor}")
+
+
+@contextmanager
+def _unbroken(wanted: bool) -> Iterator[None]:
+    """Let an interrupt wait: what stands in a file would be told again if its cursor were not kept.
+
+    Not where a reader could keep us waiting.
+    """
+    import signal
+
+    if not wanted:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_going_on(

@@ -8,11 +8,11 @@ before the command runs, so that a typing error there cannot cost a recorded rea
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from cli.problems import Usage
-from cli.tables import Column, cell, facts, table, visible
+from cli.tables import Column, cell, facts, table, table_lines, visible
 from cli.terminal import Terminal
 
 Data = Any
@@ -41,16 +41,57 @@ class Output:
             data, columns = self._query(data), ()
         text = self._text(data, columns)
         if paged and self.for_people:
-            self._page(text)
+            self._page([text])
         else:
             sys.stdout.write(text)
+
+    def emit_each(
+        self,
+        items: Iterable[Data],
+        columns: Sequence[Column] = (),
+        *,
+        text: Callable[[Data], str] | None = None,
+        paged: bool = False,
+    ) -> None:
+        """Print a list one by one, in memory that does not grow with it; a query takes it whole.
+
+        For people each item is what *text* says, or a row under *columns*.
+        """
+        if self._query is not None:
+            self.emit(list(items))
+            return
+        parts = self._parts(items, columns, text)
+        if paged and self.for_people:
+            self._page(parts)
+        else:
+            sys.stdout.writelines(parts)
+
+    def _parts(
+        self,
+        items: Iterable[Data],
+        columns: Sequence[Column],
+        text: Callable[[Data], str] | None,
+    ) -> Iterator[str]:
+        match self.form:
+            case "json":
+                return _json_parts(items)
+            case "jsonl":
+                return (_json(item, indent=0) for item in items)
+            case "tsv":
+                return (_tsv_row(item) + "\n" for item in items)
+            case "none":
+                return ("" for _ in items)
+            case _ if text is not None:
+                return map(text, items)
+            case _:
+                return table_lines(items, columns, self._terminal.width, self._terminal.paint)
 
     def raw(self, text: str, data: Data, *, paged: bool = False) -> None:
         """Print *text* as it is where a table was asked for, else *data*."""
         if not self.for_people or self._query is not None:
             self.emit(data)
         elif paged:
-            self._page(text)
+            self._page([text])
         else:
             sys.stdout.write(text)
 
@@ -76,7 +117,7 @@ class Output:
         columns = columns or _columns_of(data)
         return table(data, columns, self._terminal.width).render(self._terminal.paint)
 
-    def _page(self, text: str) -> None:
+    def _page(self, parts: Iterable[str]) -> None:
         import os
 
         import click
@@ -85,11 +126,11 @@ class Output:
 
         if not is_terminal(sys.stdout):
             # The pager would end the data with a line of its own.
-            sys.stdout.write(text)
+            sys.stdout.writelines(parts)
             return
         # What `git log` does: stay out of the way where one screen holds everything.
         os.environ.setdefault("LESS", "FRX")
-        click.echo_via_pager(text, color=True)
+        click.echo_via_pager(iter(parts), color=True)
 
 
 def _columns_of(rows: list[dict[str, object]]) -> list[Column]:
@@ -103,6 +144,16 @@ def _json(data: Data, *, indent: int) -> str:
 
     encoded = msgspec.json.encode(data)
     return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode() + "\n"
+
+
+def _json_parts(items: Iterable[Data]) -> Iterator[str]:
+    """A list as `_json` writes it, item by item."""
+    before = "[\n"
+    for item in items:
+        lines = _json(item, indent=2).rstrip("\n").split("\n")
+        yield before + "\n".join(f"  {line}" for line in lines)
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
 
 
 def _tsv(data: Data) -> str:

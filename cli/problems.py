@@ -41,6 +41,20 @@ class PointInvalid(Usage):
     hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, #18230 or now"
 
 
+class CheckpointFileMissing(PointInvalid):
+    """The checkpoint that a point names is not there."""
+
+    code = "point.no-such-file"
+    hint = "after @ stands the file that `muniment checkpoint show > FILE` wrote"
+
+
+class CopiesUnrelated(Usage):
+    """The two stores have no vault in common: they are no copies of each other."""
+
+    code = "copies.unrelated"
+    hint = "name two copies of one store: the vaults of copies have the same directories"
+
+
 class CursorInvalid(Usage):
     """A cursor says how far each log was read: changes:18230,access:77."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -57,6 +57,10 @@ def replay(
         raise Usage("give --speed or --step, not both")
     if step and not session.terminal.answers:
         raise Usage("--step waits for Enter, and there is no terminal")
+    output = session.output
+    paced = step or speed is not None
+    if paced and (output.has_query or output.form in ("json", "tsv")):
+        raise Usage("--speed and --step tell a table or jsonl, one by one, without --query")
     with session.vault() as vault:
         asked = Replay(
             name=name,
@@ -64,31 +68,28 @@ def replay(
             since=maybe_point(session, start),
             until=maybe_point(session, stop),
         )
-        steps, points = vault.respond(session.caller, asked)
-    tell_period(session, points)
-    output = session.output
-    if speed is None and not step:
-        told = [shapes.replay_step(one) for one in steps]
-        output.raw("".join(map(_text, told)), told, paged=session.paged)
-        return
-    if output.has_query or output.form in ("json", "tsv"):
-        raise Usage("--speed and --step tell a table or jsonl, one by one, without --query")
-    for one in _paced(steps, speed):
-        told = [shapes.replay_step(one)]
-        output.raw("".join(map(_text, told)), told)
+        steps, points = vault.retell(session.caller, asked)
+        tell_period(session, points)
+        if paced:
+            _tell_paced(session, steps, speed, step)
+        else:
+            told = map(shapes.replay_step, steps)
+            output.emit_each(told, text=_text, paged=session.paged)
+
+
+def _tell_paced(
+    session: Session, steps: Iterator[ReplayStep], speed: float | None, step: bool
+) -> None:
+    one = next(steps, None)
+    while one is not None:
+        session.output.emit_each([shapes.replay_step(one)], text=_text)
         sys.stdout.flush()
-        if step and one is not steps[-1] and _asked_to_end():
+        after = next(steps, None)
+        if step and after is not None and _asked_to_end():
             return
-
-
-def _paced(steps: Sequence[ReplayStep], speed: float | None) -> Iterator[ReplayStep]:
-    """Each step when it is its turn; the first at once."""
-    last: int | None = None
-    for one in steps:
-        if speed is not None and last is not None:
-            time.sleep((one.item.time - last) / 1_000_000 / speed)
-        last = one.item.time
-        yield one
+        if speed is not None and after is not None:
+            time.sleep((after.item.time - one.item.time) / 1_000_000 / speed)
+        one = after
 
 
 def _asked_to_end() -> bool:

@@ -15,7 +15,7 @@ from cli.as_of import At, point
 from cli.command import command
 from cli.problems import Usage
 from cli.session import Session
-from cli.tables import Column, cell, table
+from cli.tables import Column, cell, counted, table
 
 if TYPE_CHECKING:
     from vault.answers import RestorePlan, SecretBundle
@@ -90,7 +90,7 @@ def restore(
             return
         if not yes:
             _show(session, _rows(planned))
-        what = f"{len(todo):,} steps bring {vault.name} back to {at}."
+        what = f"{counted(len(todo), 'step')} to bring {vault.name} back to {at}."
         session.terminal.confirm(what, vault.name, yes=yes)
         back = Restore(plan=replace(asked, to=at.size), head=planned.head)
         done = vault.handle(session.caller, back)
@@ -116,7 +116,9 @@ def _emit(session: Session, vault: Vault, at: At, plan: RestorePlan, *, done: bo
         output.emit({"vault": vault.name, "to": at.shape, "done": done, "steps": steps})
     lost = sum(step.action == LOST for step in plan.steps)
     todo = len(plan.steps) - lost
-    told = f"{todo:,} steps were done." if done else f"{todo:,} steps to do; nothing was changed."
+    counts = counted(todo, "step")
+    were = "was" if todo == 1 else "were"
+    told = f"{counts} {were} done." if done else f"{counts} to do; nothing was changed."
     session.terminal.note(told + (f" {lost:,} lost to a purge." if lost else ""))
 
 

@@ -15,6 +15,7 @@ from cli.problems import ExportAmbiguous
 from cli.progress import Progress
 from cli.secret_values import deliver, refuse_existing
 from cli.session import Session
+from cli.tables import counted
 from cli.values import STREAM
 
 Ask = Callable[[Any], Any]
@@ -51,7 +52,10 @@ def export(
         values = _values(ask, list(names) or _readable(session, ask))
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
-        session.terminal.note(f"{len(values):,} secrets were written to {file}.")
+        session.terminal.note(
+            f"{counted(len(values), 'secret')} {'was' if len(values) == 1 else 'were'} "
+            f"written to {file}."
+        )
 
 
 def _readable(session: Session, ask: Ask) -> list[str]:

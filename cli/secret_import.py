@@ -13,7 +13,7 @@ from cli.import_items import Failed, Planned, check_fits, commits, located, plan
 from cli.problems import ImportIncomplete
 from cli.progress import Progress
 from cli.session import Session
-from cli.tables import Column
+from cli.tables import Column, counted
 from cli.values import read_bytes, to_text
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def _import(session: Session, planned: Sequence[Planned], keep_going: bool) -> l
                 failed += refused
                 progress(len(done) + len(failed), len(planned))
     session.output.emit(done, _DONE)
-    session.terminal.note(f"{len(done):,} secrets were set.")
+    session.terminal.note(
+        f"{counted(len(done), 'secret')} {'was' if len(done) == 1 else 'were'} set."
+    )
     return failed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 import click
@@ -127,11 +128,16 @@ def refuse_existing(file: str, *, yes: bool) -> None:
 
 def deliver(file: str, content: bytes, *, yes: bool) -> None:
     """Write *content* to a private file, or to standard output for `-`."""
+    deliver_each(file, [content], yes=yes)
+
+
+def deliver_each(file: str, parts: Iterable[bytes], *, yes: bool) -> None:
+    """Write *parts* one after the other, as `deliver` does."""
     import sys
 
     if file != STREAM:
-        write_private(file, content, replace=yes)
+        write_private(file, parts, replace=yes)
         return
     sys.stdout.flush()
-    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.writelines(parts)
     sys.stdout.buffer.flush()

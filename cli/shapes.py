@@ -13,6 +13,7 @@ from cli.moments import SECOND, rfc3339
 if TYPE_CHECKING:
     from eventstore.checkpoint import Checkpoint
     from projections.diff import Difference
+    from projections.forks import Apart
     from vault.answers import (
         Attributes,
         BlameFact,
@@ -142,13 +143,18 @@ def history(answer: HistoryItem) -> Shape:
 
 
 def read(answer: ReadFact) -> Shape:
-    """One time that a value was given out.  `asOf` is the last event that counted, if not now."""
+    """One time that a value was given out.  `asOf` is the last event that counted, if not now.
+
+    The version is null where all that there were were given out.
+    """
     return {
+        "log": answer.log,
         "position": answer.position,
         "time": rfc3339(answer.time),
         "principal": answer.principal,
+        "how": answer.how,
         "name": answer.name,
-        "version": answer.version,
+        "version": answer.version or None,
         "rule": answer.rule or None,
         "auth": answer.auth,
         "address": answer.address or None,
@@ -158,15 +164,18 @@ def read(answer: ReadFact) -> Shape:
 
 
 def exposure(answer: ExposureFact) -> Shape:
-    """A version that a principal has read; positions are of `access`."""
+    """A version that a principal was given, and how; positions are of the log beside them."""
     return {
         "status": answer.status,
         "name": answer.name,
         "version": answer.version,
+        "how": list(answer.how),
         "count": answer.count,
         "first": answer.first,
+        "firstLog": answer.first_log,
         "firstTime": rfc3339(answer.first_time),
         "last": answer.last,
+        "lastLog": answer.last_log,
         "lastTime": rfc3339(answer.last_time),
     }
 
@@ -211,6 +220,27 @@ def difference(answer: Difference) -> Shape:
             for field in answer.fields
         ],
         "causes": list(answer.causes),
+    }
+
+
+def apart(answer: Apart) -> Shape:
+    """How one thing differs between the heads of two copies."""
+    return {
+        "what": answer.what,
+        "name": answer.name,
+        "first": answer.states[0],
+        "second": answer.states[1],
+        "firstVersion": answer.versions[0],
+        "secondVersion": answer.versions[1],
+        "value": answer.value or None,
+        "fields": [
+            {
+                "name": _NAMES.get(field.name, field.name),
+                "first": _shown(field.name, field.before),
+                "second": _shown(field.name, field.after),
+            }
+            for field in answer.fields
+        ],
     }
 
 

@@ -7,11 +7,15 @@ one nothing is cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 Paint = Callable[[str, str], str]
 """(text, style) to painted text."""
+
+MEASURED = 500
+"""How many rows of a long table say how wide its columns are."""
 
 _GAP = "  "
 _NARROWEST = 6
@@ -29,24 +33,53 @@ def table(rows: Sequence[dict[str, object]], columns: Sequence[Column], width: i
     cells = [[cell(row.get(column.key)) for column in columns] for row in rows]
     headings = [column.heading for column in columns]
     sizes = [max(map(shown_width, texts)) for texts in zip(headings, *cells, strict=True)]
-    return Table(headings, cells, _fitted(sizes, headings, width))
+    fitted = _fitted(sizes, headings, width)
+    narrowed = [size < wanted for size, wanted in zip(fitted, sizes, strict=True)]
+    return Table(headings, cells, fitted, narrowed)
+
+
+def table_lines(
+    rows: Iterable[dict[str, object]], columns: Sequence[Column], width: int | None, paint: Paint
+) -> Iterator[str]:
+    """A table line by line, however long; its first rows say how wide the columns are.
+
+    A later cell is cut where the column had to give way, and else takes the room that it needs.
+    """
+    rest = iter(rows)
+    measured = list(islice(rest, MEASURED))
+    if not measured:
+        return
+    first = table(measured, columns, width)
+    yield from first.lines(paint)
+    for row in rest:
+        yield first.line([cell(row.get(column.key)) for column in columns], overflow=True)
 
 
 class Table(NamedTuple):
-    """Cells and the width of each column."""
+    """Cells, the width of each column, and which of them were made narrower than their cells."""
 
     headings: list[str]
     cells: list[list[str]]
     sizes: list[int]
+    narrowed: list[bool]
 
     def render(self, paint: Paint) -> str:
-        lines = [paint(self._line(self.headings), "bold")]
-        lines += [self._line(row) for row in self.cells]
-        return "".join(line + "\n" for line in lines)
+        return "".join(self.lines(paint))
 
-    def _line(self, row: Sequence[str]) -> str:
-        padded = (_padded(text, size) for text, size in zip(row, self.sizes, strict=True))
-        return _GAP.join(padded).rstrip()
+    def lines(self, paint: Paint) -> Iterator[str]:
+        yield paint(self.line(self.headings).rstrip("\n"), "bold") + "\n"
+        for row in self.cells:
+            yield self.line(row)
+
+    def line(self, row: Sequence[str], *, overflow: bool = False) -> str:
+        sizes: Iterable[int] = self.sizes
+        if overflow:
+            sizes = (
+                size if narrowed else max(size, shown_width(text))
+                for text, size, narrowed in zip(row, self.sizes, self.narrowed, strict=True)
+            )
+        padded = (_padded(text, size) for text, size in zip(row, sizes, strict=True))
+        return _GAP.join(padded).rstrip() + "\n"
 
 
 def facts(values: dict[str, object], paint: Paint) -> str:
@@ -69,6 +102,11 @@ def cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
     return visible(str(value))
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def visible(text: str) -> str:

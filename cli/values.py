@@ -11,6 +11,7 @@ import base64
 import binascii
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,7 @@ def to_bytes(value: str, encoding: str) -> bytes:
         raise ValueNotText(f"the value cannot be written as {encoding}") from None
 
 
-def write_private(file: str, content: bytes, *, replace: bool) -> None:
+def write_private(file: str, content: Iterable[bytes], *, replace: bool) -> None:
     """Write *content* where only its owner may read it, whole or not at all.
 
     A file that stands there is refused, or with *replace* takes the new content at once: then the
@@ -80,13 +81,13 @@ def write_private(file: str, content: bytes, *, replace: bool) -> None:
         raise FileUnusable(f"{path}: {error.strerror}") from None
 
 
-def _write(path: Path, content: bytes, replace: bool) -> None:
+def _write(path: Path, content: Iterable[bytes], replace: bool) -> None:
     # Beside the file, not in a temporary directory: a value must not pass through another disk.
     target = path.with_name(f".{path.name}.{os.getpid()}.part") if replace else path
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as stream:
-            stream.write(content)
+            stream.writelines(content)
             stream.flush()
             os.fsync(handle)
         if replace:

@@ -35,6 +35,8 @@ class Table(IntEnum):
     EXPOSURE = 16
     LISTED = 17
     PRINTS = 18
+    BACKED_UP = 19
+    COPIED = 20
     PAST_SETTINGS = 129
     PAST_SECRETS = 130
     PAST_VERSIONS = 131
@@ -162,7 +164,10 @@ class Erased(Row, frozen=True):
 
 
 class Exposure(Row, frozen=True):
-    """A version that a principal read: first and last time as positions of `access`."""
+    """A version that a principal was given: first and last time as positions of the log.
+
+    In `access` by a read, in `changes` by a backup blob.
+    """
 
     name: str
     version: str
@@ -189,6 +194,8 @@ ROWS: dict[Table, type[Row]] = {
     Table.EXPOSURE: Exposure,
     Table.LISTED: Mark,
     Table.PRINTS: Mark,
+    Table.BACKED_UP: Mark,
+    Table.COPIED: Mark,
     Table.PAST_SETTINGS: Settings,
     Table.PAST_SECRETS: Secret,
     Table.PAST_VERSIONS: Version,
@@ -259,6 +266,16 @@ def by_name_key(name: str, position: int) -> RowKey:
 
 def by_principal_key(principal: str, position: int) -> RowKey:
     return RowKey(Table.BY_PRINCIPAL, principal.encode(), _u64(position))
+
+
+def backed_up_key(name: str, position: int) -> RowKey:
+    """The mark that the record at *position* gave out a blob of the secret."""
+    return RowKey(Table.BACKED_UP, name.upper().encode(), _u64(position))
+
+
+def copied_key(principal: str, position: int) -> RowKey:
+    """The mark that *principal* copied the vault; the empty one is anybody."""
+    return RowKey(Table.COPIED, principal.encode(), _u64(position))
 
 
 def print_key(name: str, value_print: bytes, version: bytes) -> RowKey:

@@ -53,7 +53,7 @@ _LENGTH = Struct(">I")
 def apply(rows: Rows, entry: Entry[Change]) -> list[Put]:
     """All rows that *entry* changes, each at most once."""
     puts = [*_apply(rows, entry), *keys.count(rows, entry), *_requests(rows, entry)]
-    return [*puts, *past.keep(rows, puts, entry.position), *trail.marks(entry)]
+    return [*puts, *past.keep(rows, puts, entry.position), *trail.of_changes(rows, entry)]
 
 
 def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:

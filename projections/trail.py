@@ -1,25 +1,38 @@
-"""Which records concern a name or a principal, and which versions a principal has read.  Pure.
+"""Which records concern a name or a principal, and which versions a principal was given.  Pure.
 
 Kept for both logs: a mark for each record under the name that it is about.  For `access`, where the
 many records are, also one under its principal, and the exposure of each principal: every version it
 ever read, with how often and when, which is what must be changed after that principal leaked.
+
+A value also leaves in a backup blob, which `changes` records: its exposure stands there, and a mark
+under the secret's name.  And it leaves with a copy of the whole vault, which `access` records: there
+a mark under the principal, and one for anybody, since such a copy is about every name.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from eventstore.events import SecretRead
+from eventstore.events import SecretBackedUp, SecretRead, VaultRead
 from eventstore.record import Entry
 from projections.rows import (
     Exposure,
     Mark,
     Put,
     Rows,
+    Table,
+    Version,
+    backed_up_key,
     by_name_key,
     by_principal_key,
+    copied_key,
     exposure_key,
+    secret_key,
 )
+
+ANYBODY = ""
+COPY = "copy"
+"""What `vault.read` says of a copy of the whole vault."""
 
 _MARK = Mark()
 
@@ -30,22 +43,38 @@ def name_of(event: Any) -> str:
     return name
 
 
-def marks(entry: Entry[Any]) -> list[Put]:
-    """The mark of *entry* under the name that it is about."""
+def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
+    """All rows of `access` that *entry* changes."""
+    principal, at = entry.context.principal, entry.position
+    puts = [*_by_name(entry), Put(by_principal_key(principal, at), _MARK)]
+    match entry.event:
+        case SecretRead(name=name, version=version):
+            puts.append(_exposed(rows, entry, name, version))
+        case VaultRead(what=what) if what == COPY:
+            puts += [Put(copied_key(who, at), _MARK) for who in (ANYBODY, principal)]
+        case _:
+            pass
+    return puts
+
+
+def of_changes(rows: Rows, entry: Entry[Any]) -> list[Put]:
+    """The rows of the trail that *entry* changes in `changes`."""
+    puts = _by_name(entry)
+    if isinstance(entry.event, SecretBackedUp):
+        name = entry.event.name
+        puts.append(Put(backed_up_key(name, entry.position), _MARK))
+        for _, version in rows.scan(Table.VERSIONS, Version, secret_key(name).owner):
+            puts.append(_exposed(rows, entry, name, version.version))
+    return puts
+
+
+def _by_name(entry: Entry[Any]) -> list[Put]:
     name = name_of(entry.event)
     return [Put(by_name_key(name, entry.position), _MARK)] if name else []
 
 
-def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
-    """All rows of `access` that *entry* changes."""
-    puts = [*marks(entry), Put(by_principal_key(entry.context.principal, entry.position), _MARK)]
-    if isinstance(entry.event, SecretRead):
-        puts.append(_exposed(rows, entry, entry.event))
-    return puts
-
-
-def _exposed(rows: Rows, entry: Entry[Any], event: SecretRead) -> Put:
-    key, at = exposure_key(entry.context.principal, event.version), entry.position
+def _exposed(rows: Rows, entry: Entry[Any], name: str, version: str) -> Put:
+    key, at = exposure_key(entry.context.principal, version), entry.position
     known = rows.get(key, Exposure)
     first, count = (at, 0) if known is None else (known.first, known.count)
-    return Put(key, Exposure(event.name, event.version, first, at, count + 1))
+    return Put(key, Exposure(name, version, first, at, count + 1))

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from projections.diff import Difference
+from projections.forks import Touched
 from vault.points import Resolutions
 
 A = TypeVar("A")
@@ -133,7 +134,11 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One time that a value was given out.  *position* is of `access`; *time* in microseconds."""
+    """One time that a value was given out.  *position* is of *log*; *time* in microseconds.
+
+    *how*: by a `read`, in a `backup` blob, or with a `copy` of the whole vault.  The latter two gave
+    out all versions that there were, and *version* is empty.
+    """
 
     position: int
     time: int
@@ -145,10 +150,16 @@ class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     at: int
     as_of: int | None = None
+    how: str = "read"
+    log: str = "access"
 
 
 class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that a principal has read.  *status*: current, older, deleted or purged."""
+    """A version that a principal was given.  *status*: current, older, deleted or purged.
+
+    *how* are the ways, of read, backup and copy; *count* counts them all.  *first* and *last* are
+    positions of *first_log* and *last_log*.
+    """
 
     name: str
     version: str
@@ -158,6 +169,9 @@ class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     first_time: int
     last_time: int
+    how: tuple[str, ...] = ("read",)
+    first_log: str = "access"
+    last_log: str = "access"
 
 
 class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +230,13 @@ class ReplayStep(msgspec.Struct, frozen=True, kw_only=True):
 
     item: HistoryItem
     differences: tuple[Difference, ...] = ()
+
+
+class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy did since it parted from another, and how what it touched stood and stands."""
+
+    differences: tuple[Difference, ...]
+    touched: tuple[Touched, ...]
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from projections.diff import Difference
 from vault.answers import (
+    Aftermath,
     Backup,
     BlameFact,
     CouldFact,
@@ -236,7 +237,9 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
 class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     """Records of both logs, oldest first, without values.
 
-    *start* and *stop* are microseconds (start included, stop not); *newest* keeps the last so many.
+    *start* and *stop* are microseconds (start included, stop not); *from_event* and *before_event*
+    positions of `changes`, and of `access` what was answered there.  *refused* is any outcome but
+    ok.  *newest* keeps the last so many of those that fit.
     """
 
     records: ClassVar[str] = "history.read"
@@ -247,6 +250,10 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     operation: str = ""
     principal: str = ""
     outcome: str = ""
+    refused: bool = False
+    address: str = ""
+    from_event: int | None = None
+    before_event: int | None = None
     newest: int | None = None
 
 
@@ -291,6 +298,17 @@ class Diff(Command[list[Difference]], frozen=True, kw_only=True):
     before: Point
     after: Point
     names: tuple[str, ...] = ()
+
+
+class DiffFork(Command[Aftermath], frozen=True, kw_only=True):
+    """What differs since another copy of the vault parted from this one, to compare their heads.
+
+    They have the first *common* records of `changes` in common; this one had *size* of them.
+    """
+
+    records: ClassVar[str] = "history.read"
+    common: int
+    size: int
 
 
 class Replay(Command[list[ReplayStep]], frozen=True, kw_only=True):

@@ -2,11 +2,13 @@
 
 Answered from one snapshot of each log and from the trail that the views keep, so the cost follows
 what is asked for and not the length of the history.  Values are compared here and never given out.
+What may be as long as the history is retold record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
+from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -14,7 +16,6 @@ from eventstore.errors import KeyErased
 from eventstore.events import (
     HistoryRead,
     SecretContent,
-    SecretRead,
     SecretSet,
     SecretUpdated,
     SecretVersionRestored,
@@ -22,9 +23,9 @@ from eventstore.events import (
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections import diff as differences
+from projections import forks
 from projections.past import PastRows
 from projections.rows import (
-    Exposure,
     Mark,
     Policy,
     Rows,
@@ -33,18 +34,18 @@ from projections.rows import (
     Table,
     Version,
     by_name_key,
-    exposure_key,
     listed_key,
     policy_key,
     secret_key,
     settings_key,
     version_key,
 )
-from vault import answers, history, names, restoring, secrets
+from vault import answers, disclosure, history, names, restoring, secrets
 from vault.commands import (
     Blame,
     Command,
     Diff,
+    DiffFork,
     Exposed,
     PlanRestore,
     ReadHistory,
@@ -56,8 +57,6 @@ from vault.points import Resolutions
 from vault.reading import Answered, erased_by
 from vault.refusals import PointsReversed, RestoreUnclear
 
-_ZERO = "0" * 32
-
 
 class Logs:
     """Both logs at one moment, each with its views."""
@@ -68,18 +67,9 @@ class Logs:
         self.access = access
         self.trail = trail
 
-    def sources(self) -> dict[str, history.Source]:
-        return {
-            "changes": history.Source(self.changes, self.rows),
-            "access": history.Source(self.access, self.trail),
-        }
-
     def content(self, secret: Secret, position: int) -> SecretContent | None:
         """The content at *position*, or None if a purge has closed it."""
-        try:
-            return self.changes.content(position, secret.key)
-        except KeyErased:
-            return None
+        return _content(self.changes, secret, position)
 
     def erased_by(self, secret: Secret) -> int | None:
         return erased_by(self.rows, secret)
@@ -95,6 +85,22 @@ class Logs:
         return self.as_of(then.size), then.size
 
 
+def _things(found: Any) -> Sized:
+    match found:
+        case answers.RestorePlan(steps=things) | answers.Aftermath(differences=things):
+            return things
+        case _:
+            listed: Sized = found
+            return listed
+
+
+def _content(changes: Snapshot, secret: Secret, position: int) -> SecretContent | None:
+    try:
+        return changes.content(position, secret.key)
+    except KeyErased:
+        return None
+
+
 def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
     """Answer a question about the past, with the event that says it was asked.
 
@@ -103,24 +109,23 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
     found: Any
     match command:
         case WhoRead():
-            found, what = list(_who_read(logs, command, points)), "who-read"
+            period = history.period(points)
+            found, what = list(disclosure.who_read(logs, command, period)), "who-read"
         case Exposed():
-            found, what = _exposure(logs, command), "exposure"
+            found, what = disclosure.exposure(logs, command), "exposure"
         case Blame():
             found, what = _blame(logs, command, points), "blame"
         case WhoCould():
             found, what = list(_who_could(logs, command, points)), "who-could"
         case Diff():
             found, what = _diff(logs, command, points), "diff"
-        case Replay():
-            found, what = list(_replay(logs, command, points)), "replay"
-        case ReadHistory():
-            found, what = history.read(logs.sources(), command), "log"
+        case DiffFork():
+            found, what = _diff_fork(logs, command), "diff"
         case PlanRestore():
             found, what = plan_restore(logs, command, points["to"].size), "plan"
         case _:
             raise TypeError(f"{type(command).__name__} is not a question about the past")
-    count = len(found.steps) if isinstance(found, answers.RestorePlan) else len(found)
+    count = len(_things(found))
     name = str(getattr(command, "name", ""))
     then = points.get("as_of") or points.get("to")
     as_of = None if then is None else then.size
@@ -128,82 +133,8 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
     return Answered(found, HistoryRead(at=at, count=count, name=name, what=what, as_of=as_of))
 
 
-# --- reads ----------------------------------------------------------------------------------------
-
-
 def _concerning(rows: Rows, name: str, first: int) -> Iterator[int]:
     return history.positions_of(rows, Table.BY_NAME, by_name_key(name, 0).owner, first)
-
-
-class _Period(NamedTuple):
-    """Times in microseconds: *start* included, *stop* not."""
-
-    start: int
-    stop: int | None
-
-
-def _period(points: Resolutions) -> _Period:
-    since, until = points.get("since"), points.get("until")
-    return _Period(0 if since is None else since.time, None if until is None else until.time)
-
-
-def _who_read(logs: Logs, command: WhoRead, points: Resolutions) -> Iterator[answers.ReadFact]:
-    names.check_name(command.name)
-    version = names.check_version(command.version) if command.version else ""
-    start, stop = _period(points)
-    first = logs.access.size_at(start - 1) if start else 0
-    for position in _concerning(logs.trail, command.name, first):
-        entry = logs.access.entry(position)
-        if stop is not None and entry.time >= stop:
-            return  # times strictly increase with positions
-        event = entry.event
-        if isinstance(event, SecretRead) and (not version or event.version == version):
-            yield answers.ReadFact(
-                position=position,
-                time=entry.time,
-                principal=entry.context.principal,
-                auth=entry.context.auth,
-                name=event.name,
-                version=event.version,
-                rule=entry.context.rule,
-                address=entry.context.address,
-                at=event.at,
-                as_of=event.as_of,
-            )
-
-
-def _exposure(logs: Logs, command: Exposed) -> list[answers.ExposureFact]:
-    owner = exposure_key(command.principal, _ZERO).owner
-    found = [_exposed(logs, row) for _, row in logs.trail.scan(Table.EXPOSURE, Exposure, owner)]
-    rank = {"current": 0, "older": 1, "deleted": 2, "purged": 3}
-    return sorted(found, key=lambda fact: (rank[fact.status], names.folded(fact.name), fact.first))
-
-
-def _exposed(logs: Logs, row: Exposure) -> answers.ExposureFact:
-    secret = logs.rows.get(secret_key(row.name), Secret)
-    version = logs.rows.get(version_key(row.name, row.version), Version)
-    if secret is None or version is None:
-        status = "purged"
-    elif secret.deleted_date is not None:
-        status = "deleted"
-    else:
-        status = "current" if _is_current(logs, secret, version) else "older"
-    return answers.ExposureFact(
-        name=row.name,
-        version=row.version,
-        status=status,
-        count=row.count,
-        first=row.first,
-        last=row.last,
-        first_time=logs.access.time_of(row.first),
-        last_time=logs.access.time_of(row.last),
-    )
-
-
-def _is_current(logs: Logs, secret: Secret, version: Version) -> bool:
-    """Whether its value is the one that is given out now: perhaps again, under a newer version."""
-    now = logs.rows.get(version_key(secret.name, secret.current), Version)
-    return now is not None and now.value_print == version.value_print
 
 
 # --- changes --------------------------------------------------------------------------------------
@@ -298,11 +229,21 @@ def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Di
     if before > after:
         raise PointsReversed
     _refuse_unknown(logs, command.names)
-    sides = differences.Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
-    between = logs.changes.entries(before, after)
-    found = differences.diff(sides, between)
+    found = _between(logs, before, after)
     wanted = {name.upper() for name in command.names}
     return [one for one in found if not wanted or one.name.upper() in wanted]
+
+
+def _between(logs: Logs, before: int, after: int) -> list[differences.Difference]:
+    sides = differences.Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
+    return differences.diff(sides, logs.changes.entries(before, after))
+
+
+def _diff_fork(logs: Logs, command: DiffFork) -> answers.Aftermath:
+    then, now = logs.as_of(command.common), logs.as_of(command.size)
+    found = _between(logs, command.common, command.size)
+    touched = (forks.touched(one.what, one.name, then, now, logs.content) for one in found)
+    return answers.Aftermath(differences=tuple(found), touched=tuple(touched))
 
 
 def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
@@ -316,20 +257,47 @@ def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
             raise secrets.not_found(name)
 
 
-def _replay(logs: Logs, command: Replay, points: Resolutions) -> Iterator[answers.ReplayStep]:
-    start, stop = _period(points)
-    asked = ReadHistory(name=command.name, principal=command.principal, start=start, stop=stop)
-    for item in history.read(logs.sources(), asked):
-        yield answers.ReplayStep(item=item, differences=_changed_by(logs, item))
+# --- retold ---------------------------------------------------------------------------------------
 
 
-def _changed_by(logs: Logs, item: answers.HistoryItem) -> tuple[differences.Difference, ...]:
+class Retold(NamedTuple):
+    """Records to be given out one after the other, once the event that says so is committed."""
+
+    event: HistoryRead
+    items: Iterator[Any]
+
+
+def retell(books: history.Books, command: ReadHistory | Replay, points: Resolutions) -> Retold:
+    """Find the records that are asked for.  Raise PositionUnknown."""
+    telling: history.Telling
+    if isinstance(command, Replay):
+        start, stop = history.period(points)
+        asked = ReadHistory(name=command.name, principal=command.principal, start=start, stop=stop)
+        what, telling = "replay", _step
+    else:
+        asked, what, telling = command, "log", history.just_item
+    found = history.find(books, asked)
+    name = str(getattr(command, "name", ""))
+    at = books["changes"].size
+    event = HistoryRead(at=at, count=found.total, name=name, what=what)
+    return Retold(event, history.tell(books, asked, found, telling))
+
+
+def _step(
+    source: history.Source, item: answers.HistoryItem, entry: Entry[Any]
+) -> answers.ReplayStep:
     if item.log != "changes":
-        return ()
+        return answers.ReplayStep(item=item)
     sides = differences.Sides(
-        logs.as_of(item.position), logs.as_of(item.position + 1), logs.rows, logs.content
+        PastRows(source.rows, item.position),
+        PastRows(source.rows, item.position + 1),
+        source.rows,
+        partial(_content, source.snapshot),
     )
-    return tuple(differences.diff(sides, [logs.changes.entry(item.position)]))
+    return answers.ReplayStep(item=item, differences=tuple(differences.diff(sides, [entry])))
+
+
+# --- going back -----------------------------------------------------------------------------------
 
 
 def plan_restore(logs: Logs, command: PlanRestore, to: int) -> answers.RestorePlan:

@@ -8,11 +8,11 @@ none of this can be recorded, the request fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -45,8 +45,10 @@ from vault.commands import (
     DeleteSecret,
     Malformed,
     PurgeDeletedSecret,
+    ReadHistory,
     RecordVerification,
     RecoverDeletedSecret,
+    Replay,
     Restore,
     RestoreSecret,
     RotateKeys,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
+_RETOLD = (ReadHistory, Replay)
 _REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
 
 
@@ -171,10 +174,27 @@ class Vault:
 
     def respond(self, caller: Caller, command: Command[A]) -> answers.Response[A]:
         """The same, and beside the answer what the points in *command* are."""
+        answer, points = self._respond(caller, command)
+        found = list(answer) if isinstance(command, _RETOLD) else answer
+        return answers.Response(cast(A, found), points)
+
+    def stream(self, caller: Caller, command: Command[list[A]]) -> Iterator[A]:
+        """What `handle` answers, item by item: for `ReadHistory` and `Replay`, in flat memory.
+
+        Allowed and recorded before this returns.  Raise the refusal.
+        """
+        return self.retell(caller, command).answer
+
+    def retell(self, caller: Caller, command: Command[list[A]]) -> answers.Response[Iterator[A]]:
+        """What `respond` answers, item by item, as `stream` does."""
+        answer, points = self._respond(caller, command)
+        return answers.Response(iter(answer), points)
+
+    def _respond(self, caller: Caller, command: Command[Any]) -> answers.Response[Any]:
         seen = _Seen()
         try:
             names.check_caller(caller)
-            answer: A = self._handle_in_time(caller, command, seen)
+            answer = self._handle_in_time(caller, command, seen)
             return answers.Response(answer, seen.points)
         except _REFUSALS as refusal:
             self._record_refusal(caller, command, refusal, seen.size)
@@ -194,6 +214,8 @@ class Vault:
                 return self._show(caller, command, seen)
             case Restore():
                 return self._restore(caller, command, seen)
+            case ReadHistory() | Replay():
+                return self._retell(caller, command, seen)
             case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
             case CopyVault():
@@ -361,9 +383,22 @@ class Vault:
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
+    def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: _Seen) -> Iterator[Any]:
+        from vault import forensics, history  # most commands never look back
+
+        with self.changes.snapshot() as changes, self.access.snapshot() as access:
+            _, rule = self._admit(changes, caller, command, seen)
+            books = {
+                "changes": history.Book(self.changes, self.views, changes.size),
+                "access": history.Book(self.access, self.trail, access.size),
+            }
+        retold = forensics.retell(books, command, seen.points)
+        self._record_read(caller, rule, retold.event)
+        return retold.items
+
     def _copied(self, caller: Caller, command: CopyVault, seen: _Seen) -> None:
         rule = self._authorize(caller, command, seen)
-        event = VaultRead(what="copy", at=seen.size, as_of=seen.as_of_size)
+        event = VaultRead(what=trail.COPY, at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:

@@ -89,7 +89,9 @@ def test_a_kept_checkpoint_is_a_point(terminal: Terminal, tmp_path: Path) -> Non
     assert (ran.status, ran.error["code"]) == (20, "checkpoint.signature-invalid")
     (tmp_path / "kept").write_text("no checkpoint")
     assert copy.run("secret", "list", "--vault-name", "main", "--as-of", "@kept").status == 20
-    assert copy.run("secret", "list", "--vault-name", "main", "--as-of", "@none").status == 1
+    ran = copy.run("secret", "list", "--vault-name", "main", "--as-of", "@none", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (2, "point.no-such-file")
+    assert "checkpoint show" in ran.error["hint"]
 
 
 def test_lists_are_as_they_stood(terminal: Terminal) -> None:
@@ -304,6 +306,26 @@ def test_these_questions_are_for_administrators(terminal: Terminal) -> None:
         ("restore", "--to", "#2", "--plan"),
     ):
         assert terminal.run(*asked, "--as", BOB).status == 4, asked
+
+
+def test_a_backup_and_a_copy_are_told_beside_the_reads(terminal: Terminal, tmp_path: Path) -> None:
+    copy = copied(terminal, tmp_path)
+    who = me(copy)
+    copy.must("secret", "backup", "db", "--file", str(tmp_path / "blob"))
+    copy.must("restore", "--to", "#3", "--into", "other", "--yes")
+    asked = ("--vault-name", "main")
+    told = copy.json("who-read", "db", *asked)
+    assert [(one["how"], one["log"], one["version"]) for one in told][-2:] == [
+        ("backup", "changes", None),
+        ("copy", "access", None),
+    ]
+    rows = copy.must("who-read", "db", *asked).text.splitlines()
+    assert rows[-1].split()[4:6] == ["copy", "all"]
+    mine = copy.json("exposure", who, *asked)
+    ways = [set(one["how"]) for one in mine if one["name"] == "db"]
+    assert len(ways) == 2
+    assert all(how >= {"backup", "copy"} for how in ways)
+    copy.check()
 
 
 # --- diff -----------------------------------------------------------------------------------------

@@ -46,6 +46,57 @@ def test_a_local_command_has_no_address(terminal: Terminal) -> None:
     assert terminal.json("log", "--address", "192.0.2.7") == []
 
 
+def refused_then_busy(terminal: Terminal) -> None:
+    """Two refusals, and then readings that no filter for refusals may count."""
+    for name in ("x", "y"):
+        assert terminal.run("secret", "show", name, "--as", BOB).status == 4
+    terminal.must("secret", "show", "a", "-o", "none")
+
+
+def test_the_last_of_them_are_the_newest_that_match(terminal: Terminal) -> None:
+    refused_then_busy(terminal)
+    for outcome in ("refused", "access.denied"):
+        found = terminal.json("log", "--outcome", outcome, "--last", "1")
+        assert [item["name"] for item in found] == ["y"]
+    found = terminal.json("log", "--to", "#2", "--log", "changes", "--last", "1")
+    assert [item["position"] for item in found] == [1]
+    found = terminal.json("log", "--from", "#1", "--log", "changes", "--last", "5")
+    assert [item["position"] for item in found] == [1, 2]
+    assert terminal.json("log", "--address", "192.0.2.7", "--last", "1") == []
+
+
+def test_following_begins_with_the_newest_that_match(terminal: Terminal) -> None:
+    refused_then_busy(terminal)
+    with Following(terminal, "-o", "jsonl", "--outcome", "refused", "--last", "1") as following:
+        (line,) = following.lines("access.denied")
+    assert json.loads(line)["name"] == "y"
+
+
+@pytest.mark.parametrize("flag", ["--from", "--to"])
+def test_a_position_beyond_the_head_is_told(terminal: Terminal, flag: str) -> None:
+    ran = terminal.run("log", flag, "#99999", "-o", "json")
+    assert (ran.status, ran.error["code"], ran.text) == (3, "log.no-such-position", "")
+    assert "no event #99999" in ran.error["message"]
+
+
+def test_a_long_log_is_one_table_and_one_list(terminal: Terminal, tmp_path: Path) -> None:
+    items = "".join(f"NAME{number}=x\n" for number in range(1200))
+    terminal.must("secret", "import", "-", "--format", "dotenv", stdin=items)
+    lines = terminal.must("log", "--log", "changes").text.splitlines()
+    assert len(lines) == 1 + 3 + 1200
+    assert lines[-1].split()[:2] == ["changes", "#1202"]
+    assert lines[-1].split()[-1] == "ok", "nothing is cut where there is no terminal"
+    told = terminal.json("log", "--log", "changes")
+    assert [item["position"] for item in told] == list(range(1203))
+    tsv = terminal.must("log", "--log", "changes", "-o", "tsv").text.splitlines()
+    assert len(tsv) == 1203
+    names = terminal.must("log", "--log", "changes", "--query", "[].name", "-o", "tsv").text
+    assert len(names.splitlines()) == 1203
+    assert terminal.must("log", "-o", "none").text == ""
+    terminal.must("log", "--cursor", "cur", "-o", "none", "--log", "changes")
+    assert (tmp_path / "cur").read_text() == "changes:1202\n"
+
+
 # --- a cursor -------------------------------------------------------------------------------------
 
 

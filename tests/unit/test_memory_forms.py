@@ -24,6 +24,7 @@ from vault.commands import (
     Command,
     DeleteSecret,
     Diff,
+    DiffFork,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
@@ -188,7 +189,7 @@ def test_nothing_that_passes_inside_a_vault_shows_a_value(
         *(GetSecret(name="db"), ListSecrets(), ListSecretVersions(name="db"), ShowVault()),
         *(DeleteSecret(name="db"), GetDeletedSecret(name="db"), ListDeletedSecrets()),
         *(RecoverDeletedSecret(name="db"), BackupSecret(name="db"), ReadHistory(), RotateKeys()),
-        *(Blame(name="db"), Diff(before=3, after=5), Replay()),
+        *(Blame(name="db"), Diff(before=3, after=5), DiffFork(common=3, size=5), Replay()),
         *(PlanRestore(to=4, attributes=True), Restore(plan=PlanRestore(to=4), head=12)),
     ]
     for command in asked:

@@ -659,7 +659,7 @@ def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> byte
     return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
 
 
-MARKS = (13, 14, 17, 18)
+MARKS = (13, 14, 17, 18, 19, 20)
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:

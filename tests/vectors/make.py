@@ -1010,6 +1010,8 @@ def views() -> Iterator[Vector]:
         ("listed", rows.listed_key(rows.Table.KNOWN_SECRETS, b"DB-PASSWORD"), rows.Mark()),
         ("by-name", rows.by_name_key("db-Password", 7), rows.Mark()),
         ("by-principal", rows.by_principal_key("alice", 7), rows.Mark()),
+        ("backed-up", rows.backed_up_key("db-Password", 7), rows.Mark()),
+        ("copied", rows.copied_key("alice", 7), rows.Mark()),
         (
             "exposure",
             rows.exposure_key("alice", VERSION),
