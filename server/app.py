@@ -21,6 +21,7 @@ from server.hosts import Target, target_of
 from server.http import Request, Response, json_response
 from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
+from server.openapi import openapi
 from server.problems import Problem
 from server.reading import BodyTooLarge, BodyTooSlow
 from server.skiptoken import Skiptokens
@@ -165,7 +166,7 @@ class Service:
             ready = self.ready()
             return json_response(200 if ready else 503, {"ready": ready})
         if request.path == "/openapi.json":
-            return json_response(200, keyvault.openapi())
+            return json_response(200, openapi())
         make = self._pages.get(request.path)
         return None if make is None else make()
 

@@ -338,9 +338,11 @@ def private_pem() -> bytes:
         private_pem,
         lambda: PUBLIC * 9,
         lambda: ec.generate_private_key(ec.SECP384R1()).public_key().public_bytes(*SUBJECT),
-        lambda: rsa.generate_private_key(public_exponent=65537, key_size=1024)
-        .public_key()
-        .public_bytes(*SUBJECT),
+        lambda: (
+            rsa.generate_private_key(public_exponent=65537, key_size=1024)
+            .public_key()
+            .public_bytes(*SUBJECT)
+        ),
     ],
     ids=["empty", "no pem", "cut", "private", "nine", "P-384", "RSA 1024"],
 )
