@@ -298,15 +298,30 @@ def test_no_plan_shows_a_value() -> None:
     assert MARK not in repr(bodies.read_update(body))
 
 
-def test_a_malformed_request_is_recorded_as_what_it_asked_for() -> None:
-    for method, path, tag, operation in (
-        ("PUT", "/secrets/db", "secret.set", "SecretSet"),
-        ("PATCH", "/secrets/db", "secret.updated", "SecretUpdate"),
-        ("POST", "/secrets/restore", "secret.restored", "SecretRestore"),
+def test_a_malformed_request_is_recorded_as_a_refusal_of_what_it_asked_for(rest: Rest) -> None:
+    for method, path, query, body, told in (
+        ("PUT", "/secrets/db", V, b"{", ("secret.set", "db", "body.malformed")),
+        ("PATCH", "/secrets/a_b", V, b"", ("secret.updated", "a_b", "body.malformed")),
+        ("POST", "/secrets/restore", V, b"{}", ("secret.restored", "", "body.malformed")),
+        (
+            "POST",
+            "/secrets/restore",
+            V,
+            b'{"value":"!"}',
+            ("secret.restored", "", "backup.invalid"),
+        ),
+        ("GET", "/secrets/db", "", b"", ("secret.read", "db", "api-version.missing")),
+        ("GET", "/secrets", "api-version=1", b"", ("secrets.listed", "", "api-version.unknown")),
+        ("GET", "/secrets", V + "&maxresults=x", b"", ("secrets.listed", "", "query.malformed")),
+        ("GET", "/secrets", V + "&$skiptoken=x", b"", ("secrets.listed", "", "skiptoken.invalid")),
     ):
-        made = planned(method, path, b"{")
-        assert isinstance(made.command, Malformed)
-        assert (made.command.records, made.operation) == (tag, operation)
-        assert made.command.name == ("" if "restore" in path else "db")
-        with pytest.raises(TypeError):
-            made.render(None)
+        assert rest(method, path, body, query=query).status == 400
+        trace = rest.life.traces()[-1]
+        assert (trace.event.operation, trace.event.name, trace.context.outcome) == told
+
+
+def test_a_malformed_request_has_no_answer_to_write() -> None:
+    made = planned("PUT", "/secrets/db", b"{")
+    assert made.operation == "SecretSet"
+    with pytest.raises(TypeError):
+        made.render(None)
