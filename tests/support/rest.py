@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from server.http import Request, Response
 from server.keyvault import plan
+from server.lag import DeleteLag
 from server.problems import Problem
 from server.skiptoken import Skiptokens
 from support.life import Life, life_in
@@ -53,6 +54,8 @@ class Rest:
         self.life = life
         self.base = base
         self.skip = Skiptokens(b"k" * 32)
+        self.lag = DeleteLag(0)
+        self.now = 0.0
 
     def __call__(
         self,
@@ -78,11 +81,13 @@ class Rest:
 
     def answer(self, request: Request, caller: Caller = ALICE) -> Response:
         try:
-            planned = plan(request, self.base, self.skip)
+            planned = self.lag.before("", plan(request, self.base, self.skip), self.now)
         except Problem as problem:
             return problem.response()
         try:
-            return planned.render(self._handle(caller, planned.command))
+            answer = self._handle(caller, planned.command)
+            self.lag.after("", planned, self.now)
+            return planned.render(answer)
         except Exception as error:
             return planned.problem_of(error, CALLER_TEXT, self.life.vault.name).response()
 
