@@ -165,7 +165,9 @@ BAD_BODIES = {
     "text for enabled": b'{"value":"v","attributes":{"enabled":"true"}}',
     "number for enabled": b'{"value":"v","attributes":{"enabled":1}}',
     "text for exp": b'{"value":"v","attributes":{"exp":"1"}}',
-    "fraction for exp": b'{"value":"v","attributes":{"exp":1.0}}',
+    "fraction for exp": b'{"value":"v","attributes":{"exp":1.5}}',
+    "huge fraction for exp": b'{"value":"v","attributes":{"exp":1e308}}',
+    "infinity for exp": b'{"value":"v","attributes":{"exp":-Infinity}}',
     "exponent for exp": b'{"value":"v","attributes":{"exp":1e400}}',
     "truth for exp": b'{"value":"v","attributes":{"exp":true}}',
     "not a number": b'{"value":"v","attributes":{"exp":NaN}}',
@@ -251,6 +253,14 @@ def test_the_largest_secret_fits_in_the_largest_body_however_it_is_written(rest:
     assert 64 * 1024 < len(body) <= bodies.LARGEST
     answer = rest("PUT", "/secrets/db", body)
     assert (answer.status, len(answer.json["value"]), len(answer.json["tags"])) == (200, 25_600, 15)
+
+
+@pytest.mark.parametrize("written", ["1500000000", "1500000000.0", "1.5e9", "15E+8"])
+def test_a_whole_number_may_be_written_in_any_way_that_json_has(rest: Rest, written: str) -> None:
+    body = f'{{"value":"v","attributes":{{"exp":{written}}}}}'.encode()
+    for method in ("PUT", "PATCH"):
+        answer = rest(method, "/secrets/db", body)
+        assert (answer.status, b'"exp":1500000000,' in answer.body) == (200, True)
 
 
 def test_an_update_of_nothing_is_an_update(rest: Rest) -> None:
