@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,11 +33,19 @@ _BASE64 = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
 class AttributesBody(msgspec.Struct, frozen=True):
-    """The attributes that a request can give."""
+    """The attributes that a request can give; JSON's 1.0 is the whole number 1."""
 
     enabled: bool | None | UnsetType = UNSET
-    nbf: int | None | UnsetType = UNSET
-    exp: int | None | UnsetType = UNSET
+    nbf: int | float | None | UnsetType = UNSET
+    exp: int | float | None | UnsetType = UNSET
+
+
+class GivenAttributes(NamedTuple):
+    """The attributes that a request gives.  `None` is null, UNSET absent."""
+
+    enabled: bool | None | UnsetType
+    nbf: int | None | UnsetType
+    exp: int | None | UnsetType
 
 
 class UpdateBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,9 +100,18 @@ def read_blob(body: bytes) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def attributes_of(body: UpdateBody) -> AttributesBody:
-    """The attributes that *body* gives, if any."""
-    return body.attributes or AttributesBody()
+def attributes_of(body: UpdateBody) -> GivenAttributes:
+    """The attributes that *body* gives.  Raise BodyMalformed."""
+    read = body.attributes or AttributesBody()
+    return GivenAttributes(read.enabled, _date("nbf", read.nbf), _date("exp", read.exp))
+
+
+def _date(name: str, given: int | float | None | UnsetType) -> int | None | UnsetType:
+    if not isinstance(given, float):
+        return given
+    if not given.is_integer():
+        raise BodyMalformed(f"The request body is not valid: {name} is not a whole number.")
+    return int(given)
 
 
 def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -39,14 +39,19 @@ class DeleteLag:
         if self._deleted.get(place, 0) > now:
             if isinstance(command, GetDeletedSecret):
                 problem = DeletedSecretNotFound(f"Deleted Secret not found: {command.name}")
-            elif isinstance(command, SetSecret | PurgeDeletedSecret | RecoverDeletedSecret):
+            elif isinstance(command, SetSecret):
+                problem = BeingDeleted(
+                    f"Secret {command.name} is currently being deleted and cannot be re-created; "
+                    "retry later."
+                )
+            elif isinstance(command, PurgeDeletedSecret | RecoverDeletedSecret):
                 problem = BeingDeleted("Secret is currently being deleted.")
         elif self._recovered.get(place, 0) > now and isinstance(command, GetSecret):
             problem = SecretNotFound(f"Secret not found: {command.name}")
         if problem is None:
             return plan
-        kind = type(command)
-        return plan._replace(command=Malformed(kind=kind, name=place[1], problem=problem))
+        held = Malformed(kind=type(command), name=getattr(command, "name", ""), problem=problem)
+        return plan._replace(command=held)
 
     def after(self, vault: str, plan: Plan, now: float) -> None:
         """Remember what was just begun."""

@@ -182,11 +182,6 @@ def _writable(text: str) -> str:
 # --- what fails before a vault is asked -----------------------------------------------------------
 
 
-def unauthorized(message: str, challenge: str) -> Problem:
-    """401 with the *challenge* that tells a client where to get a token."""
-    return Problem(401, "Unauthorized", message, headers=(("WWW-Authenticate", challenge),))
-
-
 def nothing_here() -> Problem:
     """404 for a path that no operation has."""
     return Problem(404, "NotFound", "There is nothing at this path.")
@@ -198,30 +193,3 @@ def method_not_allowed(allowed: Iterable[str]) -> Problem:
     return Problem(
         405, "MethodNotAllowed", f"This path allows {named}.", headers=(("Allow", named),)
     )
-
-
-def too_large(limit: int) -> Problem:
-    """413 for a body of more than *limit* bytes."""
-    return Problem(413, "RequestEntityTooLarge", f"The body has more than {limit} bytes.")
-
-
-def throttled(seconds: int) -> Problem:
-    """429 as documented, to be tried again after *seconds*."""
-    return Problem(
-        429,
-        "Throttled",
-        "Request was not processed because too many requests were received. "
-        "Reason: VaultRequestTypeLimitReached",
-        headers=(("Retry-After", str(seconds)),),
-    )
-
-
-def being_deleted(name: str = "") -> Problem:
-    """409 while a deletion is shown as still going on: for a set with *name*, else without."""
-    message = "Secret is currently being deleted."
-    if name:
-        message = (
-            f"Secret {name[:_LONGEST_NAME]} is currently being deleted and cannot be re-created; "
-            "retry later."
-        )
-    return Problem(409, "Conflict", message, "ObjectIsBeingDeleted")

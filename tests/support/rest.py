@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from projections.rows import Policy, policy_key
 from server.http import Request, Response
 from server.keyvault import plan
+from server.lag import DeleteLag
 from server.problems import Problem
 from server.skiptoken import Skiptokens
 from support.life import Life, life_in
 from support.vaults import ALICE
-from vault.access import NEEDS
 from vault.caller import Caller
-from vault.commands import Command, Malformed
-from vault.refusals import AccessDenied
+from vault.commands import Command
+from vault.service import Ask
 
 BASE = "https://test-vault.vault.localhost:8443"
 CALLER_TEXT = "appid=A;oid=O;iss=https://issuer.example/"
@@ -55,6 +54,8 @@ class Rest:
         self.life = life
         self.base = base
         self.skip = Skiptokens(b"k" * 32)
+        self.lag = DeleteLag(0)
+        self.now = 0.0
 
     def __call__(
         self,
@@ -80,23 +81,21 @@ class Rest:
 
     def answer(self, request: Request, caller: Caller = ALICE) -> Response:
         try:
-            planned = plan(request, self.base, self.skip)
+            planned = self.lag.before("", plan(request, self.base, self.skip), self.now)
         except Problem as problem:
             return problem.response()
         try:
-            return planned.render(self._handle(caller, planned.command))
+            answer = self._handle(caller, planned.command)
+            self.lag.after("", planned, self.now)
+            return planned.render(answer)
         except Exception as error:
             return planned.problem_of(error, CALLER_TEXT, self.life.vault.name).response()
 
     def _handle(self, caller: Caller, command: Command[Any]) -> Any:
-        if not isinstance(command, Malformed):
-            return self.life(command, caller)
-        with self.life.vault.changes.snapshot() as snapshot:
-            rows = self.life.vault.views.reader(snapshot.transaction)
-            policy = rows.get(policy_key(caller.principal), Policy)
-        if policy is None or NEEDS[command.kind] not in policy.secrets:
-            raise AccessDenied
-        raise command.problem
+        [outcome] = self.life.vault.handle_all([Ask(caller, command)])
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     def set(self, name: str, value: str = "a value", **rest: Any) -> Any:
         answer = self("PUT", f"/secrets/{name}", {"value": value, **rest})

@@ -13,9 +13,9 @@ import pytest
 
 from eventstore import errors
 from eventstore.errors import MunimentError, every_error
-from server import problems
 from server.http import Request
 from server.keyvault import common_headers, largest_body
+from server.lag import DeleteLag
 from server.problems import problem_of
 from support.rest import CALLER_TEXT, Rest, rest_in, told
 from support.vaults import BOB
@@ -380,31 +380,37 @@ def test_an_error_of_a_later_layer_is_told_as_the_one_that_it_specializes() -> N
     assert shown(Fuller()).status == 503
 
 
-# --- before a vault is asked ----------------------------------------------------------------------
+# --- a deletion that is shown as going on -----------------------------------------------------------
 
 
-def test_the_challenge_is_in_the_header_of_a_401() -> None:
-    challenge = 'Bearer authorization="https://a/t", resource="https://a"'
-    text = "AKV10000: Request is missing a Bearer or PoP token."
-    answer = told(problems.unauthorized(text, challenge).response())
-    assert (answer.status, answer.code, answer.message) == (401, "Unauthorized", text)
-    assert answer.headers["WWW-Authenticate"] == challenge
-
-
-def test_throttling_and_a_deletion_under_way_are_told_as_documented() -> None:
-    answer = told(problems.throttled(7).response())
-    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, "Throttled", "7")
-    assert answer.message == (
-        "Request was not processed because too many requests were received. "
-        "Reason: VaultRequestTypeLimitReached"
-    )
-    answer = told(problems.being_deleted().response())
-    assert (answer.status, answer.inner) == (409, "ObjectIsBeingDeleted")
-    assert answer.message == "Secret is currently being deleted."
-    assert told(problems.being_deleted("db").response()).message == (
-        "Secret db is currently being deleted and cannot be re-created; retry later."
-    )
-    assert told(problems.too_large(9).response()).status == 413
+def test_while_a_deletion_is_shown_as_going_on_the_answers_are_those_of_a_busy_service(
+    rest: Rest,
+) -> None:
+    rest.lag = DeleteLag(5)
+    rest.set("db")
+    rest("DELETE", "/secrets/db")
+    told = {
+        ("GET", "/deletedsecrets/db"): (404, None, "Deleted Secret not found: db"),
+        ("DELETE", "/deletedsecrets/db"): (
+            *(409, "ObjectIsBeingDeleted", "Secret is currently being deleted."),
+        ),
+        ("POST", "/deletedsecrets/db/recover"): (
+            *(409, "ObjectIsBeingDeleted", "Secret is currently being deleted."),
+        ),
+        ("PUT", "/secrets/db"): (
+            *(409, "ObjectIsBeingDeleted"),
+            "Secret db is currently being deleted and cannot be re-created; retry later.",
+        ),
+    }
+    for (method, path), expected in told.items():
+        answer = rest(method, path, {"value": "v"})
+        assert (answer.status, answer.inner, answer.message) == expected
+    rest.now += 6
+    assert rest("GET", "/deletedsecrets/db").status == 200
+    assert rest("POST", "/deletedsecrets/db/recover").status == 200
+    assert rest("GET", "/secrets/db").status == 404
+    rest.now += 6
+    assert rest("GET", "/secrets/db").status == 200
 
 
 # --- headers --------------------------------------------------------------------------------------

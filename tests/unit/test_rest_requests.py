@@ -165,7 +165,9 @@ BAD_BODIES = {
     "text for enabled": b'{"value":"v","attributes":{"enabled":"true"}}',
     "number for enabled": b'{"value":"v","attributes":{"enabled":1}}',
     "text for exp": b'{"value":"v","attributes":{"exp":"1"}}',
-    "fraction for exp": b'{"value":"v","attributes":{"exp":1.0}}',
+    "fraction for exp": b'{"value":"v","attributes":{"exp":1.5}}',
+    "huge fraction for exp": b'{"value":"v","attributes":{"exp":1e308}}',
+    "infinity for exp": b'{"value":"v","attributes":{"exp":-Infinity}}',
     "exponent for exp": b'{"value":"v","attributes":{"exp":1e400}}',
     "truth for exp": b'{"value":"v","attributes":{"exp":true}}',
     "not a number": b'{"value":"v","attributes":{"exp":NaN}}',
@@ -253,6 +255,14 @@ def test_the_largest_secret_fits_in_the_largest_body_however_it_is_written(rest:
     assert (answer.status, len(answer.json["value"]), len(answer.json["tags"])) == (200, 25_600, 15)
 
 
+@pytest.mark.parametrize("written", ["1500000000", "1500000000.0", "1.5e9", "15E+8"])
+def test_a_whole_number_may_be_written_in_any_way_that_json_has(rest: Rest, written: str) -> None:
+    body = f'{{"value":"v","attributes":{{"exp":{written}}}}}'.encode()
+    for method in ("PUT", "PATCH"):
+        answer = rest(method, "/secrets/db", body)
+        assert (answer.status, b'"exp":1500000000,' in answer.body) == (200, True)
+
+
 def test_an_update_of_nothing_is_an_update(rest: Rest) -> None:
     assert isinstance(planned("PATCH", "/secrets/db", b"{}").command, UpdateSecret)
     assert rest("PATCH", "/secrets/db", {}).status == 200
@@ -298,15 +308,30 @@ def test_no_plan_shows_a_value() -> None:
     assert MARK not in repr(bodies.read_update(body))
 
 
-def test_a_malformed_request_is_recorded_as_what_it_asked_for() -> None:
-    for method, path, tag, operation in (
-        ("PUT", "/secrets/db", "secret.set", "SecretSet"),
-        ("PATCH", "/secrets/db", "secret.updated", "SecretUpdate"),
-        ("POST", "/secrets/restore", "secret.restored", "SecretRestore"),
+def test_a_malformed_request_is_recorded_as_a_refusal_of_what_it_asked_for(rest: Rest) -> None:
+    for method, path, query, body, told in (
+        ("PUT", "/secrets/db", V, b"{", ("secret.set", "db", "body.malformed")),
+        ("PATCH", "/secrets/a_b", V, b"", ("secret.updated", "a_b", "body.malformed")),
+        ("POST", "/secrets/restore", V, b"{}", ("secret.restored", "", "body.malformed")),
+        (
+            "POST",
+            "/secrets/restore",
+            V,
+            b'{"value":"!"}',
+            ("secret.restored", "", "backup.invalid"),
+        ),
+        ("GET", "/secrets/db", "", b"", ("secret.read", "db", "api-version.missing")),
+        ("GET", "/secrets", "api-version=1", b"", ("secrets.listed", "", "api-version.unknown")),
+        ("GET", "/secrets", V + "&maxresults=x", b"", ("secrets.listed", "", "query.malformed")),
+        ("GET", "/secrets", V + "&$skiptoken=x", b"", ("secrets.listed", "", "skiptoken.invalid")),
     ):
-        made = planned(method, path, b"{")
-        assert isinstance(made.command, Malformed)
-        assert (made.command.records, made.operation) == (tag, operation)
-        assert made.command.name == ("" if "restore" in path else "db")
-        with pytest.raises(TypeError):
-            made.render(None)
+        assert rest(method, path, body, query=query).status == 400
+        trace = rest.life.traces()[-1]
+        assert (trace.event.operation, trace.event.name, trace.context.outcome) == told
+
+
+def test_a_malformed_request_has_no_answer_to_write() -> None:
+    made = planned("PUT", "/secrets/db", b"{")
+    assert made.operation == "SecretSet"
+    with pytest.raises(TypeError):
+        made.render(None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_what_was_not_given_is_left_out_and_never_null(rest: Rest) -> None:
 
 
 def test_null_in_a_set_is_as_absent(rest: Rest) -> None:
-    given = {"contentType": None, "tags": None, "attributes": None}
+    given: dict[str, Any] = {"contentType": None, "tags": None, "attributes": None}
     assert list(rest.set("db", **given)) == ["value", "id", "attributes"]
     nothing = {"enabled": None, "nbf": None, "exp": None}
     assert rest.set("db", attributes=nothing)["attributes"]["enabled"] is True
