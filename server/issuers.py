@@ -14,15 +14,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.roll import MAX_JWKS, Issuer
 from server.signatures import Key, Refused, key_set
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 FLOOR: Final = 60.0
 FRESH: Final = 3600.0
 OLDEST: Final = 24 * 3600.0
 _TIMEOUT: Final = 5.0
+_PATIENCE: Final = 10.0
 
 Fetch = Callable[[str], bytes]
 """Give the body at an address, or raise Refused."""
@@ -107,22 +111,32 @@ def fetch(address: str) -> bytes:
     """The body at an https *address*.  Raise Refused."""
     import urllib3
 
-    trust = ssl.create_default_context()
-    trust.minimum_version = ssl.TLSVersion.TLSv1_2
-    limits = urllib3.Timeout(connect=_TIMEOUT, read=_TIMEOUT, total=2 * _TIMEOUT)
     if not address.startswith("https://"):
         raise Refused("keys are fetched by https only")
+    trust = ssl.create_default_context()
+    trust.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        with urllib3.PoolManager(ssl_context=trust, timeout=limits, retries=False) as http:
-            answer = http.request(
-                "GET", address, redirect=False, preload_content=False, decode_content=True
-            )
-            body = bytes(answer.read(MAX_JWKS + 1))
-            answer.release_conn()
+        with urllib3.PoolManager(ssl_context=trust, timeout=_TIMEOUT, retries=False) as http:
+            answer = http.request("GET", address, redirect=False, preload_content=False)
+            try:
+                body = _body(address, answer)
+            finally:
+                answer.close()
     except (urllib3.exceptions.HTTPError, OSError):
         raise Refused(f"{address} cannot be fetched") from None
     if answer.status != 200:
         raise Refused(f"{address} answers with status {answer.status}")
-    if len(body) > MAX_JWKS:
-        raise Refused(f"{address} answers with more than {MAX_JWKS:,} bytes")
+    return body
+
+
+def _body(address: str, answer: BaseHTTPResponse) -> bytes:
+    """All of a body that is neither too long nor too slow: a drop now and then is no answer."""
+    end = time.monotonic() + _PATIENCE
+    body = b""
+    while read := answer.read1(MAX_JWKS):
+        body += read
+        if len(body) > MAX_JWKS:
+            raise Refused(f"{address} answers with more than {MAX_JWKS:,} bytes")
+        if time.monotonic() > end:
+            raise Refused(f"{address} answers too slowly")
     return body

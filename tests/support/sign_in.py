@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
-from requests import Response as RequestsResponse
-from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
 
 from server.authority import Authority
 from server.http import Request, Response
@@ -153,7 +153,7 @@ def signed(claims: dict[str, Any], key: Any = RSA, **header: Any) -> str:
     return jws.serialize_compact(protected, msgspec.json.encode(claims), key, registry=registry)
 
 
-class InProcess(BaseAdapter):
+class InProcess(HTTPAdapter):
     """A transport of `requests` that hands each request to the authority, without a socket."""
 
     def __init__(self, made: Service) -> None:
@@ -161,7 +161,7 @@ class InProcess(BaseAdapter):
         self.service = made
         self.seen: list[str] = []
 
-    def send(self, request: Any, **_: Any) -> RequestsResponse:
+    def send(self, request: Any, **_: Any) -> Any:
         address = urlsplit(request.url)
         body = request.body or b""
         asked = Request(
@@ -174,17 +174,13 @@ class InProcess(BaseAdapter):
         self.seen.append(f"{request.method} {address.path}")
         base = f"{address.scheme}://{address.netloc}"
         answered = asyncio.run(self.service.authority.answer(asked, base)) or Response(404)
-        response = RequestsResponse()
-        response.status_code = answered.status
-        response.headers = CaseInsensitiveDict(answered.headers)
-        response._content = answered.body
-        response.url = request.url
-        response.request = request
-        response.encoding = "utf-8"
-        return response
-
-    def close(self) -> None:
-        pass
+        raw = HTTPResponse(
+            io.BytesIO(answered.body),
+            dict(answered.headers),
+            answered.status,
+            preload_content=False,
+        )
+        return self.build_response(request, raw)
 
 
 def _text(value: str | bytes) -> str:
