@@ -84,6 +84,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     backlog: int = 1024
     start_seconds: float = 60
     drain_seconds: float = 30
+    # So long a worker that was told to go ends handshakes, and sends kept connections elsewhere.
+    linger_seconds: float = 1
     worker: int = 0
     sockets: tuple[int, ...] = ()
     channel: int | None = None
@@ -98,6 +100,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def environment(self) -> dict[str, str]:
         """The variable that hands these options to a worker."""
         return {VARIABLE: msgspec.json.encode(self).decode()}
+
+
+class Draining:
+    """Whether this worker was told to go; there is one, `draining`.
+
+    An adapter that sends `Connection: close` from then on lets its callers go over to another worker
+    between two requests.  Else a kept connection is closed while it is idle, just when a caller may
+    be sending the next request on it.
+    """
+
+    began = False
+
+
+draining = Draining()
 
 
 def options_from(environ: Mapping[str, str] | None = None) -> Options:

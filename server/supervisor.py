@@ -148,8 +148,9 @@ class Supervisor:
             self._loop()
         finally:
             notify("STOPPING=1")
-            self._end()
+            # First, so that a caller is refused at once and does not wait in a queue for nobody.
             listeners.close(self._sockets, self.options)
+            self._end()
             shutil.rmtree(shared, ignore_errors=True)
             wakeup()
             self.log.flush()

@@ -24,7 +24,7 @@ import msgspec
 
 from eventstore.errors import MunimentError
 from server.certificates import Pair, pair_in
-from server.serving import Options, ServingFailed, options_from
+from server.serving import Options, ServingFailed, draining, options_from
 
 READY = b"ready"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -89,6 +89,8 @@ async def _serve(application: Any, options: Options, channel: int) -> None:
     if not waiting.done() and not any(task.done() for task in running):
         os.write(channel, READY + b"\n")
     await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        await _linger(options)
     for server in servers:
         server.stop()
     waiting.cancel()
@@ -98,6 +100,23 @@ async def _serve(application: Any, options: Options, channel: int) -> None:
     for end in ended:
         if isinstance(end, Exception):
             raise end
+
+
+async def _linger(options: Options) -> None:
+    """Accept nothing more, and let handshakes come to their end.
+
+    granian, told to stop, drops the connections whose handshake it has begun.  So its listening
+    sockets are replaced, under their numbers, by one that nobody can find; the real ones stay open
+    in the other workers.
+    """
+    draining.began = True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as nobodys:
+        # An empty name lets the kernel choose one that is in no directory: unix(7), autobind.
+        nobodys.bind("")
+        nobodys.listen(1)
+        for fd in options.sockets:
+            os.dup2(nobodys.fileno(), fd)
+    await asyncio.sleep(options.linger_seconds)
 
 
 async def _begin(application: Any) -> Any:

@@ -46,7 +46,7 @@ def free_port() -> int:
 class Service:
     """`small_service` under a supervisor."""
 
-    def __init__(self, directory: Path, *, passphrase: str = "", wrap=None, **options):
+    def __init__(self, directory: Path, *, passphrase: str = "", wrap=None, passed=(), **options):
         self.home = directory / "home"
         self.home.mkdir(exist_ok=True)
         self.tls = directory / "tls"
@@ -59,6 +59,7 @@ class Service:
                 "port": free_port(),
                 "application": "support.small_service:application",
                 "drain_seconds": 10,
+                "linger_seconds": 0.3,
                 **options,
             }
         )
@@ -73,6 +74,7 @@ class Service:
                 env={**os.environ, "PYTHONPATH": str(TESTS), **self.options.environment()},
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                pass_fds=passed,
                 start_new_session=True,
             )
 

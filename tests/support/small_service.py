@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eventstore.errors import RootKeyWrong
 from server.reading import BodyTooLarge, BodyTooSlow, CallerGone, read_body
-from server.serving import options_from, passphrase_of
+from server.serving import draining, options_from, passphrase_of
 
 
 def application():
@@ -31,6 +31,8 @@ class Small:
             return
         status, text = await self._answer(scope, receive)
         headers = [(b"content-length", str(len(text)).encode())]
+        if draining.began:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text})
 
