@@ -1,7 +1,8 @@
 """A small Key Vault of the tests' own: REST over TLS on a socket, in front of a real vault.
 
-It is not the product's server and shares nothing with it: it writes what Key Vault was recorded to
-write, so that the terminal is held to that and not to ourselves.  It can be told to misbehave.
+It writes what Key Vault was recorded to write, by a few lines of its own, so that the terminal is
+held to that and not to ourselves; or, if it is told so, what `server.keyvault` writes.  It can be
+told to misbehave.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from eventstore.errors import RequestIdReused
+from eventstore.errors import MunimentError, RequestIdReused
+from server import keyvault
+from server.http import Request
+from server.problems import Problem
+from server.skiptoken import Skiptokens
 from vault import commands, refusals
 from vault.answers import SecretBundle
 from vault.caller import Caller
@@ -81,6 +86,7 @@ class KeyVault:
         self.clients = {("app", "s3cret&=+"): "alices-token"}
         self.lifetime: int | str = 3600
         self.challenge: Callable[[], str] = self.plain_challenge
+        self.is_ours = False
         self.seen: list[Seen] = []
         self.script: list[Canned] = []
         self.token_script: list[Canned] = []
@@ -158,6 +164,8 @@ class KeyVault:
             agent=request.headers["User-Agent"],
             request=request.headers["x-ms-client-request-id"],
         )
+        if self.is_ours:
+            return self._as_ours(request, caller)
         url = urlsplit(request.target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if query.get("api-version") not in VERSIONS:
@@ -173,6 +181,20 @@ class KeyVault:
             status, code, inner = _ERRORS[type(error)]
             return _error(status, code, str(error), inner)
         return self._rendered(command, answer, url.path, query)
+
+    def _as_ours(self, request: Seen, caller: Caller) -> Canned:
+        path, _, query = request.target.partition("?")
+        headers = tuple((name.lower(), value) for name, value in request.headers.items())
+        came = Request(request.method, path, query, headers, request.body)
+        skip = Skiptokens(b"k" * 32)
+        try:
+            plan = keyvault.plan(came, f"https://{request.host}", skip)
+            response = plan.render(self.vault.handle(caller, plan.command))
+        except Problem as problem:
+            response = problem.response()
+        except MunimentError as error:
+            response = plan.problem_of(error, caller.principal, self.vault.name).response()
+        return Canned(response.status, dict(response.headers), response.body)
 
     def _rendered(
         self, command: commands.Command[Any], answer: Any, path: str, query: dict[str, str]
