@@ -105,11 +105,24 @@ def common_options() -> list[click.Option]:
     ]
 
 
-def command(name: str) -> Callable[[Callable[..., None]], Command]:
-    """Make a command that gets a `Session` first, and its own parameters by name."""
+def server_options() -> list[click.Option]:
+    """The options of every command that a server can be asked as well, made anew for each."""
+    option = CommonOption
+    return [
+        option(["--url"], metavar="URL", help="Ask a server: https://VAULT.vault.localhost:8443."),
+        option(["--ca"], metavar="FILE", help="Whom to trust for the server [the system's]."),
+        option(["--token-file"], metavar="FILE", help="A file that holds a bearer token."),
+    ]
+
+
+def command(name: str, *, remote: bool = False) -> Callable[[Callable[..., None]], Command]:
+    """Make a command that gets a `Session` first, and its own parameters by name.
+
+    One that is *remote* can be asked of a server as well as of a store.
+    """
 
     def decorate(function: Callable[..., None]) -> Command:
-        shared = common_options()
+        shared = [*common_options(), *(server_options() if remote else ())]
         names = [option.name for option in shared if option.name]
 
         @functools.wraps(function)

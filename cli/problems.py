@@ -120,6 +120,80 @@ class Unwell(TerminalError):
     code = "doctor.unwell"
 
 
+class ServerRefused(TerminalError):
+    """The server does not carry out the request."""
+
+    code = "server.refused"
+
+
+class ServerDenied(ServerRefused):
+    """The server does not let this caller do it."""
+
+    code = "server.denied"
+
+
+class ServerNotFound(ServerRefused):
+    """The server has nothing at that place."""
+
+    code = "server.not-found"
+    hint = "the URL names a vault: https://VAULT.vault.localhost:8443"
+
+
+class ServerConflict(ServerRefused):
+    """What the server holds is in the way of the request."""
+
+    code = "server.conflict"
+
+
+class AnswerMalformed(TerminalError):
+    """The server does not answer as Key Vault does."""
+
+    code = "server.malformed"
+    hint = "look whether the URL is that of a vault, and what stands between here and there"
+
+
+class NotAuthenticated(TerminalError):
+    """The server does not know who asks."""
+
+    code = "server.not-authenticated"
+    hint = (
+        "give a token with --token-file or MUNIMENT_TOKEN, or set AZURE_CLIENT_ID, AZURE_TENANT_ID "
+        "and AZURE_CLIENT_SECRET"
+    )
+
+
+class ChallengeRefused(TerminalError):
+    """The server asks for a token that it must not get."""
+
+    code = "server.challenge-refused"
+    hint = "nothing was sent; an authority on another host is named with AZURE_AUTHORITY_HOST"
+
+
+class Unreachable(TerminalError):
+    """The server does not answer."""
+
+    code = "server.unreachable"
+
+
+class Unanswered(Unreachable):
+    """The server took the request and did not answer."""
+
+    code = "server.unanswered"
+
+
+class ServerUntrusted(Unreachable):
+    """The server cannot show that it is the one that was named."""
+
+    code = "server.untrusted"
+    hint = "name its authority's certificate with --ca or MUNIMENT_CA"
+
+
+class ServerBusy(Unreachable):
+    """The server has no time, or cannot record anything now."""
+
+    code = "server.busy"
+
+
 class VerifiedWeaker(VerificationFailed):
     """The history is whole, but not everything that was asked for could be checked."""
 

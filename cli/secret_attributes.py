@@ -10,7 +10,7 @@ from cli.secret_options import CLEAR, Given, attribute_options, secret_argument
 from cli.session import Session
 
 
-@command("set-attributes")
+@command("set-attributes", remote=True)
 @secret_argument(versions=True)
 @attribute_options
 def set_attributes(session: Session, secret: Reference, beside: Given) -> None:

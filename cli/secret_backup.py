@@ -13,7 +13,7 @@ from cli.session import Session
 from cli.values import STREAM, read_bytes
 
 
-@command("backup")
+@command("backup", remote=True)
 @secret_argument(versions=False)
 @click.option("-f", "--file", required=True, metavar="FILE", help="Where to; - is stdout.")
 @click.option("--yes", is_flag=True, help="Replace the file.")
@@ -31,7 +31,7 @@ def backup(session: Session, secret: Reference, file: str, yes: bool) -> None:
         session.output.emit({"file": file, "name": answer.name, "versions": answer.versions})
 
 
-@command("restore")
+@command("restore", remote=True)
 @click.option("-f", "--file", required=True, metavar="FILE", help="The backup; - is stdin.")
 def restore(session: Session, file: str) -> None:
     """Bring back what a backup holds.

@@ -12,7 +12,7 @@ from cli.secret_options import secret_argument
 from cli.session import Session
 
 
-@command("delete")
+@command("delete", remote=True)
 @secret_argument(versions=False)
 def delete(session: Session, secret: Reference) -> None:
     """Delete a secret; it can be recovered.
@@ -25,7 +25,7 @@ def delete(session: Session, secret: Reference) -> None:
     session.output.emit(shapes.item(vault, answer, versioned=True))
 
 
-@command("show-deleted")
+@command("show-deleted", remote=True)
 @secret_argument(versions=False)
 @as_of_option
 def show_deleted(session: Session, secret: Reference, as_of: str | None) -> None:
@@ -39,7 +39,7 @@ def show_deleted(session: Session, secret: Reference, as_of: str | None) -> None
     session.output.emit(shapes.item(vault, answer, versioned=True))
 
 
-@command("recover")
+@command("recover", remote=True)
 @secret_argument(versions=False)
 def recover(session: Session, secret: Reference) -> None:
     """Bring a deleted secret back.
@@ -52,7 +52,7 @@ def recover(session: Session, secret: Reference) -> None:
     session.output.emit(shapes.item(vault, answer, versioned=True))
 
 
-@command("purge")
+@command("purge", remote=True)
 @secret_argument(versions=False)
 @click.option("--backups", is_flag=True, help="Destroy also the keys of its issued backups.")
 @click.option("--plan", is_flag=True, help="Show what would be destroyed, and change nothing.")
@@ -65,6 +65,8 @@ def purge(session: Session, secret: Reference, backups: bool, plan: bool, yes: b
     """
     from vault.commands import GetDeletedSecret, PurgeDeletedSecret
 
+    if backups:
+        session.refuse_server("--backups")
     if plan:
         vault, found = session.ask(GetDeletedSecret(name=secret.name), secret.vault)
         session.output.emit(shapes.item(vault, found) | {"wouldDestroyBackups": backups})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ Ask = Callable[[Any], Any]
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"})
 
 
-@command("export")
+@command("export", remote=True)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("-f", "--file", default=STREAM, metavar="FILE", help="Where to [stdout].")
 @click.option("--format", "form", type=click.Choice(("json", "dotenv")), default="json")
@@ -45,10 +46,7 @@ def export(
     with a note.
     """
     refuse_existing(file, yes=yes)
-    with session.vault() as vault:
-        ask: Ask = partial(vault.handle, session.caller)
-        if as_of is not None:
-            ask = Then(session, vault, as_of).ask
+    with _asking(session, as_of) as ask:
         values = _values(ask, list(names) or _readable(session, ask))
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
@@ -56,6 +54,17 @@ def export(
             f"{counted(len(values), 'secret')} {'was' if len(values) == 1 else 'were'} "
             f"written to {file}."
         )
+
+
+@contextmanager
+def _asking(session: Session, as_of: str | None) -> Iterator[Ask]:
+    if as_of is None:
+        with session.door() as door:
+            yield partial(door.handle, session.caller)
+        return
+    session.refuse_server("--as-of")
+    with session.vault() as vault:
+        yield Then(session, vault, as_of).ask
 
 
 def _readable(session: Session, ask: Ask) -> list[str]:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from cli.command import command
 from cli.import_formats import FORMATS, read
 from cli.import_items import Failed, Planned, check_fits, commits, located, plan
-from cli.problems import ImportIncomplete
+from cli.problems import ImportIncomplete, ServerDenied, ServerRefused
 from cli.progress import Progress
-from cli.session import Session
+from cli.session import Door, Session
 from cli.tables import Column, counted
 from cli.values import read_bytes, to_text
+from eventstore.errors import MunimentError
 
-if TYPE_CHECKING:
-    from vault.service import Vault
+Outcome = tuple[list[dict[str, str]], list[Failed]]
+"""What was set, and what could not be."""
 
 _PLAN = [Column("NAME", "name"), Column("FROM", "from"), Column("BYTES", "bytes")]
 _DONE = [Column("NAME", "name"), Column("VERSION", "version")]
 
 
-@command("import")
+@command("import", remote=True)
 @click.argument("file", metavar="FILE|-")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[found out]")
 @click.option("--prefix", default="", metavar="TEXT", help="Put before each name.")
@@ -36,13 +36,15 @@ def import_secrets(
 
     FILE is .env, a JSON object of names and values, or what `az keyvault secret show` or
     `vault kv get -format=json` printed.  Underscores become hyphens: DATABASE_URL is set as
-    DATABASE-URL.  Each secret is an event of its own, and all are one commit: all or none.
+    DATABASE-URL.  Each secret is an event of its own, and all are one commit: all or none.  A
+    server takes them one by one, so there a refusal leaves those before it set.
     """
     planned, failed = plan(read(to_text(read_bytes(file), "utf-8"), form), prefix)
     if not keep_going:
         if failed:
             raise located(failed[0])
-        check_fits(planned)
+        if session.url is None:
+            check_fits(planned)
     if only_plan:
         _show_plan(session, planned)
     else:
@@ -60,61 +62,84 @@ def import_secrets(
 def _show_plan(session: Session, planned: Sequence[Planned]) -> None:
     rows = [{"bytes": one.size, "from": one.where, "name": one.asked.name} for one in planned]
     session.output.emit(rows, _PLAN)
-    count = sum(1 for _ in commits(planned))
-    session.terminal.note(f"{len(planned):,} would be set in {count:,} commits; nothing was.")
+    if session.url is None:
+        how = f"{sum(1 for _ in commits(planned)):,} commits"
+    else:
+        how = f"{len(planned):,} requests"
+    session.terminal.note(f"{len(planned):,} would be set in {how}; nothing was.")
 
 
 def _import(session: Session, planned: Sequence[Planned], keep_going: bool) -> list[Failed]:
     done: list[dict[str, str]] = []
     failed: list[Failed] = []
     if planned:
-        with session.vault() as vault, Progress("secrets") as progress:
-            for number, part in enumerate(commits(planned), 1):
-                made, refused = _commit(session, vault, part, number, keep_going)
-                done += made
-                failed += refused
-                progress(len(done) + len(failed), len(planned))
+        # A server takes one at a time.
+        parts = commits(planned) if session.url is None else ([one] for one in planned)
+        try:
+            with session.door() as door, Progress("secrets") as progress:
+                for number, part in enumerate(parts, 1):
+                    made, refused = _commit(session, door, part, number, keep_going)
+                    done += made
+                    failed += refused
+                    progress(len(done) + len(failed), len(planned))
+        except MunimentError:
+            if done:
+                _tell(session, done)
+            raise
+    _tell(session, done)
+    return failed
+
+
+def _tell(session: Session, done: list[dict[str, str]]) -> None:
     session.output.emit(done, _DONE)
     session.terminal.note(
         f"{counted(len(done), 'secret')} {'was' if len(done) == 1 else 'were'} set."
     )
-    return failed
 
 
 def _commit(
-    session: Session, vault: Vault, part: Sequence[Planned], number: int, keep_going: bool
-) -> tuple[list[dict[str, str]], list[Failed]]:
+    session: Session, door: Door, part: Sequence[Planned], number: int, keep_going: bool
+) -> Outcome:
     """Set *part* in one commit; if it is refused and *keep_going* says so, one by one."""
     from vault.commands import ImportSecrets
     from vault.refusals import AccessDenied, VaultError
 
     # Each commit is a request of its own: the second must not be taken for a repeat of the first.
     request = f"{session.request}/{number}" if session.request and number > 1 else session.request
+    if session.url is not None:
+        return _one(session, door, part[0], request, keep_going)
     asked = ImportSecrets(items=tuple(one.asked for one in part))
     try:
-        answer = vault.handle(session.caller_for(request), asked)
+        answer = door.handle(session.caller_for(request), asked)
     except AccessDenied:
         raise
     except VaultError:
         if not keep_going:
             raise
-        return _one_by_one(session, vault, part, request)
+        return _one_by_one(session, door, part, request)
     return [{"name": name, "version": version} for name, version in answer.items], []
 
 
-def _one_by_one(
-    session: Session, vault: Vault, part: Sequence[Planned], request: str
-) -> tuple[list[dict[str, str]], list[Failed]]:
-    from vault.refusals import VaultError
-
+def _one_by_one(session: Session, door: Door, part: Sequence[Planned], request: str) -> Outcome:
     done: list[dict[str, str]] = []
     failed: list[Failed] = []
     for number, one in enumerate(part, 1):
-        try:
-            caller = session.caller_for(f"{request}.{number}" if request else "")
-            answer = vault.handle(caller, one.asked)
-        except VaultError as error:
-            failed.append(Failed(one.where, error))
-        else:
-            done.append({"name": answer.name, "version": answer.version})
+        made, refused = _one(session, door, one, f"{request}.{number}" if request else "", True)
+        done += made
+        failed += refused
     return done, failed
+
+
+def _one(session: Session, door: Door, one: Planned, request: str, keep_going: bool) -> Outcome:
+    from vault.refusals import AccessDenied, VaultError
+
+    try:
+        answer = door.handle(session.caller_for(request), one.asked)
+    except (AccessDenied, ServerDenied):
+        raise
+    except (VaultError, ServerRefused) as error:
+        failed = Failed(one.where, error)
+        if not keep_going:
+            raise located(failed) from None
+        return [], [failed]
+    return [{"name": answer.name, "version": answer.version}], []

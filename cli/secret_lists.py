@@ -41,7 +41,7 @@ _limit = click.option(
 )
 
 
-@command("list")
+@command("list", remote=True)
 @_limit
 @as_of_option
 def list_secrets(session: Session, maxresults: int | None, as_of: str | None) -> None:
@@ -56,7 +56,7 @@ def list_secrets(session: Session, maxresults: int | None, as_of: str | None) ->
     _emit(session, [shapes.item(vault, answer) for answer in answers], _SECRETS)
 
 
-@command("list-versions")
+@command("list-versions", remote=True)
 @secret_argument(versions=False)
 @_limit
 @as_of_option
@@ -74,7 +74,7 @@ def list_versions(
     _emit(session, [shapes.item(vault, answer, versioned=True) for answer in answers], _VERSIONS)
 
 
-@command("list-deleted")
+@command("list-deleted", remote=True)
 @_limit
 @as_of_option
 def list_deleted(session: Session, maxresults: int | None, as_of: str | None) -> None:

@@ -27,7 +27,7 @@ def _refuse() -> NoReturn:
     raise ValueOnCommandLine("--value is not taken: everybody on this machine can read arguments")
 
 
-@command("set")
+@command("set", remote=True)
 @secret_argument(versions=False)
 @click.option("-f", "--file", metavar="FILE", help="Take the value from a file; - is stdin.")
 @click.option("-e", "--encoding", type=click.Choice(ENCODINGS), help="How its bytes are text.")
@@ -74,7 +74,7 @@ def set_secret(
         session.output.emit(shapes.bundle(vault, answer))
 
 
-@command("show")
+@command("show", remote=True)
 @secret_argument(versions=True)
 @as_of_option
 def show(session: Session, secret: Reference, as_of: str | None) -> None:
@@ -90,7 +90,7 @@ def show(session: Session, secret: Reference, as_of: str | None) -> None:
     session.output.emit(shapes.bundle(vault, answer))
 
 
-@command("download")
+@command("download", remote=True)
 @secret_argument(versions=True)
 @click.option("-f", "--file", required=True, metavar="FILE", help="Where to; - is stdout.")
 @click.option("-e", "--encoding", type=click.Choice(ENCODINGS), help="[as the value was set]")

@@ -1,6 +1,6 @@
 """What one command has in hand: its settings, its output, who asks, and the store when it is needed.
 
-The store is opened at the first question and closed with it.  Nothing here imports the vault before
+The store is opened at the first question and closed with it; where a server is named, that is asked.  Nothing here imports the vault before
 that: help, completion and a typing error stay cheap.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cli.output import Output
 from cli.problems import FileUnusable, SettingInvalid, Usage
@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
+
+class Door(Protocol):
+    """A vault that can be asked, in the store or behind a server.
+
+    *name* is what ids begin with: the vault's name, or the address of its server.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def handle(self, caller: Caller, command: Command[A]) -> A: ...
+
+
 AGENT = "muniment cli"
 
 
@@ -40,6 +53,7 @@ class Session:
         self, flags: Mapping[str, Any], clock: Callable[[], int] = lambda: time.time_ns() // 1000
     ) -> None:
         self.settings = Settings(flags)
+        self._flags = flags
         self.terminal = Terminal(self.settings.resolve("color").value or "auto")
         self.output = Output(
             self.settings.resolve("output").value or "table", flags.get("query"), self.terminal
@@ -82,10 +96,48 @@ class Session:
             raise Usage("--vault-name names another vault")
         return named
 
+    # --- the server, if one is named --------------------------------------------------------------
+
+    @cached_property
+    def url(self) -> str | None:
+        """The server to ask, if the command can ask one and no store is named more nearly.
+
+        Raise Usage if both are named.
+        """
+        if "url" not in self._flags:
+            return None
+        server = self.settings.resolve("url")
+        if server.value is None or self.settings.resolve("home").origin != "--home":
+            return server.value
+        if server.origin == "--url":
+            raise Usage("--url names a server and --home a store: name one of them")
+        return None
+
+    def refuse_server(self, what: str) -> None:
+        """Raise Usage if a server is asked, which cannot do *what*."""
+        if self.url is not None:
+            raise Usage(f"{what} works on a store only: Key Vault's REST has nothing like it")
+
+    @contextmanager
+    def door(self, named: str | None = None) -> Iterator[Door]:
+        """The vault to ask, wherever it is."""
+        if self.url is None:
+            with self.vault(named) as vault:
+                yield vault
+        else:
+            remote_vault = _remote_vault()
+            with remote_vault(self, self.url, named) as server:
+                yield server
+
     # --- the store --------------------------------------------------------------------------------
 
     @property
     def home(self) -> Path:
+        """Where the store is.  Raise Usage if only a server is named."""
+        server, home = (self.settings.resolve(name) for name in ("url", "home"))
+        if server.value is not None and home.origin not in ("--home", "MUNIMENT_HOME"):
+            # A log that is read here by mistake would be taken for the server's.
+            raise Usage(f"{server.origin} names a server; this works on a store: give --home")
         return self.settings.home
 
     @property
@@ -179,11 +231,13 @@ class Session:
         self, command: Command[A], named: str | None = None, *, as_of: str | None = None
     ) -> tuple[str, A]:
         """Ask one thing, of now or of the point *as_of*; give the vault's name and the answer."""
-        with self.vault(named) as vault:
-            if as_of is None:
-                return vault.name, vault.handle(self.caller, command)
-            from cli.as_of import Then
+        if as_of is None:
+            with self.door(named) as door:
+                return door.name, door.handle(self.caller, command)
+        from cli.as_of import Then
 
+        self.refuse_server("--as-of")
+        with self.vault(named) as vault:
             return vault.name, Then(self, vault, as_of).ask(command)
 
     # --- the passphrase ---------------------------------------------------------------------------
@@ -219,6 +273,18 @@ class Session:
         if given is None:
             raise StoreLocked
         return given.encode()
+
+
+def _remote_vault() -> Callable[..., AbstractContextManager[Door]]:
+    try:
+        from cli.remote import remote_vault
+    except ModuleNotFoundError as error:
+        if error.name != "urllib3":
+            raise
+        from server.serving import ServerExtraMissing
+
+        raise ServerExtraMissing("not installed: urllib3") from None
+    return remote_vault
 
 
 def read_passphrase(path: Path) -> bytes:

@@ -2,8 +2,8 @@
 
 The user's file is ``~/.config/muniment/config.toml``; a project's is ``.muniment.toml`` in the
 working directory or above it.  A project file comes with a checkout and so from others: it may say
-which store, vault and output, and not who asks, where keys and passphrases are, or where it is
-kept what was seen of a log.  One that another user owns or may write is refused, not skipped.
+which store, vault and output, and not who asks, which server, where keys and passphrases are, or
+where it is kept what was seen of a log.  One that another user owns or may write is refused, not skipped.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ KEYS: Final[dict[str, Key]] = {
     "home": Key("--home", "MUNIMENT_HOME", in_project=True, is_path=True),
     "root_key": Key("--root-key", "MUNIMENT_ROOT_KEY", is_path=True),
     "passphrase_file": Key("--passphrase-file", "MUNIMENT_PASSPHRASE_FILE", is_path=True),
+    # A project file may not say where credentials are sent.
+    "url": Key("--url", "MUNIMENT_URL"),
+    "ca": Key("--ca", "MUNIMENT_CA", is_path=True),
+    "token_file": Key("--token-file", "MUNIMENT_TOKEN_FILE", is_path=True),
     "vault": Key("--vault-name", "MUNIMENT_VAULT", in_project=True),
     "principal": Key("--as", "MUNIMENT_PRINCIPAL"),
     "output": Key("--output", "MUNIMENT_OUTPUT", in_project=True, choices=FORMS),

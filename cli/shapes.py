@@ -1,7 +1,7 @@
 """Answers as `az keyvault` prints them: its names, its order (alphabetical), nulls included.  Pure.
 
-Times are RFC 3339 in UTC.  An id names the vault as a host under `vault.localhost`, which no other
-machine can own.
+Times are RFC 3339 in UTC.  An id names the vault as a host: that of the server that answered, or
+for a store one under `vault.localhost`, which no other machine can own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.moments import SECOND, rfc3339
 
 if TYPE_CHECKING:
+    from cli.wire import PurgedAfar
     from eventstore.checkpoint import Checkpoint
     from projections.diff import Difference
     from projections.forks import Apart
@@ -35,8 +36,10 @@ DOMAIN = "vault.localhost"
 
 
 def secret_id(vault: str, name: str, version: str = "", collection: str = "secrets") -> str:
+    """The id under *vault*, a name or the address of the server that answered."""
     tail = f"/{version}" if version else ""
-    return f"https://{vault}.{DOMAIN}/{collection}/{name}{tail}"
+    place = vault if "://" in vault else f"https://{vault}.{DOMAIN}"
+    return f"{place}/{collection}/{name}{tail}"
 
 
 def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape:
@@ -86,11 +89,12 @@ def attributes(answer: Attributes) -> Shape:
     }
 
 
-def purged(answer: Purged) -> Shape:
+def purged(answer: Purged | PurgedAfar) -> Shape:
+    opened = answer.open_backups
     return {
         "assurance": answer.assurance,
         "name": answer.name,
-        "openBackups": list(answer.open_backups),
+        "openBackups": None if opened is None else list(opened),
         "position": answer.position,
         "provider": answer.provider,
         "receipt": answer.receipt,

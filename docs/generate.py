@@ -43,7 +43,7 @@ JSON object on standard error: `{"error": {"code", "message", "hint", "exit"}}`.
 secret's value.
 
 Exit statuses: 0 ok, 1 failure, 2 usage or a value beyond a documented limit, 3 not found, 4 denied,
-5 conflict, 6 unreachable (not used yet), 10 no such store, 11 locked, 12 wrong key or passphrase,
+5 conflict, 6 unreachable, 10 no such store, 11 locked, 12 wrong key or passphrase,
 20 verification failed, 21 verified but weaker than asked, 130 interrupted.
 
 | code | exit | meaning | hint |

@@ -75,10 +75,10 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """An encrypted blob with all versions of one secret."""
+    """An encrypted blob with all versions of one secret; how many, only its vault knows."""
 
     name: str
-    versions: int
+    versions: int | None
     blob: bytes
 
     def __repr__(self) -> str:
