@@ -70,9 +70,9 @@ def request_of(scope: Message) -> Request:
         method=scope["method"],
         path=raw.partition(b"?")[0].decode("latin-1"),
         query=scope.get("query_string", b"").decode("latin-1"),
+        # ASGI has the names in lower case.
         headers=tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in scope["headers"]
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         ),
         peer=client[0] if client else "",
         scheme=scope.get("scheme", "https"),

@@ -100,7 +100,7 @@ class OperationsLog:
 
 def now_text() -> str:
     """Now, as RFC 3339 has it."""
-    return f"{datetime.fromtimestamp(time.time(), UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _word(text: str) -> str:

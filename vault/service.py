@@ -267,18 +267,21 @@ class Vault:
             return
         try:
             with self.changes.snapshot() as snapshot:
+                rows = self.views.reader(snapshot.transaction)
+                # Once for all of them: it is the same snapshot.
+                self.keeping.mind(rows)
                 for one in asked:
                     try:
-                        self._answer(one, snapshot)
+                        self._answer(one, snapshot, rows)
                     except _EXPECTED as refusal:
                         one.end(refusal)
-        except Exception as failure:
+        except Exception as failure:  # Overdue among them: then each is asked alone
             for one in asked:
                 one.end(failure)
 
-    def _answer(self, one: _Asked, snapshot: Snapshot) -> None:
+    def _answer(self, one: _Asked, snapshot: Snapshot, rows: Rows) -> None:
         names.check_caller(one.caller)
-        rows, rule = self._admit(snapshot, one.caller, one.command, one.seen)
+        rule = self._let_in(snapshot, rows, one.caller, one.command, one.seen)
         if isinstance(one.command, Malformed):
             raise one.command.problem
         answered = Reading(snapshot, rows, one.seen.as_of_size).answer(one.command)
@@ -356,15 +359,26 @@ class Vault:
     ) -> tuple[Rows, str]:
         """The views of *snapshot*, and the rule that lets *caller* do *command*.
 
-        Raise the refusal, or Overdue if the vault has something to do by itself first.  What a
-        point in *command* is, is found here, after that: who is not let in learns nothing of it.
+        Raise the refusal, or Overdue if the vault has something to do by itself first.
         """
         seen.size = snapshot.size
         rows = self.views.reader(snapshot.transaction)
         self.keeping.mind(rows)
+        return rows, self._let_in(snapshot, rows, caller, command, seen)
+
+    @staticmethod
+    def _let_in(
+        snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: _Seen
+    ) -> str:
+        """The rule that lets *caller* do *command*.  Raise the refusal.
+
+        What a point in *command* is, is found here, after that: who is not let in learns nothing
+        of it.
+        """
+        seen.size = snapshot.size
         rule = authorize(rows, settings_of(rows), caller, command)
         seen.points = resolved(snapshot, command)
-        return rows, rule
+        return rule
 
     def _read(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
         with self.changes.snapshot() as snapshot:
