@@ -77,7 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     application: str = APPLICATION
     # One limit for the head of a request and for an idle connection: granian knows only one.
     header_seconds: float = 30
-    header_limit: int = 64 * 1024
+    header_limit: int = 32 * 1024
     body_seconds: float = 10
     body_limit: int = 64 * 1024
     connections: int = 1024
@@ -86,6 +86,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     drain_seconds: float = 30
     # So long a worker that was told to go ends handshakes, and sends kept connections elsewhere.
     linger_seconds: float = 1
+    # How often the certificate's files are looked at.
+    look_seconds: float = 60
     worker: int = 0
     sockets: tuple[int, ...] = ()
     channel: int | None = None

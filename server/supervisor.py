@@ -32,8 +32,6 @@ from server.operations_log import OperationsLog
 from server.serving import Options, ServingFailed
 from server.worker import READY, STOPPING, Failure
 
-_LOOK_EVERY: Final = 60.0
-"""Seconds between two looks at the certificate's files."""
 _YOUNG: Final = 10.0
 """A worker that dies before so many seconds may do it again at once."""
 _LONGEST_PAUSE: Final = 30.0
@@ -184,7 +182,7 @@ class Supervisor:
         return bool(self._asked & set(STOPPING))
 
     def _loop(self) -> None:
-        look = time.monotonic() + _LOOK_EVERY
+        look = time.monotonic() + self.options.look_seconds
         while not self._is_stopping:
             self._wait(min(look, self._next_event()) - time.monotonic())
             if signal.SIGHUP in self._asked:
@@ -192,7 +190,7 @@ class Supervisor:
                 self._renew()
                 self._reload("asked for")
             elif time.monotonic() >= look:
-                look = time.monotonic() + _LOOK_EVERY
+                look = time.monotonic() + self.options.look_seconds
                 self._look_at_certificate()
             self._refill()
             self._let_go()
@@ -201,7 +199,7 @@ class Supervisor:
         due = [end for _, end in self._leaving]
         if len(self._workers) < self.options.workers:
             due.append(self._missing_until)
-        return min(due, default=time.monotonic() + _LOOK_EVERY)
+        return min(due, default=time.monotonic() + self.options.look_seconds)
 
     def _wait(self, seconds: float) -> None:
         """Hear what workers and signals say, for so long at most."""

@@ -12,9 +12,11 @@ import asyncio
 import atexit
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +26,12 @@ import msgspec
 
 from eventstore.errors import MunimentError
 from server.certificates import Pair, pair_in
+from server.operations_log import OperationsLog
 from server.serving import Options, ServingFailed, draining, options_from
 
 READY = b"ready"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+_FILES = 65_536
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -44,6 +48,7 @@ def main() -> int:
     assert options.channel is not None
     channel = options.channel
     os.set_inheritable(channel, False)
+    _raise_limit()
     try:
         application = _application(options)
         gc.freeze()
@@ -56,9 +61,17 @@ def main() -> int:
         told = Failure(ServingFailed.code, f"unforeseen: {type(error).__name__}", "")
         _tell(channel, told)
         if os.environ.get("MUNIMENT_DEBUG"):
-            raise
+            sys.stderr.writelines(traceback.format_tb(error.__traceback__))
         return 1
     return 0
+
+
+def _raise_limit() -> None:
+    # Each connection is a file, and a server that cannot open one more tries again without a pause.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(channel: int, failure: Failure) -> None:
@@ -75,6 +88,13 @@ def _application(options: Options) -> Any:
 async def _serve(application: Any, options: Options, channel: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log = OperationsLog(options.log_format, options.worker)
+
+    def unforeseen(_: object, context: dict[str, Any]) -> None:
+        # What asyncio would print might quote a value.
+        log.event("unforeseen", error=type(context.get("exception")).__name__)
+
+    loop.set_exception_handler(unforeseen)
     for number in STOPPING:
         loop.add_signal_handler(number, stop.set)
     # The supervisor blocks them, so that none was lost while this process came up.

@@ -1,7 +1,7 @@
 """A service without a store, to try what starts and replaces it.
 
-`/slow` answers after a second; `/pid` says which process answers; a body is read as the real one
-reads it.  A file `fails` in its home keeps it from starting, as a wrong root key would.
+`/slow` answers after a second; every other path says which process answers; a body
+is read as the real one reads it; `/fall` and `/raise` fail.  A file `fails` in its home keeps it from starting, as a wrong root key would.
 """
 
 import asyncio
@@ -46,6 +46,10 @@ class Small:
     async def _answer(self, scope, receive):
         if scope["path"] == "/slow":
             await asyncio.sleep(1)
+        if scope["path"] == "/fall":
+            asyncio.get_running_loop().call_soon(_fall)
+        if scope["path"] == "/raise":
+            _fall()
         if scope["path"] == "/passphrase":
             return 200, b"none" if self.passphrase is None else self.passphrase()
         try:
@@ -55,3 +59,7 @@ class Small:
         except (BodyTooSlow, CallerGone):
             return 408, b""
         return 200, f"{os.getpid()} {len(body)}".encode()
+
+
+def _fall():
+    raise ValueError("correct horse")

@@ -252,6 +252,25 @@ def test_a_certificate_that_is_due_is_renewed_by_the_service(tmp_path: Path) -> 
     assert served.end - datetime.now(UTC) > timedelta(days=29)
 
 
+def test_a_certificate_that_was_put_there_is_taken_without_being_asked(tmp_path: Path) -> None:
+    with Service(tmp_path, look_seconds=0.2) as service:
+        before, worker = _served_serial(service), service.pid()
+        time.sleep(0.5)
+        assert service.pid() == worker
+        certificates.renew(service.tls, datetime.now(UTC))
+        service.wait_for(lambda: _served_serial(service) != before)
+
+
+def test_a_certificate_that_becomes_due_is_renewed_while_it_is_served(tmp_path: Path) -> None:
+    # Two seconds from being due.
+    made = datetime.now(UTC) - timedelta(days=20) + timedelta(minutes=20, seconds=2)
+    certificates.init(tmp_path / "tls", DOMAIN, made)
+    with Service(tmp_path, look_seconds=0.2) as service:
+        before = _served_serial(service)
+        service.wait_for(lambda: bool(service.seen("certificate.renewed")))
+        service.wait_for(lambda: _served_serial(service) != before)
+
+
 def test_a_broken_certificate_is_not_taken_and_the_old_one_goes_on(service: Service) -> None:
     worker = service.pid()
     (service.tls / "server.pem").write_text("nonsense")
@@ -398,7 +417,7 @@ def test_a_body_that_is_too_large_is_answered_413(limited: Service, length: byte
 @pytest.mark.parametrize(
     "request_",
     [
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: x\r\n" * 200 + b"\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
@@ -425,6 +444,27 @@ def test_a_request_behind_a_chunked_body_is_not_smuggled_in(limited: Service) ->
         )
         heard, _ = closed_after(connection)
     assert heard.count(b"HTTP/1.1 ") == 1
+
+
+def test_more_callers_than_a_shell_allows_files_are_served(tmp_path: Path) -> None:
+    def narrow(command: list[str]) -> list[str]:
+        return ["/bin/sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *command]
+
+    with Service(tmp_path, wrap=narrow) as service:
+        callers = [service.raw() for _ in range(100)]
+        assert service.get()[0] == 200
+        for caller in callers:
+            caller.close()
+
+
+def test_what_an_application_lets_fall_is_not_printed(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        assert service.get("/fall")[0] == 200
+        assert service.get("/raise")[0] == 500
+        service.wait_for(lambda: bool(service.seen("unforeseen")))
+        service.stop()
+    assert service.seen("unforeseen")[0]["error"] == "ValueError"
+    assert "correct horse" not in service.log
 
 
 def test_idle_callers_do_not_keep_others_out(tmp_path: Path) -> None:
