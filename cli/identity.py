@@ -134,18 +134,24 @@ def remove(session: Session, name: str, issuer: bool, yes: bool) -> None:
 )
 @_days
 @click.option("--signing-key", is_flag=True, help="The key that signs tokens; no client.")
+@click.option("--revoke", is_flag=True, help="With --signing-key: refuse every token given out.")
 def rotate(
-    session: Session, name: str | None, keep_days: int, days: int, signing_key: bool
+    session: Session,
+    name: str | None,
+    keep_days: int,
+    days: int,
+    signing_key: bool,
+    revoke: bool,
 ) -> None:
     """Give a client a new secret, and print it.
 
     Tokens that it got before stay good until they end, an hour at most.
     """
-    if (name is None) != signing_key:
-        raise Usage("name a client, or give --signing-key")
+    if (name is None) != signing_key or (revoke and not signing_key):
+        raise Usage("name a client, or give --signing-key with or without --revoke")
     with identities(session) as known:
         if name is None:
-            session.output.emit({"kid": known.rotate_signing_key().kid})
+            session.output.emit({"kid": known.rotate_signing_key(revoke=revoke).kid})
         else:
             made = known.rotate(name, keep=keep_days * _DAY, lifetime=days * _DAY)
             _emit_secret(session, known, made)

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from cryptography.x509 import load_pem_x509_certificate
+from msgspec.structs import replace
 
 from eventstore import seal
 from eventstore.durable import failing_disk, write_durably
@@ -83,6 +84,14 @@ class _Mark(NamedTuple):
     size: int
 
 
+class _Found(NamedTuple):
+    """What a file held, and the number of the key that sealed it."""
+
+    roll: Roll
+    number: int
+    mark: _Mark
+
+
 class Identities:
     """The identities of *store*.  Safe for threads; each process has its own."""
 
@@ -108,7 +117,7 @@ class Identities:
         self._generation = 0
         if not self._path.exists():
             self._begin()
-        self._roll, self._mark = self._read()
+        self._found = self._read()
         self._looked = ticks()
 
     def __repr__(self) -> str:
@@ -120,7 +129,7 @@ class Identities:
     def roll(self) -> Roll:
         """What is known now; at most a second behind the file."""
         self._look()
-        return self._roll
+        return self._found.roll
 
     @property
     def generation(self) -> int:
@@ -130,7 +139,7 @@ class Identities:
 
     @property
     def tenant(self) -> str:
-        return self._roll.tenant
+        return self._found.roll.tenant
 
     @property
     def now(self) -> int:
@@ -140,7 +149,7 @@ class Identities:
     def derived(self, label: bytes) -> bytes:
         """32 bytes for the purpose *label*, the same in every process of this store."""
         if label not in self._derived:
-            self._derived[label] = self._roll.derived(label)
+            self._derived[label] = self._found.roll.derived(label)
         return self._derived[label]
 
     def _look(self) -> None:
@@ -151,60 +160,60 @@ class Identities:
                 return
             with failing_disk(self._path):
                 mark = _mark(os.stat(self._path))
-            if mark != self._mark:
-                self._take(*self._read())
+            if mark != self._found.mark:
+                self._take(self._read())
             self._looked = self._ticks()
 
-    def _take(self, roll: Roll, mark: _Mark) -> None:
-        self._roll, self._mark = roll, mark
+    def _take(self, found: _Found) -> None:
+        self._found = found
         self._generation += 1
 
-    def _read(self) -> tuple[Roll, _Mark]:
+    def _read(self) -> _Found:
         with failing_disk(self._path), open(self._path, "rb") as file:
             mark = _mark(os.fstat(file.fileno()))
             text = file.read(_MAX_FILE)
         number, header = _key_number(text)
         key = self._store.keyring.key(number)
-        return _decoded(seal.open_seal(key, _LABEL, header, text[_HEADER.size :])), mark
+        roll = _decoded(seal.open_seal(key, _LABEL, header, text[_HEADER.size :]))
+        return _Found(roll, number, mark)
 
     # --- writing ----------------------------------------------------------------------------------
 
     def change(self, make: Callable[[Roll], Roll]) -> Roll:
         """Put what *make* makes of the roll in its place, durably."""
         with self._alone():
-            roll, _ = self._read()
-            made = make(roll)
-            self._write(made)
+            found = self._read()
+            self._write(make(found.roll), found.number)
             with self._reading:
-                self._take(*self._read())
-        return made
+                self._take(self._read())
+                return self._found.roll
 
     def _begin(self) -> None:
         with self._alone():
             if not self._path.exists():
-                self._write(
-                    Roll(
-                        format=FORMAT,
-                        tenant=self._guid(),
-                        secret=self._entropy(32),
-                        signing=(new_signing_key(),),
-                    )
+                roll = Roll(
+                    format=FORMAT,
+                    root_epoch=-1,
+                    tenant=self._guid(),
+                    secret=self._entropy(32),
+                    signing=(new_signing_key(),),
                 )
+                self._write(roll, 0)
 
-    def _write(self, roll: Roll) -> None:
-        header = self._header()
-        key = self._store.keyring.key(_HEADER.unpack(header)[2])
+    def _write(self, roll: Roll, number: int) -> None:
+        """Seal *roll* under the key of that *number*, or under a new one if the root key is new.
+
+        Whoever had the root key before has all keys of then, and must not open what comes after.
+        """
+        keyring = self._store.keyring
+        if (epoch := keyring.root_epoch) != roll.root_epoch:
+            roll, number = replace(roll, root_epoch=epoch), keyring.allocate()
+        header = _HEADER.pack(_MAGIC, FORMAT, number)
         text = msgspec.msgpack.encode(roll)
         salt = self._entropy(seal.SALT_SIZE)
+        sealed = seal.seal(keyring.key(number), salt, _LABEL, header, text)
         with failing_disk(self._path):
-            write_durably(self._path, header + seal.seal(key, salt, _LABEL, header, text))
-
-    def _header(self) -> bytes:
-        """That of the file; a first file takes a key of its own."""
-        if self._path.exists():
-            with failing_disk(self._path), open(self._path, "rb") as file:
-                return _key_number(file.read(_HEADER.size))[1]
-        return _HEADER.pack(_MAGIC, FORMAT, self._store.keyring.allocate())
+            write_durably(self._path, header + sealed)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -274,10 +283,13 @@ class Identities:
         """Raise IdentityNotFound."""
         return self.change(lambda roll: roll.distrusting(issuer))
 
-    def rotate_signing_key(self) -> SigningKey:
-        """Sign tokens with a new key; those of the old one are good until they end."""
+    def rotate_signing_key(self, *, revoke: bool = False) -> SigningKey:
+        """Sign tokens with a new key; those of the old one are good until they end.
+
+        With *revoke* every token that was ever given out is refused from now on.
+        """
         key = new_signing_key()
-        self.change(lambda roll: roll.signing_with(key, self.now))
+        self.change(lambda roll: roll.signing_with(key, self.now, revoking=revoke))
         return key
 
     def _new_secret(self, lifetime: int) -> tuple[str, HashedSecret]:

@@ -139,9 +139,13 @@ class SigningKey(_Part, frozen=True, kw_only=True):
 
 
 class Roll(_Part, frozen=True, kw_only=True):
-    """All that is known.  The first signing key is the one that signs."""
+    """All that is known.  The first signing key is the one that signs.
+
+    *root_epoch* is that of the keyring when the key that seals this was given out.
+    """
 
     format: int
+    root_epoch: int
     tenant: str
     secret: bytes
     signing: tuple[SigningKey, ...]
@@ -230,8 +234,13 @@ class Roll(_Part, frozen=True, kw_only=True):
             raise IdentityNotFound("that issuer is not trusted")
         return replace(self, issuers=others)
 
-    def signing_with(self, key: SigningKey, now: int) -> Roll:
-        """Sign with *key* from now on; the keys before it verify until their tokens have ended."""
+    def signing_with(self, key: SigningKey, now: int, *, revoking: bool = False) -> Roll:
+        """Sign with *key* from now on; the keys before it verify until their tokens have ended.
+
+        With *revoking* they are forgotten at once, and their tokens with them.
+        """
+        if revoking:
+            return replace(self, signing=(key,))
         before = [
             replace(one, private=b"", retires=one.retires or now + LONGEST_TOKEN + SKEW)
             for one in self.signing

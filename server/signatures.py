@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -126,11 +127,17 @@ def verify(parsed: Parsed, keys: Iterable[Key]) -> None:
 
 def sign(private: bytes, kid: str, claims: dict[str, Any]) -> str:
     """A token with *claims*, signed RS256 by the PKCS #8 key *private*."""
+    header = {"typ": "JWT", "alg": "RS256", "kid": kid}
+    text = msgspec.json.encode(claims)
+    return jws.serialize_compact(header, text, _signer(private), registry=_REGISTRY)
+
+
+@lru_cache(maxsize=2)
+def _signer(private: bytes) -> RSAKey:
+    # Kept, since a private key is checked when it is read, and that takes as long as 50 signatures.
     loaded = load_der_private_key(private, None)
     assert isinstance(loaded, rsa.RSAPrivateKey)
-    header = {"typ": "JWT", "alg": "RS256", "kid": kid}
-    key = RSAKey.import_key(loaded)
-    return jws.serialize_compact(header, msgspec.json.encode(claims), key, registry=_REGISTRY)
+    return RSAKey.import_key(loaded)
 
 
 def public_key(der: bytes) -> Key:

@@ -161,7 +161,7 @@ class InProcess(HTTPAdapter):
         self.service = made
         self.seen: list[str] = []
 
-    def send(self, request: Any, **_: Any) -> Any:
+    def send(self, request: Any, *_: Any, **__: Any) -> Any:
         address = urlsplit(request.url)
         body = request.body or b""
         asked = Request(

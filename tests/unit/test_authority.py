@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
 )
 from cryptography.x509.oid import NameOID
 from joserfc import jwt
@@ -666,3 +667,20 @@ def self_signed() -> bytes:
         .sign(RSA_PRIVATE, hashes.SHA256())
         .public_bytes(Encoding.PEM)
     )
+
+
+def test_a_signing_key_is_read_once_and_not_for_each_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def counted(der: bytes, password: None) -> Any:
+        read.append(der)
+        return load_der_private_key(der, password)
+
+    monkeypatch.setattr("server.signatures.load_der_private_key", counted)
+    with service(tmp_path) as one:
+        made = one.identities.add("app")
+        tokens = [one.token(made.application.client_id, made.secret) for _ in range(3)]
+        assert len(set(tokens)) == 3
+        assert len(read) == 1

@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 
 from server.identities import Identities
 from server.roll import claimed
-from server.tokens import Authenticator, Principal
+from server.tokens import Authenticator, Principal, Unauthenticated
 from support.sign_in import OUTSIDE, RSA, RSA_PRIVATE, bearing, key_set
 from support.terminal import Ran, Terminal
 from vault.store import Store
@@ -129,6 +129,7 @@ NOT_FOUND = "identity.not-found"
         (("add",), 2, "usage"),
         (("rotate",), 2, "usage"),
         (("rotate", "app", "--signing-key"), 2, "usage"),
+        (("rotate", "app", "--revoke"), 2, "usage"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -232,6 +233,11 @@ def test_a_token_outlives_a_new_signing_key(terminal: Terminal) -> None:
     assert who(terminal, token, RESOURCE).name == who(terminal, newer, RESOURCE).name == "app"
     with Store.open(terminal.home) as store:
         assert Identities(store).roll.signing[0].kid == kid
+
+    terminal.must("identity", "rotate", "--signing-key", "--revoke")
+    for old in (token, newer):
+        with pytest.raises(Unauthenticated):
+            who(terminal, old, RESOURCE)
     terminal.check()
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -89,12 +90,13 @@ def test_a_secret_itself_is_kept_by_nobody(tmp_path: Path) -> None:
 def test_names_and_ids_belong_to_one_client(tmp_path: Path) -> None:
     with service(tmp_path) as one:
         first = one.identities.add("app").application
-        for taken in (
+        takes: list[dict[str, Any]] = [
             {"name": "APP"},
             {"name": "other", "object_id": first.object_id},
             {"name": "other", "client_id": first.client_id.upper()},
             {"name": "other", "object_id": first.client_id},
-        ):
+        ]
+        for taken in takes:
             with pytest.raises(IdentityExists):
                 one.identities.add(**taken)
         assert one.identities.roll.applications == (first,)
@@ -179,7 +181,7 @@ def test_another_process_sees_a_change_a_second_later(tmp_path: Path) -> None:
 
         assert other.roll.applications == ()
         one.ticks.now += 1
-        assert other.roll.named("app")
+        assert other.roll.named("app").name == "app"
         assert other.generation != generation
 
 
@@ -281,7 +283,24 @@ def test_identities_outlive_a_new_root_key(tmp_path: Path) -> None:
     with make_store(tmp_path / "store", clock) as store:
         Identities(store, clock=clock).add("app")
         store.keyring.rotate_root()
-        assert Identities(store, clock=clock).roll.named("app")
+        assert Identities(store, clock=clock).roll.named("app").name == "app"
+    check_store(tmp_path / "store", clock)
+
+
+def test_who_had_the_root_key_before_does_not_open_what_is_written_after(tmp_path: Path) -> None:
+    clock = Clock()
+    with make_store(tmp_path / "store", clock) as store:
+        known = Identities(store, clock=clock)
+        place = tmp_path / "store" / "identities"
+        keys = []
+        for name in ("before", "again", "after", "once-more"):
+            if name == "after":
+                store.keyring.rotate_root()
+            known.add(name)
+            keys.append(place.read_bytes()[9:17])
+
+        assert keys[0] == keys[1] != keys[2] == keys[3]
+        assert len(Identities(store, clock=clock).roll.applications) == 4
     check_store(tmp_path / "store", clock)
 
 

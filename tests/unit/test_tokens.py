@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
 
 from eventstore.errors import LogUnavailable
 from server.http import Request
 from server.roll import Issuer
-from server.signatures import Refused
+from server.signatures import Refused, verify
 from server.tokens import KeysAwaited, Unauthenticated, issue
 from support.sign_in import (
     EC,
@@ -52,7 +54,12 @@ def refusal(one: Service, token: str, resource: str = RESOURCE) -> Unauthenticat
 def own(one: Service, name: str = "app", **changes: Any) -> str:
     """A token of the service's own authority."""
     roll = one.identities.roll
-    asked = {"authority": RESOURCE, "audience": RESOURCE, "now": NOW, "method": "test"}
+    asked: dict[str, Any] = {
+        "authority": RESOURCE,
+        "audience": RESOURCE,
+        "now": NOW,
+        "method": "test",
+    }
     return issue(roll, roll.named(name), **asked | changes).token
 
 
@@ -272,17 +279,28 @@ def test_a_forged_signature_is_refused(tmp_path: Path) -> None:
     "header",
     [
         {"crit": ["exp"], "exp": NOW},
+        {"crit": ["kid"]},
         {"crit": ["b64"], "b64": False},
+        {"crit": ["b64"], "b64": True},
         {"crit": []},
+        {"crit": "kid"},
     ],
     ids=str,
 )
 def test_a_critical_header_is_refused(tmp_path: Path, header: dict[str, Any]) -> None:
     with service(tmp_path) as one:
         trusting(one)
-        whole = part({"alg": "RS256", "kid": "rsa", **header})
-        signature = signed(outside_claims()).split(".")[2]
-        refusal(one, f"{whole}.{part(outside_claims())}.{signature}")
+        good = {"alg": "RS256", "kid": "rsa"}
+        assert one.who(signed_by_hand(good, outside_claims())).oid == "user-1"
+        told = refusal(one, signed_by_hand({**good, **header}, outside_claims()))
+        assert "critical" in told.message or "malformed" in told.message
+
+
+def signed_by_hand(header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A good signature over a header that no library would write."""
+    body = f"{part(header)}.{part(claims)}"
+    signature = RSA_PRIVATE.sign(body.encode(), PKCS1v15(), SHA256())
+    return f"{body}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def test_a_key_inside_a_token_is_not_believed(tmp_path: Path) -> None:
@@ -443,6 +461,19 @@ def test_a_removed_client_is_refused_although_its_token_was_believed(tmp_path: P
         assert "no longer registered" in refusal(one, token).message
 
 
+def test_tokens_of_a_signing_key_that_is_revoked_are_refused_at_once(tmp_path: Path) -> None:
+    with service(tmp_path) as one:
+        one.identities.add("app")
+        first = own(one)
+        one.identities.rotate_signing_key()
+        second = own(one)
+        assert one.who(first).oid == one.who(second).oid
+        one.identities.rotate_signing_key(revoke=True)
+        for token in (first, second):
+            assert "signature is not valid" in refusal(one, token).message
+        assert one.who(own(one)).name == "app"
+
+
 def test_an_issuer_that_is_trusted_no_more_is_refused_at_once(tmp_path: Path) -> None:
     with service(tmp_path) as one:
         trusting(one)
@@ -472,16 +503,13 @@ def test_a_token_believed_by_one_service_is_not_by_another(tmp_path: Path) -> No
 def test_a_believed_token_is_verified_once_and_a_refused_one_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from server import tokens
-
     verified = []
 
     def counted(parsed: Any, keys: Any) -> None:
         verified.append(parsed)
         verify(parsed, keys)
 
-    verify = tokens.verify
-    monkeypatch.setattr(tokens, "verify", counted)
+    monkeypatch.setattr("server.tokens.verify", counted)
     with service(tmp_path) as one:
         trusting(one)
         token, forged = signed(outside_claims()), signed(outside_claims(), OTHER_RSA)
