@@ -189,11 +189,12 @@ class KeyVault:
         skip = Skiptokens(b"k" * 32)
         try:
             plan = keyvault.plan(came, f"https://{request.host}", skip)
-            response = plan.render(self.vault.handle(caller, plan.command))
+            try:
+                response = plan.render(self.vault.handle(caller, plan.command))
+            except MunimentError as error:
+                raise plan.problem_of(error, caller.principal, self.vault.name) from None
         except Problem as problem:
             response = problem.response()
-        except MunimentError as error:
-            response = plan.problem_of(error, caller.principal, self.vault.name).response()
         return Canned(response.status, dict(response.headers), response.body)
 
     def _rendered(
