@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from cli import wire
+from cli import wire, wire_answers
 from cli.challenge import Address, address_of, authority_of
 from cli.credentials import Client, Token, credentials, grant
 from cli.https import Line, Reply, trust_of
@@ -85,7 +85,7 @@ class RemoteVault:
         if isinstance(command, _LISTS):
             return cast(A, self._listed(caller.request, command))
         answer = self._asked(caller.request, command, wire.asked(command))
-        return cast(A, wire.answered(command, answer))
+        return cast(A, wire_answers.answered(command, answer))
 
     def _listed(
         self, request: str, command: ListSecrets | ListSecretVersions | ListDeletedSecrets
@@ -95,7 +95,7 @@ class RemoteVault:
         found: list[SecretBundle] = []
         seen = {ask.target}
         while True:
-            page = wire.page(self._asked(request, command, ask))
+            page = wire_answers.page(self._asked(request, command, ask))
             found += page.items
             if command.limit is not None and len(found) >= command.limit:
                 return found[: command.limit]
@@ -138,7 +138,7 @@ class RemoteVault:
             return reply.body
         if 300 <= reply.status < 400:
             raise ServerRefused("the server sends us elsewhere, and no token is sent after that")
-        raise wire.refusal(command, reply.status, reply.body)
+        raise wire_answers.refusal(command, reply.status, reply.body)
 
     def _authorized(self, ask: wire.Ask, headers: Mapping[str, str]) -> Reply:
         reply = self._send(ask, headers)
@@ -164,7 +164,7 @@ class RemoteVault:
             return reply
         if reply.status < 400:
             raise AnswerMalformed("the server does not ask who we are")
-        raise wire.refusal(None, reply.status, reply.body)
+        raise wire_answers.refusal(None, reply.status, reply.body)
 
     def _granted(self, client: Client, reply: Reply) -> Token:
         challenges = reply.headers.getlist("WWW-Authenticate")

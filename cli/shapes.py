@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.moments import SECOND, rfc3339
 
 if TYPE_CHECKING:
-    from cli.wire import PurgedAfar
+    from cli.wire_answers import PurgedAfar
     from eventstore.checkpoint import Checkpoint
     from projections.diff import Difference
     from projections.forks import Apart

@@ -249,7 +249,7 @@ def test_an_import_that_is_refused_says_what_was_set_before(stage: Stage) -> Non
     ran = stage.fails(5, "secret.is-deleted", "import", "-", stdin="A=1\nB=2\nC=3\n")
 
     assert [item["name"] for item in ran.json] == ["A"]
-    assert "1 secrets were set." in ran.told
+    assert "1 secret was set." in ran.told
     assert ran.error["message"].startswith("line 2")
     stage.fails(3, "secret.not-found", "show", "C")
 
