@@ -22,7 +22,7 @@ from server.http import Request, Response, json_response
 from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
 from server.openapi import openapi
-from server.problems import Problem
+from server.problems import Problem, unavailable
 from server.reading import BodyTooLarge, BodyTooSlow
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, Principal, Unauthenticated
@@ -186,6 +186,10 @@ class Service:
             raise Problem(
                 401, "Unauthorized", str(unknown), headers=(("WWW-Authenticate", challenge),)
             ) from None
+        except MunimentError as unreadable:
+            # Whom the token names cannot be looked up: nobody is let in, and it may pass.
+            self._fault(type(unreadable).__name__, "")
+            raise unavailable() from None
 
     async def _authorize_clients(
         self, request: Request, target: Target, read_body: ReadBody, said: _Said
@@ -301,7 +305,7 @@ async def _with_body(request: Request, read_body: ReadBody, most: int) -> Reques
 def _caller(request: Request, principal: Principal) -> Caller:
     return Caller(
         principal=principal.oid,
-        auth="token",
+        auth=principal.method,
         address=request.peer,
         agent=request.header("user-agent")[: names.MAX_CALLER_TEXT],
         request=request.header("x-ms-client-request-id")[: names.MAX_CALLER_TEXT],

@@ -193,3 +193,9 @@ def method_not_allowed(allowed: Iterable[str]) -> Problem:
     return Problem(
         405, "MethodNotAllowed", f"This path allows {named}.", headers=(("Allow", named),)
     )
+
+
+def unavailable() -> Problem:
+    """What is needed to answer cannot be read now."""
+    headers = (("Retry-After", str(RETRY_AFTER)),)
+    return Problem(_LATER.status, _LATER.code, _LATER.message, headers=headers)
