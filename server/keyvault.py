@@ -18,7 +18,6 @@ from msgspec import UNSET, UnsetType
 from server import bodies, bundles
 from server.bundles import Form
 from server.http import Request, Response, json_response
-from server.openapi import openapi
 from server.problems import LOCATION, Problem, problem_of
 from server.query import (
     API_VERSION,
@@ -52,7 +51,7 @@ from vault.commands import (
 )
 from vault.refusals import BadParameter
 
-__all__ = ["Plan", "common_headers", "largest_body", "openapi", "plan", "problem_of"]
+__all__ = ["Plan", "common_headers", "largest_body", "plan", "problem_of"]
 
 SERVICE_VERSION = "1.0.0"
 """Of this edge's contract, not of the release: a client need not know which one it talks to."""

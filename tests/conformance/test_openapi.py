@@ -19,7 +19,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.core.transport import Response as Seen
 
 from server.http import Request
-from server.keyvault import openapi
+from server.openapi import openapi
 from server.problems import Problem
 from server.routes import ROUTES
 from support.rest import BASE, Rest, rest_in

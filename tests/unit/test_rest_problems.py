@@ -5,6 +5,7 @@ Source: the error table of docs/azure.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -378,6 +379,25 @@ def test_an_error_of_a_later_layer_is_told_as_the_one_that_it_specializes() -> N
         code = "log.fuller"
 
     assert shown(Fuller()).status == 503
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "azure.md"
+
+
+def test_the_document_tells_the_same_statuses_and_codes() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition("\n## Errors\n")[2]
+    by_code = {error.code: error for error in every_error()}
+    compared = 0
+    for line in table.splitlines():
+        row = re.fullmatch(r"\| (\d{3}) (\w+)[^|]* \| (.*) \|", line)
+        for code in re.findall(r"`([a-z.-]+)`", row[3]) if row else ():
+            if code in by_code:
+                assert row
+                answer = shown(by_code[code]())
+                assert (str(answer.status), answer.code) == (row[1], row[2]), code
+                assert answer.inner is None or answer.inner in line or code == "request.id-reused"
+                compared += 1
+    assert compared > 20
 
 
 # --- a deletion that is shown as going on -----------------------------------------------------------
