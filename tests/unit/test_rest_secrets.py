@@ -150,6 +150,15 @@ def test_null_and_no_tags_clear_and_no_attributes_leave(rest: Rest) -> None:
     assert "contentType" not in rest("PATCH", "/secrets/db", {"contentType": None}).json
 
 
+@pytest.mark.parametrize("given", [{"attributes": {"enabled": None}}, {"attributes": {}}, {}])
+def test_an_update_that_does_not_say_enabled_leaves_a_disabled_secret_disabled(
+    rest: Rest, given: dict[str, Any]
+) -> None:
+    rest.set("db", attributes={"enabled": False})
+    assert rest("PATCH", "/secrets/db", given).json["attributes"]["enabled"] is False
+    assert rest("GET", "/secrets/db").status == 403
+
+
 def test_an_empty_content_type_is_legal_and_shown(rest: Rest) -> None:
     assert rest.set("db", contentType="")["contentType"] == ""
     assert rest("PATCH", "/secrets/db", {"contentType": ""}).json["contentType"] == ""
