@@ -33,6 +33,7 @@ SECRETS = 10_000
 CONNECTIONS = (1, 8, 32)
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS", "3"))
+GROWTH_REQUESTS = int(os.environ.get("GROWTH_REQUESTS", "200000"))
 DOMAIN = "vault.localhost"
 VALUE = "v" * 200
 BIN = Path(sys.executable).parent
@@ -58,9 +59,10 @@ class Service(NamedTuple):
     put: Callable[[str], tuple[str, str, str]]
     """From a name to method, path and body."""
 
-    def memory(self) -> int:
-        """Resident bytes of the process and its children."""
-        return sum(_resident(pid) for pid in _family(self.process.pid))
+    def memory(self) -> tuple[float, float]:
+        """Resident megabytes of the process and its children: all, and what no file backs."""
+        found = [_resident(pid) for pid in _family(self.process.pid)]
+        return sum(one for one, _ in found) / 1e6, sum(one for _, one in found) / 1e6
 
     def ask(self, method: str, path: str, body: str = "") -> Any:
         """One request; its JSON."""
@@ -85,10 +87,12 @@ def _family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in _family(int(child)))]
 
 
-def _resident(pid: int) -> int:
-    # Anonymous memory: what the page cache lends to a mapped file is not the process's own.
-    found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) * 1024 if found else 0
+def _resident(pid: int) -> tuple[int, int]:
+    # The first counts pages of mapped files too, which the page cache lends: ours maps its logs.
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = [re.search(rf"{name}:\s+(\d+)", status) for name in ("VmRSS", "RssAnon")]
+    total, own = (int(one[1]) * 1024 if one else 0 for one in found)
+    return total, own
 
 
 def free_port() -> int:
@@ -335,9 +339,20 @@ def compare(ours: Service, theirs: Service, folder: Path) -> None:
         f"list of {SECRETS:,}, all pages: {median(a for a, _ in times):.2f} s; "
         f"OpenBao's LIST and the metadata of each: {median(b for _, b in times):.2f} s"
     )
-    print(
-        f"anonymous memory: {ours.memory() / 1e6:.0f} MB; OpenBao: {theirs.memory() / 1e6:.0f} MB"
-    )
+    for service in (ours, theirs):
+        total, own = service.memory()
+        print(f"{service.name}: {total:.0f} MB resident, {own:.0f} MB of it not backed by a file")
+    grow(ours, folder)
+
+
+def grow(service: Service, folder: Path) -> None:
+    """Whether memory grows with the number of requests."""
+    file, asked = script(service, folder, write=False), 0.0
+    before = service.memory()[1]
+    while asked < GROWTH_REQUESTS:
+        asked += load(service, file, 32).rate * SECONDS
+    after = service.memory()[1]
+    print(f"after {asked:,.0f} more requests: {after - before:+.1f} MB")
 
 
 def tell(verb: str, connections: int, ours: list[Run], theirs: list[Run]) -> None:

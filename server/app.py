@@ -37,6 +37,7 @@ from vault.store import Store
 ReadBody = Callable[[int], Awaitable[bytes]]
 """Give the body, of at most so many bytes.  Raise BodyTooLarge or BodyTooSlow."""
 
+_BODILESS = ("GET", "HEAD", "DELETE")
 _UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy)
 
 
@@ -294,6 +295,9 @@ class _Said:
 
 
 async def _with_body(request: Request, read_body: ReadBody, most: int) -> Request:
+    announced = request.header("content-length") or request.header("transfer-encoding")
+    if request.method in _BODILESS and not announced:
+        return request
     try:
         return request._replace(body=await read_body(most))
     except BodyTooLarge:
