@@ -84,6 +84,7 @@ def add(
             keys=keys,
             lifetime=days * _DAY,
         )
+        record(session, known, "client-added", name, made.application.object_id)
         _emit_secret(session, known, made)
     session.terminal.note(
         f"It may do nothing yet: muniment policy set --object-id {made.application.object_id} "
@@ -117,9 +118,11 @@ def remove(session: Session, name: str, issuer: bool, yes: bool) -> None:
     )
     with identities(session) as known:
         if issuer:
+            record(session, known, "issuer-distrusted", name)
             known.distrust(name)
             session.output.emit({"issuer": name})
         else:
+            record(session, known, "client-removed", name, known.roll.named(name).object_id)
             session.output.emit(_client(known.remove(name)))
 
 
@@ -151,9 +154,11 @@ def rotate(
         raise Usage("name a client, or give --signing-key with or without --revoke")
     with identities(session) as known:
         if name is None:
+            record(session, known, "tokens-revoked" if revoke else "signing-key-rotated")
             session.output.emit({"kid": known.rotate_signing_key(revoke=revoke).kid})
         else:
             made = known.rotate(name, keep=keep_days * _DAY, lifetime=days * _DAY)
+            record(session, known, "secret-rotated", name, made.application.object_id)
             _emit_secret(session, known, made)
 
 
@@ -191,6 +196,7 @@ def trust(
     )
     check_issuer(trusted)
     with identities(session) as known:
+        record(session, known, "issuer-trusted", issuer)
         known.trust(trusted)
     session.output.emit(_issuer(trusted))
 
@@ -202,6 +208,14 @@ def identities(session: Session) -> Iterator[Identities]:
 
     with session.store() as store:
         yield Identities(store)
+
+
+def record(
+    session: Session, known: Identities, change: str, client: str = "", object_id: str = ""
+) -> None:
+    """Write down in every vault's `access` what is done, before it takes effect or is given out."""
+    for vault in known.store.vaults():
+        vault.record_identity_change(session.caller, change, client, object_id)
 
 
 def _discovered(issuer: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from cli.command import command
-from cli.identity import EXTRA, identities
+from cli.identity import EXTRA, identities, record
 from cli.moments import rfc3339
 from cli.problems import Usage
 from cli.session import Session, os_user
@@ -57,6 +57,7 @@ def issue_token(
             method=f"issued by local:{os_user()}",
             lifetime=lifetime,
         )
+        record(session, known, "token-issued", application.name, application.object_id)
     session.output.raw(
         issued.token + "\n",
         {

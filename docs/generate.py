@@ -133,6 +133,8 @@ def _shown(default: object) -> str:
         return "nil"
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, int):
+        return str(default)
     return "empty" if default in ("", b"", ()) else f'`"{default}"`'
 
 

@@ -328,6 +328,19 @@ class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
     access: int
 
 
+class IdentityChanged(Event, frozen=True, kw_only=True, tag="identity.changed"):
+    """Who may sign in to the store's service changed, or was given a token by hand.
+
+    *change* is of: client-added, client-removed, secret-rotated, issuer-trusted, issuer-distrusted,
+    signing-key-rotated, tokens-revoked, token-issued.  *client* is a client's name or an issuer.
+    """
+
+    at: int
+    change: str
+    client: str = ""
+    object_id: str = ""
+
+
 class RequestsTurnedAway(Event, frozen=True, kw_only=True, tag="requests.turned-away"):
     """Requests that were counted since *since* (Unix seconds) and not recorded one by one.
 
@@ -380,6 +393,7 @@ Access = (
     | VaultRead
     | HistoryRead
     | HistoryVerified
+    | IdentityChanged
     | RequestsTurnedAway
     | RequestRefused
     | SigningKeyRotated

@@ -123,6 +123,11 @@ class Identities:
     def __repr__(self) -> str:
         return f"Identities({str(self._path)!r})"
 
+    @property
+    def store(self) -> Store:
+        """The store whose service they may sign in to."""
+        return self._store
+
     # --- reading ----------------------------------------------------------------------------------
 
     @property

@@ -22,6 +22,7 @@ from eventstore.events import (
     Event,
     HistoryRead,
     HistoryVerified,
+    IdentityChanged,
     RequestsTurnedAway,
     StoreAdopted,
     VaultRead,
@@ -463,6 +464,15 @@ class Vault:
     ) -> None:
         draft = refused(caller, command, refusal, at)
         self.access.transact(lambda append: append.append(draft))
+
+    def record_identity_change(
+        self, caller: Caller, change: str, client: str = "", object_id: str = ""
+    ) -> None:
+        """Say that who may sign in to the service changed; whoever has the store may change it."""
+        names.check_caller(caller)
+        at = self.changes.head().size
+        event = IdentityChanged(at=at, change=change, client=client, object_id=object_id)
+        self._record_read(caller, "store", event)
 
     def record_turned_away(self, since: int, unauthenticated: int, throttled: int) -> None:
         """Say how many requests an edge turned away since *since* (Unix seconds) without a record."""

@@ -259,3 +259,31 @@ def test_a_token_for_nobody_or_for_ever_is_refused(
     terminal.must("identity", "add", "app")
     refused(terminal.run("token", "issue", *arguments, "-o", "json"), 2, "usage")
     terminal.check()
+
+
+def test_who_may_sign_in_is_on_record_in_every_vault(terminal: Terminal) -> None:
+    terminal.must("vault", "create", "other")
+    terminal.must("identity", "add", "app", "--object-id", OBJECT)
+    terminal.must("identity", "rotate", "app")
+    terminal.must("token", "issue", "app", "--resource", RESOURCE)
+    terminal.must("identity", "rotate", "--signing-key", "--revoke")
+    terminal.must("identity", "remove", "app", "--yes")
+    for vault in ("main", "other"):
+        items = terminal.must("log", "--vault-name", vault, "-o", "json").json
+        changes = [one for one in items if one["operation"] == "identity.changed"]
+        assert [one["details"]["change"] for one in changes] == [
+            "client-added",
+            "secret-rotated",
+            "token-issued",
+            "tokens-revoked",
+            "client-removed",
+        ]
+        assert {one["details"].get("client") for one in changes} == {"app", None}
+
+
+def test_a_secret_is_not_shown_if_that_cannot_be_recorded(terminal: Terminal) -> None:
+    log = next(terminal.home.glob("vaults/*/access/data.mdb"))
+    log.write_bytes(log.read_bytes()[:4096])
+    ran = terminal.run("identity", "add", "app", "-o", "json")
+    assert ran.status != 0
+    assert b"clientSecret" not in ran.out

@@ -408,6 +408,8 @@ EVENTS = {
         "vault.read": "what at as_of",
         "history.read": "at count name what as_of",
         "history.verified": "at changes access",
+        "identity.changed": "at change client object_id",
+        "requests.turned-away": "at since unauthenticated throttled",
         "request.refused": "operation at name version",
     },
 }

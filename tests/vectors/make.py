@@ -180,6 +180,8 @@ _NAMED = {
     "to": 200,
     "names": 2,
     "instance": LOG_ID.hex(),
+    "change": "client-added",
+    "since": 1_789_500_000,
 }
 _WHOLE: dict[str, dict[str, Any]] = {
     "secret.set": {
@@ -197,6 +199,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "keys.erased": {"open_backups": (11,)},
     "signing-key.rotated": {"also": (2,)},
     "request.refused": {"name": "db-password", "version": VERSION},
+    "requests.turned-away": {"unauthenticated": 12, "throttled": 3},
+    "identity.changed": {"client": "shop-app", "object_id": "bob@example.com"},
     "vault.restored": {"origin": LOG_ID.hex()},
     "history.read": {"name": "db-password", "what": "blame"},
 }
