@@ -67,7 +67,7 @@ class Service:
         self.log_file = directory / "service.log"
         self._places = directory / "places"
         self._places.unlink(missing_ok=True)
-        command = [sys.executable, "-c", _DRIVER, str(self._places), passphrase]
+        command = [sys.executable, "-P", "-c", _DRIVER, str(self._places), passphrase]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 wrap(command) if wrap else command,
