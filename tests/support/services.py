@@ -149,7 +149,7 @@ class Connection(http.client.HTTPSConnection):
     """To a vault of the domain, whatever the machine's resolver says."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        super().__init__(f"v.{DOMAIN}", port, timeout=20, context=context)
+        super().__init__(f"shop.{DOMAIN}", port, timeout=20, context=context)
         self._trusting = context
 
     def connect(self) -> None:
