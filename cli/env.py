@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli.command import command
-from cli.problems import FileUnusable, SettingInvalid
+from cli.problems import FileUnusable, SettingInvalid, Usage
 from cli.serve import domain_option, port_option, tls_directory, tls_option
 from cli.session import Session
 
@@ -16,32 +16,47 @@ _CLOUD = "Muniment"
 
 _NO_CLIENT = """\
 No client is named, so that no program can sign in yet:
-  muniment identity add NAME        prints a client's id and its secret, once
-  muniment env azure --client-id ID --tenant-id ID --secret-file FILE"""
+  muniment identity add NAME                               prints its secret, once
+  muniment env azure --identity NAME --secret-file FILE    with that secret in FILE"""
 
 
 @command("azure")
 @domain_option
 @port_option
 @tls_option
-@click.option("--tenant-id", metavar="ID", help="The service's tenant.")
-@click.option("--client-id", metavar="ID", help="The client that signs in.")
+@click.option("--identity", metavar="NAME", help="The client that signs in; looked up here.")
+@click.option("--tenant-id", metavar="ID", help="The service's tenant, where there is no store.")
+@click.option("--client-id", metavar="ID", help="The client's id, where there is no store.")
 @click.option("--secret-file", metavar="FILE", help="A file that holds the client's secret.")
+@click.option(
+    "--credential",
+    type=click.Choice(("managed-identity", "client-secret")),
+    default="managed-identity",
+    help="What the secret is used for [managed-identity].",
+)
 def azure(
     session: Session,
     domain: str,
     port: int,
     tls: Path | None,
+    identity: str | None,
     tenant_id: str | None,
     client_id: str | None,
     secret_file: str | None,
+    credential: str,
 ) -> None:
     """Print the variables that point Azure's SDKs at the service.
 
     For a shell: eval "$(muniment env azure ...)".  Azure's SDKs need no other change than the
-    vault's address.  With --secret-file the secret is printed too.
+    vault's address.  With --secret-file the secret is printed too: as that of a managed identity,
+    which DefaultAzureCredential finds, or as a client's, for `muniment secret --url` and for programs
+    that make a ClientSecretCredential without asking Microsoft whether the authority is known.
     """
     base = _base(domain, port)
+    if identity is not None:
+        if tenant_id is not None or client_id is not None:
+            raise Usage("--identity says the client and its tenant")
+        tenant_id, client_id = _looked_up(session, identity)
     variables = {
         "AZURE_AUTHORITY_HOST": base,
         **_given("AZURE_TENANT_ID", tenant_id),
@@ -49,12 +64,13 @@ def azure(
     }
     if secret_file is not None:
         secret = _secret(Path(secret_file))
-        # The managed identity's endpoint asks no discovery of Microsoft's: it works offline.
-        variables |= {
-            "AZURE_CLIENT_SECRET": secret,
-            "IDENTITY_ENDPOINT": f"{base}/msi/token",
-            "IDENTITY_HEADER": secret,
-        }
+        # Never both: with a client's secret at hand DefaultAzureCredential looks no further, and
+        # fails where login.microsoftonline.com cannot be asked about our authority.
+        if credential == "client-secret":
+            variables["AZURE_CLIENT_SECRET"] = secret
+        else:
+            variables["IDENTITY_ENDPOINT"] = f"{base}/msi/token"
+            variables["IDENTITY_HEADER"] = secret
     variables |= _trust(tls_directory(session, tls))
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
     session.output.raw("".join(lines), variables)
@@ -91,6 +107,13 @@ def _base(domain: str, port: int) -> str:
     from server.certificates import check_domain
 
     return f"https://{check_domain(domain)}" + ("" if port == 443 else f":{port}")
+
+
+def _looked_up(session: Session, name: str) -> tuple[str, str]:
+    from cli.identity import identities
+
+    with identities(session) as known:
+        return known.tenant, known.roll.named(name).client_id
 
 
 def _given(name: str, value: str | None) -> dict[str, str]:

@@ -59,7 +59,8 @@ class Worker:
         passed = [*handed.sockets, its.fileno(), *([] if reading is None else [reading])]
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server.worker"],
+                # -P: whatever lies in the directory that this was started in is not imported.
+                [sys.executable, "-P", "-m", "server.worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env={**os.environ, **handed.environment()},

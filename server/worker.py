@@ -12,7 +12,6 @@ import asyncio
 import atexit
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
@@ -31,7 +30,6 @@ from server.serving import Options, ServingFailed, draining, options_from
 
 READY = b"ready"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-_FILES = 65_536
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -48,7 +46,6 @@ def main() -> int:
     assert options.channel is not None
     channel = options.channel
     os.set_inheritable(channel, False)
-    _raise_limit()
     try:
         application = _application(options)
         gc.freeze()
@@ -64,14 +61,6 @@ def main() -> int:
             sys.stderr.writelines(traceback.format_tb(error.__traceback__))
         return 1
     return 0
-
-
-def _raise_limit() -> None:
-    # Each connection is a file, and a server that cannot open one more tries again without a pause.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(channel: int, failure: Failure) -> None:

@@ -67,7 +67,7 @@ class Service:
         self.log_file = directory / "service.log"
         self._places = directory / "places"
         self._places.unlink(missing_ok=True)
-        command = [sys.executable, "-c", _DRIVER, str(self._places), passphrase]
+        command = [sys.executable, "-P", "-c", _DRIVER, str(self._places), passphrase]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 wrap(command) if wrap else command,
@@ -149,7 +149,7 @@ class Connection(http.client.HTTPSConnection):
     """To a vault of the domain, whatever the machine's resolver says."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        super().__init__(f"v.{DOMAIN}", port, timeout=20, context=context)
+        super().__init__(f"shop.{DOMAIN}", port, timeout=20, context=context)
         self._trusting = context
 
     def connect(self) -> None:

@@ -3,11 +3,12 @@
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from support.services import free_port
+from support.services import Connection, free_port
 from support.terminal import SCRIPT, Terminal
 
 
@@ -61,7 +62,7 @@ def test_a_shell_takes_the_variables_as_they_are(terminal: Terminal, tmp_path: P
         "env", "azure", "--tls", "my certificates", "--client-id", "c", "--tenant-id", "t",
         "--secret-file", "secret", "--port", "9443",
     )  # fmt: skip
-    names = ("AZURE_AUTHORITY_HOST", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT", "SSL_CERT_FILE")
+    names = ("AZURE_AUTHORITY_HOST", "IDENTITY_HEADER", "IDENTITY_ENDPOINT", "SSL_CERT_FILE")
     shown = subprocess.run(
         ["/bin/sh", "-c", printed.text + "".join(f'printf "%s\\n" "${n}"\n' for n in names)],
         capture_output=True,
@@ -76,6 +77,22 @@ def test_a_shell_takes_the_variables_as_they_are(terminal: Terminal, tmp_path: P
     ]
 
 
+def test_a_client_secret_is_printed_only_where_it_is_asked_for(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("s")
+    printed = {
+        kind: terminal.json(
+            "env", "azure", "--client-id", "c", "--secret-file", "secret", "--credential", kind
+        )
+        for kind in ("managed-identity", "client-secret")
+    }
+    # With the first DefaultAzureCredential must come as far as to the managed identity.
+    assert "AZURE_CLIENT_SECRET" not in printed["managed-identity"]
+    assert printed["client-secret"]["AZURE_CLIENT_SECRET"] == "s"
+    assert "IDENTITY_HEADER" not in printed["client-secret"]
+
+
 def test_a_program_takes_them_as_json(terminal: Terminal) -> None:
     terminal.must("tls", "init")
     authority = f"{terminal.home}.tls/ca.pem"
@@ -86,6 +103,18 @@ def test_a_program_takes_them_as_json(terminal: Terminal) -> None:
         "SSL_CERT_FILE": authority,
         "NODE_EXTRA_CA_CERTS": authority,
     }
+
+
+def test_a_client_is_looked_up_by_its_name(terminal: Terminal) -> None:
+    terminal.must("init")
+    made = terminal.json("identity", "add", "ci")
+    variables = terminal.json("env", "azure", "--identity", "ci")
+    assert variables["AZURE_CLIENT_ID"] == made["clientId"]
+    assert variables["AZURE_TENANT_ID"] == made["tenantId"]
+    assert "AZURE_CLIENT_SECRET" not in variables
+    assert terminal.run("env", "azure", "--identity", "nobody").status == 3
+    assert terminal.run("env", "azure", "--identity", "ci", "--client-id", "x").status == 2
+    terminal.check()
 
 
 def test_a_certificate_of_others_needs_no_trust_of_its_own(terminal: Terminal) -> None:
@@ -179,3 +208,34 @@ def test_without_the_extra_it_names_what_is_missing(terminal: Terminal, tmp_path
     assert ran.returncode == 1
     assert "granian, joserfc" in ran.stderr
     assert "muniment[server]" in ran.stderr
+
+
+def test_a_store_is_served_until_it_is_told_to_stop(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.must("init", "shop")
+    terminal.must("tls", "init")
+    port = free_port()
+    told = tmp_path / "told"
+    with told.open("wb") as errors:
+        service = subprocess.Popen(
+            [SCRIPT, "serve", "--port", str(port), "--workers", "2"],
+            env=terminal.environ,
+            stderr=errors,
+        )
+    try:
+        end = time.monotonic() + 30
+        while b"Vaults answer at" not in told.read_bytes():
+            assert service.poll() is None, told.read_text()
+            assert time.monotonic() < end, told.read_text()
+            time.sleep(0.05)
+        assert f"https://VAULT.vault.localhost:{port}; 2 workers" in told.read_text()
+        context = ssl.create_default_context(cafile=f"{terminal.home}.tls/ca.pem")
+        connection = Connection(port, context)
+        connection.request("GET", "/secrets/a?api-version=7.4")
+        response = connection.getresponse()
+        assert response.status == 401
+        assert f'resource="https://vault.localhost:{port}"' in response.headers["WWW-Authenticate"]
+        connection.close()
+    finally:
+        service.terminate()
+        assert service.wait(30) == 0
+    terminal.check()

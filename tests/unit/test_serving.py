@@ -147,6 +147,14 @@ def test_the_passphrase_reaches_every_worker_and_no_environment(tmp_path: Path) 
         assert service.get("/passphrase") == (200, "correct horse")
 
 
+def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "__init__.py").write_text("raise SystemExit(9)")
+    (tmp_path / "msgspec.py").write_text("raise SystemExit(9)")
+    with Service(tmp_path, wrap=lambda command: ["env", "-C", str(tmp_path), *command]) as service:
+        assert service.get()[0] == 200
+
+
 def test_a_worker_started_by_hand_says_what_it_lacks() -> None:
     with pytest.raises(OptionsInvalid):
         options_from({})
