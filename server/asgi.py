@@ -12,7 +12,7 @@ from typing import Any
 from server.app import Service
 from server.http import Request, Response
 from server.reading import read_body
-from server.serving import options_from
+from server.serving import draining, options_from
 from server.start import service_of
 
 Message = MutableMapping[str, Any]
@@ -82,6 +82,9 @@ def request_of(scope: Message) -> Request:
 async def _send(response: Response, only_head: bool, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"content-length", b"%d" % len(response.body)))
+    if draining.began:
+        # The caller goes over to another worker between two requests, and not amid one.
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if only_head else response.body})
 

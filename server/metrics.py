@@ -50,12 +50,11 @@ _EVERY: Final = 1.0
 
 
 class LogFacts(NamedTuple):
-    """How large one log of a vault is, and how much of it nobody outside has seen."""
+    """How large one log of a vault is."""
 
     vault: str
     log: str
     size: int
-    unanchored: int
 
 
 class _Counts(msgspec.Struct):
@@ -214,15 +213,9 @@ def _families(counts: _Counts, ready: bool, logs: list[LogFacts]) -> Iterator[Me
     records = GaugeMetricFamily(
         "muniment_log_records", "Records in a log.", labels=("vault", "log")
     )
-    unanchored = GaugeMetricFamily(
-        "muniment_log_unanchored_records",
-        "Records since the newest checkpoint that was published: a rollback of them is not seen.",
-        labels=("vault", "log"),
-    )
     for log in logs:
         records.add_metric((log.vault, log.log), log.size)
-        unanchored.add_metric((log.vault, log.log), log.unanchored)
-    yield from (records, unanchored)
+    yield records
 
 
 def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:

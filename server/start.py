@@ -45,7 +45,7 @@ def service_of(options: Options) -> Service:
 
     def numbers() -> Response:
         logs = [
-            LogFacts(vault.name, log.identity.kind_name, log.head().size, 0)
+            LogFacts(vault.name, log.identity.kind_name, log.head().size)
             for vault in store.vaults()
             for log in (vault.changes, vault.access)
         ]

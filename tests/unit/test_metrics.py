@@ -46,13 +46,12 @@ def test_commits_probes_readiness_and_logs_are_told() -> None:
     metrics.commit(3)
     metrics.commit(1)
     metrics.unauthenticated()
-    found = samples(metrics, ready=False, logs=[LogFacts("shop", "access", 77, 7)])
+    found = samples(metrics, ready=False, logs=[LogFacts("shop", "access", 77)])
     assert found["muniment_commits_total",] == 2
     assert found["muniment_committed_requests_total",] == 4
     assert found["muniment_unauthenticated_requests_total",] == 1
     assert found["muniment_ready",] == 0
     assert found["muniment_log_records", "access", "shop"] == 77
-    assert found["muniment_log_unanchored_records", "access", "shop"] == 7
 
 
 def test_any_worker_answers_for_all_of_them(tmp_path: Path) -> None:
