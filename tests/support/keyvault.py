@@ -196,12 +196,6 @@ class KeyVault:
             response = plan.render(self.vault.handle(caller, plan.command))
         except MunimentError as error:
             response = plan.problem_of(error, caller.principal, self.vault.name).response()
-            try:
-                response = plan.render(self.vault.handle(caller, plan.command))
-            except MunimentError as error:
-                raise plan.problem_of(error, caller.principal, self.vault.name) from None
-        except Problem as problem:
-            response = problem.response()
         return Canned(response.status, dict(response.headers), response.body)
 
     def _rendered(

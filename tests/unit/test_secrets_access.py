@@ -29,6 +29,7 @@ from vault.commands import (
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
+    Malformed,
     PlanRestore,
     PurgeDeletedSecret,
     ReadHistory,
@@ -119,7 +120,8 @@ def test_the_tables_here_hold_every_command_there_is() -> None:
         for kind in vars(commands).values()
         if isinstance(kind, type) and issubclass(kind, Command) and kind is not Command
     }
-    assert known == there_are
+    # What is malformed is authorized as the command that it would have been.
+    assert known == there_are - {Malformed}
 
 
 # --- the eight permissions ----------------------------------------------------------------------
