@@ -1,8 +1,9 @@
 """Files of many secrets, read strictly: .env, JSON, `az keyvault secret show`, `vault kv get`.  Pure.
 
 A file that is not wholly understood is refused, with the line or the key and never a value: a line
-that does not fit may itself be part of one.  Nothing is interpolated: `$HOME` in a .env file stays
-as it is written.
+that does not fit may itself be part of one.  In JSON it is certain where an item ends, so one that
+is no secret is named and the others are read.  Nothing is interpolated: `$HOME` in a .env file
+stays as it is written.
 
     KEY=unquoted to the end of the line, without # a comment
     KEY='as it is, also over several lines'
@@ -21,6 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from cli.points import moment
 from cli.problems import ImportMalformed, PointInvalid
+from eventstore.errors import MunimentError
 
 FORMATS: Final = ("dotenv", "json", "az", "vault")
 
@@ -52,15 +54,32 @@ class Item(NamedTuple):
         return f"Item({self.where})"
 
 
-def read(text: str, form: str | None = None) -> list[Item]:
-    """Read *text*, whose format is found out if *form* is None.  Raise ImportMalformed."""
+class Failed(NamedTuple):
+    """An item that cannot be imported, *where* it stands, and why."""
+
+    where: str
+    error: MunimentError
+
+
+def read(text: str, form: str | None = None) -> list[Item | Failed]:
+    """Read *text*, whose format is found out if *form* is None.
+
+    Raise ImportMalformed if it is not certain where each item begins and ends.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found = form or detect(text)
-    items = list(_dotenv(text)) if found == "dotenv" else list(_json(text, found))
-    for item in items:
-        if not _is_text(item.name) or not _is_text(item.value):
-            raise ImportMalformed(f"{item.where}: half of a surrogate pair is not text")
-    return items
+    items = _dotenv(text) if found == "dotenv" else _json(text, found)
+    return [_checked(item) for item in items]
+
+
+def _checked(item: Item | Failed) -> Item | Failed:
+    if isinstance(item, Item) and not (_is_text(item.name) and _is_text(item.value)):
+        return _failed(item.where, "half of a surrogate pair is not text")
+    return item
+
+
+def _failed(where: str, why: str) -> Failed:
+    return Failed(where, ImportMalformed(f"{where}: {why}"))
 
 
 def detect(text: str) -> str:
@@ -129,11 +148,15 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _json(text: str, form: str) -> Iterator[Item]:
+def _json(text: str, form: str) -> Iterator[Item | Failed]:
     documents = _documents(text)
     if form == "az":
         bundles = [one for found in documents for one in _listed(found)]
-        yield from (_az_item(bundle, number) for number, bundle in enumerate(bundles, 1))
+        for number, bundle in enumerate(bundles, 1):
+            try:
+                yield _az_item(bundle, number)
+            except ImportMalformed as error:
+                yield Failed(f"item {number}", error)
         return
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ImportMalformed("the file is not one JSON object")
@@ -169,11 +192,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _plain_items(values: dict[str, Any]) -> Iterator[Item]:
+def _plain_items(values: dict[str, Any]) -> Iterator[Item | Failed]:
     for key, value in values.items():
-        if not isinstance(value, str):
-            raise ImportMalformed(f"key {_shown(key)}: the value is not a JSON string")
-        yield Item(f"key {_shown(key)}", key, value)
+        where = f"key {_shown(key)}"
+        if isinstance(value, str):
+            yield Item(where, key, value)
+        else:
+            yield _failed(where, "the value is not a JSON string")
 
 
 def _vault_data(document: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cli.import_formats import Failed, Item
 from cli.problems import ImportMalformed, ImportTooLarge
 from eventstore.errors import MunimentError
 
 if TYPE_CHECKING:
-    from cli.import_formats import Item
     from vault.commands import SetSecret
 
 COMMIT_ITEMS: Final = 5_000
@@ -31,19 +31,15 @@ class Planned(NamedTuple):
         return len(self.asked.value.encode())
 
 
-class Failed(NamedTuple):
-    """An item that cannot be imported, and why."""
-
-    where: str
-    error: MunimentError
-
-
-def plan(items: Sequence[Item], prefix: str) -> tuple[list[Planned], list[Failed]]:
+def plan(items: Sequence[Item | Failed], prefix: str) -> tuple[list[Planned], list[Failed]]:
     """What to ask for *items*, and what is wrong with some of them."""
     planned: list[Planned] = []
     failed: list[Failed] = []
     seen: dict[str, str] = {}
     for item in items:
+        if isinstance(item, Failed):
+            failed.append(item)
+            continue
         try:
             one = _planned(item, prefix)
             _refuse_collision(seen, one)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from cli.command import command
-from cli.import_formats import FORMATS, read
-from cli.import_items import Failed, Planned, check_fits, commits, located, plan
+from cli.import_formats import FORMATS, Failed, read
+from cli.import_items import Planned, check_fits, commits, located, plan
 from cli.problems import ImportIncomplete, ServerDenied, ServerRefused
 from cli.progress import Progress
 from cli.session import Door, Session
@@ -63,9 +63,9 @@ def _show_plan(session: Session, planned: Sequence[Planned]) -> None:
     rows = [{"bytes": one.size, "from": one.where, "name": one.asked.name} for one in planned]
     session.output.emit(rows, _PLAN)
     if session.url is None:
-        how = f"{sum(1 for _ in commits(planned)):,} commits"
+        how = counted(sum(1 for _ in commits(planned)), "commit")
     else:
-        how = f"{len(planned):,} requests"
+        how = counted(len(planned), "request")
     session.terminal.note(f"{len(planned):,} would be set in {how}; nothing was.")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cli.import_formats import FORMATS, Item, read
+from cli.import_formats import FORMATS, Failed, Item, read
 from cli.problems import ImportMalformed
 from cli.secret_export import _written, variable_name
 
@@ -34,6 +34,16 @@ JSON = st.recursive(
 ).map(json.dumps)
 
 
+def read_whole(text: str, form: str | None = None) -> list[Item]:
+    """All items of *text*; raise what is wrong with the first that is none."""
+    items = []
+    for item in read(text, form):
+        if isinstance(item, Failed):
+            raise item.error
+        items.append(item)
+    return items
+
+
 @given(st.one_of(st.text(), LINES, JSON), st.sampled_from([None, *FORMATS]))
 @example("[" * 100_000, None)
 @example("1" * 10_000, "json")
@@ -50,8 +60,10 @@ def test_any_text_is_read_or_refused(text: str, form: str | None) -> None:
     except ImportMalformed:
         return
     for item in items:
-        assert isinstance(item, Item)
-        (item.name + item.value).encode()
+        if isinstance(item, Failed):
+            assert isinstance(item.error, ImportMalformed)
+        else:
+            (item.name + item.value).encode()
 
 
 MARK = "hunter2-Zq"
@@ -77,7 +89,7 @@ MARK = "hunter2-Zq"
 )
 def test_a_refusal_quotes_no_value(text: str) -> None:
     with pytest.raises(ImportMalformed) as refused:
-        read(text)
+        read_whole(text)
     assert MARK not in refused.value.message
     assert refused.value.__cause__ is None
 
@@ -88,7 +100,7 @@ def test_what_export_writes_import_reads(values: dict[str, str], form: str) -> N
         return
     values = {name: value.replace("\r\n", "\n") for name, value in values.items()}
 
-    items = read(_written(values, form), form)
+    items = read_whole(_written(values, form), form)
 
     named = variable_name if form == "dotenv" else str
     assert {item.name: item.value for item in items} == {
@@ -100,8 +112,8 @@ def test_what_export_writes_import_reads(values: dict[str, str], form: str) -> N
 def test_json_and_vault_keep_every_value(values: dict[str, str]) -> None:
     values.pop("data", None)
     values.pop("attributes", None)
-    plain = read(json.dumps(values)) if values else []
-    wrapped = read(json.dumps({"data": {"data": values}}))
+    plain = read_whole(json.dumps(values)) if values else []
+    wrapped = read_whole(json.dumps({"data": {"data": values}}))
     assert {item.name: item.value for item in plain} == values
     assert {item.name: item.value for item in wrapped} == values
 
@@ -126,7 +138,7 @@ def test_json_and_vault_keep_every_value(values: dict[str, str]) -> None:
     ],
 )
 def test_dotenv(text: str, expected: dict[str, str]) -> None:
-    assert {item.name: item.value for item in read(text)} == expected
+    assert {item.name: item.value for item in read_whole(text)} == expected
 
 
 def test_a_line_is_named_after_values_of_several_lines() -> None:
@@ -147,7 +159,7 @@ def test_az_keeps_what_stands_beside_the_value() -> None:
         "value": "x",
     }
 
-    item, again = read(json.dumps(bundle) + "\n" + json.dumps(bundle | {"name": "b"}))
+    item, again = read_whole(json.dumps(bundle) + "\n" + json.dumps(bundle | {"name": "b"}))
 
     assert item == Item(
         "item 1 ('db-password')",
@@ -163,4 +175,4 @@ def test_az_keeps_what_stands_beside_the_value() -> None:
 
 def test_a_list_of_az_without_values_is_explained() -> None:
     with pytest.raises(ImportMalformed, match="has no value"):
-        read('[{"name": "a", "attributes": {}}]')
+        read_whole('[{"name": "a", "attributes": {}}]')

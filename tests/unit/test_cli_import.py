@@ -73,6 +73,31 @@ def test_keep_going_imports_the_rest_and_names_the_bad(terminal: Terminal) -> No
     assert names(terminal) == ["a", "d"]
 
 
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [
+        ('{"a": "1", "b": 2, "c": "3"}', "key 'b'"),
+        ('{"data": {"data": {"a": "1", "b": ["hunter2"], "c": "3"}}}', "key 'b'"),
+        ('{"a": "1", "b": "hunter2\\ud800", "c": "3"}', "key 'b'"),
+        (
+            '[{"name": "a", "value": "1", "attributes": {}}, {"name": "b", "attributes": {}},'
+            ' {"name": "c", "value": "3", "attributes": {}}]',
+            "item 2 ('b')",
+        ),
+    ],
+    ids=["number", "vault", "surrogate", "az"],
+)
+def test_keep_going_passes_over_an_item_that_is_no_secret(
+    terminal: Terminal, text: str, bad: str
+) -> None:
+    ran = terminal.run("secret", "import", "-", "--keep-going", stdin=text)
+
+    assert ran.status == 1
+    assert f"not imported: {bad}" in ran.told
+    assert "hunter2" not in ran.told
+    assert names(terminal) == ["a", "c"]
+
+
 def test_a_plan_changes_nothing(terminal: Terminal) -> None:
     ran = terminal.must("secret", "import", "-", "--plan", "-o", "json", stdin="A_B=hunter2\n")
     assert ran.json == [{"bytes": 7, "from": "line 1 (A_B)", "name": "A-B"}]
