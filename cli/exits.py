@@ -43,6 +43,7 @@ EXITS: dict[str, int] = {
     "verify.head-altered": NOT_VERIFIED,
     "verify.key-chain-broken": NOT_VERIFIED,
     "verify.tail-unsigned": NOT_VERIFIED,
+    "verify.log-misplaced": NOT_VERIFIED,
     "verify.weaker": WEAKER,
     "verify.rolled-back": NOT_VERIFIED,
     "view.corrupt": NOT_VERIFIED,

@@ -81,7 +81,7 @@ def verify(
     Exit status 20 if it is not whole; 21 if it is, but a --verifier was given and some log has
     none of its own.
     """
-    from eventstore.verify import verify_log
+    from eventstore.verify import check_placed, verify_log
 
     anchors = Anchors(_notes(against), _keys(verifier))
     found = directories(session, log)
@@ -102,6 +102,8 @@ def verify(
                     progress=progress,
                 )
             )
+    if found != [session.home]:
+        check_placed(zip(found, reports, strict=True))
     _check_used(anchors, reports)
     shapes = [
         _shape(directory, report, anchors) for directory, report in zip(found, reports, strict=True)

@@ -147,6 +147,12 @@ class KeyChainBroken(VerificationFailed):
     code = "verify.key-chain-broken"
 
 
+class LogMisplaced(VerificationFailed):
+    """A vault's folder lacks one of its logs, or holds one that belongs elsewhere."""
+
+    code = "verify.log-misplaced"
+
+
 # --- the log as a place to write ----------------------------------------------------------------
 
 

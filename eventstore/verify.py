@@ -41,6 +41,7 @@ from eventstore.errors import (
     FormatUnknown,
     HistoryForked,
     KeyChainBroken,
+    LogMisplaced,
     LogNotFound,
     LogTruncated,
     RecordAltered,
@@ -385,9 +386,30 @@ def verify_log(
 
 
 def logs_of(home: Path) -> list[Path]:
-    """The directories of all logs of the store in *home*.
+    """The directories of all logs of the store in *home*.  Raise LogMisplaced if one is gone.
 
     A vault without `made` was never there: a crash cut its making short.
     """
-    made = [path.parent for path in (home / "vaults").glob("*/made")]
-    return sorted(path.parent for vault in made for path in vault.glob("*/data.mdb"))
+    made = sorted(path.parent for path in (home / "vaults").glob("*/made"))
+    found = [vault / kind for vault in made for kind in sorted(record.KINDS)]
+    for directory in found:
+        if not (directory / "data.mdb").is_file():
+            raise LogMisplaced(f"{directory}: there is no log here any more")
+    return found
+
+
+def check_placed(verified: Iterable[tuple[Path, Report]]) -> None:
+    """The logs of a store stand in the vault's folder, and each once.  Raise LogMisplaced.
+
+    A folder has the id of its `changes`.  Whether its `access` is of the same vault, only the
+    store's keys can tell: a log whose id stands in no other folder passes here.
+    """
+    places: dict[str, Path] = {}
+    for directory, report in verified:
+        if report.kind != directory.name:
+            raise LogMisplaced(f"{directory}: here is a log of {report.kind}")
+        if report.origin in places:
+            raise LogMisplaced(f"{directory}: this log stands in {places[report.origin]} too")
+        places[report.origin] = directory
+        if report.kind == "changes" and report.origin.split("/")[1] != directory.parent.name:
+            raise LogMisplaced(f"{directory}: here are the changes of another vault")

@@ -26,6 +26,7 @@ from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import (
     FormatUnknown,
     KeyringNotFound,
+    LogMisplaced,
     LogUnavailable,
     MunimentError,
     OutcomeUnknown,
@@ -34,6 +35,7 @@ from eventstore.errors import (
 )
 from eventstore.events import Context, PolicySet, VaultCreated
 from eventstore.keyring import Erasure, Keyring
+from eventstore.keytree import FANOUT
 from eventstore.log import Log
 from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
@@ -323,7 +325,14 @@ class Store:
         return vault
 
     def _open_vault(self, directory: Path) -> Vault:
-        return Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
+        """The vault in *directory*.  Raise LogMisplaced if one of its logs is not its own."""
+        vault = Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
+        try:
+            _check_placed(vault, directory)
+        except BaseException:
+            vault.close()
+            raise
+        return vault
 
     def _make_vault(
         self, caller: Caller, name: str, retention_days: int, purge_protection: bool
@@ -422,6 +431,17 @@ class Store:
                 f"the root key has a new value, but not every vault's history says so: "
                 f"rotate it once more ({problem.message})"
             ) from problem
+
+
+def _check_placed(vault: Vault, directory: Path) -> None:
+    # All vaults of a store are sealed under one keyring, so a log of another one opens as well: its
+    # records would be told as this vault's.  Nothing public ties `access` to `changes`, but the first
+    # keys of both are of the block that the vault was made with.
+    if vault.changes.identity.log_id.hex() != directory.name:
+        raise LogMisplaced(f"{vault.changes.path}: here are the changes of another vault")
+    made_with = {log.numbers().signing[0] // FANOUT for log in (vault.changes, vault.access)}
+    if len(made_with) > 1:
+        raise LogMisplaced(f"{vault.access.path}: here is the access log of another vault")
 
 
 def root_directory_of(home: Path, configuration: Configuration) -> Path:
