@@ -119,8 +119,8 @@ def _remember(session: Session, shape: Shape) -> None:
 def forget(session: Session, yes: bool) -> None:
     """Accept a vault as it is now, whatever was seen of it.
 
-    For a copy that was put back on purpose.  What others keep, and what was published, still
-    speaks against it.
+    For a copy that was put back on purpose.  Vaults that were seen in the store and are gone are
+    not missed any more.  What others keep, and what was published, still speaks against it.
     """
     with session.unchecked_store() as store:
         vault = store.vault(session.vault_name())
@@ -136,6 +136,7 @@ def forget(session: Session, yes: bool) -> None:
         try:
             for origin in origins:
                 session.kept.forget(origin)
+            session.kept.forget_vaults(store.configuration.store_id, but=store.vault_ids())
         except OSError as error:
             raise FileUnusable(f"{session.kept.place}: {error.strerror}") from None
     session.output.emit(

@@ -23,6 +23,7 @@ from eventstore.errors import MunimentError
 if TYPE_CHECKING:
     from eventstore.log import Log
     from vault.service import Vault
+    from vault.store import Store
 
 OK, NOTE, WRONG = "ok", "note", "wrong"
 _STYLES = {OK: "green", NOTE: "yellow", WRONG: "red"}
@@ -135,6 +136,7 @@ def _inside(session: Session) -> list[Finding]:
             return [
                 Finding("opens", f"yes, root key epoch {store.keyring.root_epoch}"),
                 _assurance(store.configuration.provider),
+                _vaults(session, store),
                 *(f for vault in store.vaults() for f in _vault(session, vault, signed)),
             ]
     except MunimentError as error:
@@ -146,6 +148,14 @@ def _assurance(provider: str) -> Finding:
 
     kept = PassphraseRootKey if provider == "passphrase" else FileRootKey
     return Finding("a purge promises", kept.assurance)
+
+
+def _vaults(session: Session, store: Store) -> Finding:
+    try:
+        session.check_vaults(store)
+    except RolledBack as error:
+        return Finding("vaults seen", error.message, WRONG, error.hint)
+    return Finding("vaults seen", "none is missing")
 
 
 def _vault(session: Session, vault: Vault, signed: dict[Path, int]) -> list[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SEEN = "checkpoints"
 PUBLISHED = "published"
+VAULTS = "vaults"
 
 
 class Kept:
@@ -62,6 +63,26 @@ class Kept:
         """Hold the log to nothing any more.  Raise OSError."""
         self._file(origin, SEEN).unlink(missing_ok=True)
 
+    def vaults(self, store_id: str) -> set[str]:
+        """The ids of the vaults that were seen in that store.  Raise OSError."""
+        try:
+            return set(os.listdir(self.place / VAULTS / store_id))
+        except FileNotFoundError:
+            return set()
+
+    def keep_vaults(self, store_id: str, vaults: Iterable[str]) -> None:
+        """Keep that the store has these *vaults*, beside those that were seen.  Raise OSError."""
+        if new := set(vaults) - self.vaults(store_id):
+            seen = self.place / VAULTS / store_id
+            seen.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for vault in new:
+                (seen / vault).touch(mode=0o600)
+
+    def forget_vaults(self, store_id: str, but: Iterable[str]) -> None:
+        """Miss no vault of the store any more, *but* these.  Raise OSError."""
+        for vault in self.vaults(store_id) - set(but):
+            (self.place / VAULTS / store_id / vault).unlink(missing_ok=True)
+
     def _file(self, origin: str, kind: str) -> Path:
         return self.place / kind / f"{sha256(origin.encode()).hexdigest()}.checkpoint"
 
@@ -73,6 +94,15 @@ class Kept:
             yield
         finally:
             os.close(descriptor)
+
+
+def check_vaults(seen: Iterable[str], there: Iterable[str]) -> None:
+    """Hold a store to the vaults that were seen in it.  Raise RolledBack."""
+    if gone := set(seen) - set(there):
+        raise RolledBack(
+            f"the store has no vault {min(gone)} any more, and this account has seen it there: "
+            "it was taken away, or an old copy was put back"
+        )
 
 
 def check(seen: Checkpoint | None, tree: Tree) -> None:

@@ -68,6 +68,19 @@ def seen_of(session: Session, directory: Path) -> Checkpoint | None:
         return None
 
 
+def check_vaults_of(session: Session) -> None:
+    """Hold the store to the vaults that were seen in it, without a key.  Raise RolledBack."""
+    from cli.kept import check_vaults
+    from vault.refusals import StoreNotFound
+    from vault.store import read_configuration
+
+    try:
+        seen = session.kept.vaults(read_configuration(session.home).store_id)
+    except (OSError, StoreNotFound):
+        return
+    check_vaults(seen, {made.parent.name for made in (session.home / "vaults").glob("*/made")})
+
+
 @contextmanager
 def public(session: Session, directory: Path) -> Iterator[PublicLog]:
     """The public side of a log, held to what this account has seen of it.  Raise RolledBack."""

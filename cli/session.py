@@ -146,17 +146,20 @@ class Session:
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """The store, each of its vaults held to what this account has seen.  Raise RolledBack."""
-        with self.unchecked_store() as store, self.minding(store.vaults):
-            yield store
+        """The store, it and its vaults held to what this account has seen.  Raise RolledBack."""
+        with self.unchecked_store() as store:
+            self.check_vaults(store)
+            with self.minding(store, store.vaults):
+                yield store
 
     @contextmanager
     def vault(self, named: str | None = None) -> Iterator[Vault]:
         """One vault, held to what this account has seen of it.  Raise RolledBack."""
         name = self.vault_name(named)
         with self.unchecked_store() as store:
+            self.check_vaults(store)
             vault = store.vault(name)
-            with self.minding(lambda: [vault]):
+            with self.minding(store, lambda: [vault]):
                 yield vault
 
     @contextmanager
@@ -178,8 +181,8 @@ class Session:
         return Kept(self.settings.state)
 
     @contextmanager
-    def minding(self, vaults: Callable[[], list[Vault]]) -> Iterator[None]:
-        """Hold the logs of *vaults* to what was seen of them, and at the end keep what they are."""
+    def minding(self, store: Store, vaults: Callable[[], list[Vault]]) -> Iterator[None]:
+        """Hold the logs of *vaults* to what was seen of them, and at the end keep what is there."""
         for vault in vaults():
             for log in (vault.changes, vault.access):
                 self.check_seen(log)
@@ -189,6 +192,24 @@ class Session:
             for vault in vaults():
                 for log in (vault.changes, vault.access):
                     self._keep_seen(log)
+            self._keep_vaults(store)
+
+    def check_vaults(self, store: Store) -> None:
+        """Raise RolledBack if a vault is gone that this account has seen in *store*."""
+        from cli.kept import check_vaults
+
+        try:
+            seen = self.kept.vaults(store.configuration.store_id)
+        except OSError as error:
+            self.note_unkept(error)
+            return
+        check_vaults(seen, store.vault_ids())
+
+    def _keep_vaults(self, store: Store) -> None:
+        try:
+            self.kept.keep_vaults(store.configuration.store_id, store.vault_ids())
+        except OSError as error:
+            self.note_unkept(error)
 
     def check_seen(self, log: Log) -> None:
         from cli.kept import check
@@ -213,6 +234,14 @@ class Session:
         except MunimentError:
             # The command has said what is wrong, or the next one will.
             pass
+
+    def accept_vaults(self, store: Store) -> None:
+        """From now on hold *store* to the vaults that it has now."""
+        try:
+            self.kept.forget_vaults(store.configuration.store_id, but=store.vault_ids())
+        except OSError as error:
+            self.note_unkept(error)
+        self._keep_vaults(store)
 
     def accept(self, vault: Vault) -> None:
         """From now on hold the vault to what it is now, whatever was seen of it."""

@@ -80,6 +80,7 @@ def import_store(session: Session, directory: Path, plan: bool) -> None:
         vaults = store.vault_names()
         for vault in store.vaults():
             session.accept(vault)
+        session.accept_vaults(store)
     keys = default_root_directory(home)
     session.output.emit({"home": str(home), "rootKey": str(keys), "vaults": vaults})
     session.terminal.note(_IMPORTED.format(home=home, root=keys))

@@ -18,7 +18,7 @@ import click
 from cli.anchors import checkpoint_in, verifiers_in
 from cli.command import command
 from cli.moments import rfc3339
-from cli.places import LOGS, claimed, directories, seen_of
+from cli.places import LOGS, check_vaults_of, claimed, directories, seen_of
 from cli.problems import RolledBack, VerifiedWeaker
 from cli.progress import Progress
 from cli.session import Session
@@ -85,6 +85,8 @@ def verify(
 
     anchors = Anchors(_notes(against), _keys(verifier))
     found = directories(session, log)
+    if not without_seen:
+        check_vaults_of(session)
     reports = []
     for directory in found:
         claims = claimed(directory)
@@ -92,7 +94,7 @@ def verify(
         seen = None if without_seen else seen_of(session, directory)
         brought = anchors.notes.get(origin, ())
         older = seen is not None and not brought and seen.size > (claims.size if claims else 0)
-        with Progress(f"{directory.name} records") as progress, _rolled_back(older):
+        with Progress(f"{directory.name} records") as progress, _rolled_back(origin, older):
             reports.append(
                 verify_log(
                     directory,
@@ -130,7 +132,7 @@ def _record(session: Session, found: Sequence[Path], reports: Sequence[Report]) 
 
 
 @contextmanager
-def _rolled_back(older: bool) -> Iterator[None]:
+def _rolled_back(origin: str, older: bool) -> Iterator[None]:
     """Where a log is whole and only *older* than what this account has seen, say just that."""
     from eventstore.errors import LogTruncated
 
@@ -139,7 +141,7 @@ def _rolled_back(older: bool) -> Iterator[None]:
     except LogTruncated as problem:
         if not older:
             raise
-        raise RolledBack(f"{problem.message}, which this account has seen") from None
+        raise RolledBack(f"{origin}: {problem.message}, which this account has seen") from None
 
 
 def _notes(files: Sequence[str]) -> dict[str, list[str]]:

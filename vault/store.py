@@ -240,11 +240,15 @@ class Store:
 
     # -- vaults ----------------------------------------------------------------------------------
 
+    def vault_ids(self) -> list[str]:
+        """The ids of all vaults: their folders' names."""
+        return sorted(made.parent.name for made in (self.home / "vaults").glob("*/made"))
+
     def vaults(self) -> list[Vault]:
         """All vaults, by name."""
-        for directory in sorted((self.home / "vaults").iterdir()):
-            if directory.name not in self._vaults and (directory / "made").exists():
-                self._vaults[directory.name] = self._open_vault(directory)
+        for vault_id in self.vault_ids():
+            if vault_id not in self._vaults:
+                self._vaults[vault_id] = self._open_vault(self.home / "vaults" / vault_id)
         return sorted(self._vaults.values(), key=lambda vault: names.folded(vault.name))
 
     def vault_names(self) -> list[str]:

@@ -122,6 +122,26 @@ def test_a_copy_that_is_imported_is_accepted_and_its_original_is_not(terminal: T
     terminal.check()
 
 
+@pytest.mark.parametrize("name", ["", "made"], ids=["folder", "made"])
+def test_a_vault_that_was_taken_away_is_missed(terminal: Terminal, name: str) -> None:
+    terminal.must("vault", "create", "second")
+    second = terminal.json("verify", "--vault-name", "second")[0]["vault"]
+    gone, aside = terminal.home / "vaults" / second / name, terminal.directory / "aside"
+    gone.rename(aside)
+
+    for command in (("vault", "list"), ("secret", "list", "--vault-name", "second"), ("verify",)):
+        ran = terminal.run(*command, "-o", "json")
+        assert (ran.status, ran.error["code"]) == (20, "verify.rolled-back")
+        assert second in ran.error["message"]
+    assert f"no vault {second}" in terminal.run("doctor").text
+    assert len(terminal.json("verify", "--without-seen")) == 2
+
+    terminal.must("checkpoint", "forget", "--yes")
+    assert [one["name"] for one in terminal.json("vault", "list")] == ["main"]
+    aside.rename(gone)
+    terminal.check()
+
+
 def test_two_accounts_use_one_store_in_turn(terminal: Terminal) -> None:
     other = {"MUNIMENT_STATE": str(terminal.directory / "another")}
     for value in ("w", "x", "y"):
