@@ -9,9 +9,14 @@ from eventstore.errors import MunimentError
 
 
 class VaultError(MunimentError):
-    """The vault does not carry out the request."""
+    """The vault does not carry out the request.
+
+    *about* is the secret that stands in its way, where the request itself names none: an import has
+    many names, and that of a backup is sealed.
+    """
 
     code = "vault.error"
+    about: str = ""
 
 
 # --- who may ------------------------------------------------------------------------------------

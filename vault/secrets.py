@@ -183,7 +183,9 @@ def restore(secret: Secret | None, blob: Blob, new_key: Callable[[], int]) -> li
     if secret is not None and secret.deleted_date is not None:
         raise is_deleted(secret)
     if secret is not None:
-        raise SecretExists(f"there is a secret {secret.name} already")
+        exists = SecretExists(f"there is a secret {secret.name} already")
+        exists.about = secret.name
+        raise exists
     key = new_key()
     first = SecretRestored(
         name=blob.name,
@@ -232,10 +234,12 @@ def not_found(name: str, version: str = "") -> SecretNotFound:
 
 
 def is_deleted(secret: Secret) -> SecretIsDeleted:
-    return SecretIsDeleted(
+    refusal = SecretIsDeleted(
         f"Secret {secret.name} is currently in a deleted but recoverable state, and its name "
         "cannot be reused; in this state, the secret can only be recovered or purged."
     )
+    refusal.about = secret.name
+    return refusal
 
 
 def recovery_level(settings: Settings) -> str:

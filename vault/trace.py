@@ -30,7 +30,7 @@ def refused(caller: Caller, command: Command[Any], refusal: MunimentError, at: i
     event = RequestRefused(
         operation=command.records,
         at=at,
-        name=_writable(getattr(command, "name", ""))[:127],
+        name=_writable(getattr(command, "name", "") or getattr(refusal, "about", ""))[:127],
         version=_writable(getattr(command, "version", ""))[:32],
     )
     return Draft(context(_writable_caller(caller), "", outcome=refusal.code), event)

@@ -41,7 +41,11 @@ TOLERATED = 50_000
 
 
 class Refusal(Exception):
-    """The model's no."""
+    """The model's no, and the secret in the way of a request that names none."""
+
+    def __init__(self, code: str, about: str = "") -> None:
+        super().__init__(code)
+        self.about = about
 
 
 class Trace(NamedTuple):
@@ -168,10 +172,10 @@ class VaultModel:
             return self._answers[type(command)](self, command, given)
         except Refusal as refusal:
             code = str(refusal)
+            name = getattr(command, "name", "")[:127] or refusal.about
             self.access.append(
-                now, command.records, caller.principal, "", getattr(command, "name", "")[:127],
-                outcome=code, at=seen,
-            )  # fmt: skip
+                now, command.records, caller.principal, "", name, outcome=code, at=seen
+            )
             return Refused(code)
 
     def _authorize(self, who: str, command: c.Command[Any]) -> str:
@@ -279,7 +283,7 @@ class VaultModel:
         if len(command.value.encode()) > 25_600:
             raise Refusal("value.too-large")
         if known is not None and known.deleted is not None:
-            raise Refusal("secret.is-deleted")
+            raise Refusal("secret.is-deleted", known.name)
         self._expect(known, command.expected)
 
     def _add(self, command: c.SetSecret, id: str) -> Secret:
@@ -369,7 +373,8 @@ class VaultModel:
             raise Refusal("backup.erased")
         held = self._find(issued.name)
         if held is not None:
-            raise Refusal("secret.exists" if held.deleted is None else "secret.is-deleted")
+            code = "secret.exists" if held.deleted is None else "secret.is-deleted"
+            raise Refusal(code, held.name)
         if issued.key not in self.backups[issued.name.upper()]:
             self.foreign[issued.name.upper()].add(issued.key)
         at = self._change("secret.restored", issued.name)

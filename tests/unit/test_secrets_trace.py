@@ -29,14 +29,17 @@ from vault.commands import (
     DeleteSecret,
     GetDeletedSecret,
     GetSecret,
+    ImportSecrets,
     ListDeletedSecrets,
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
     ReadHistory,
+    RestoreSecret,
     SetSecret,
     ShowVault,
 )
+from vault.refusals import SecretExists, SecretIsDeleted
 
 
 @pytest.fixture
@@ -215,6 +218,33 @@ def test_the_trace_is_on_disk_before_the_answer(
     monkeypatch.setattr(life.vault.access, "transact", watched)
     life(command)
     assert committed == [size + 1]
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["active", "deleted"])
+def test_a_refused_restore_names_the_secret_that_stood_in_its_way(
+    life: Life, deleted: bool
+) -> None:
+    life.set("Db", "v")
+    blob = life(BackupSecret(name="db")).blob
+    if deleted:
+        life(DeleteSecret(name="db"))
+
+    with pytest.raises(SecretIsDeleted if deleted else SecretExists):
+        life(RestoreSecret(blob=blob))
+
+    assert life(ReadHistory(name="db"))[-1].operation == "secret.restored"
+
+
+def test_a_refused_import_names_the_secret_that_stood_in_its_way(life: Life) -> None:
+    life.set("db", "v")
+    life(DeleteSecret(name="db"))
+    items = tuple(SetSecret(name=name, value="v") for name in ("a", "db", "c"))
+
+    with pytest.raises(SecretIsDeleted):
+        life(ImportSecrets(items=items))
+
+    last = life(ReadHistory(name="db"))[-1]
+    assert (last.operation, last.outcome) == ("secret.set", "secret.is-deleted")
 
 
 def test_changes_leave_no_trace_among_the_reads(life: Life) -> None:
