@@ -84,8 +84,11 @@ def exposure(session: Session, who: str) -> None:
     from vault.commands import Exposed
 
     _, facts = session.ask(Exposed(principal=who))
-    current = sum(fact.status == "current" for fact in facts)
     _emit(session, [shapes.exposure(fact) for fact in facts], _EXPOSED)
+    if not facts:
+        session.terminal.note(f"No version was ever given to {who}, spelt exactly so.")
+        return
+    current = sum(fact.status == "current" for fact in facts)
     session.terminal.note(
         f"{current:,} of {counted(len(facts), 'version')} {'is' if len(facts) == 1 else 'are'} still "
         + ("current: they are what to rotate." if current > 1 else "")

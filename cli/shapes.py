@@ -197,7 +197,7 @@ def blame(answer: BlameFact) -> Shape:
     """Which event set an attribute; of the value itself it is only said who set it."""
     closed = {"erasedBy": answer.erased_by} if answer.erased else None
     return {
-        "attribute": _NAMES.get(answer.attribute, answer.attribute),
+        "attribute": _named(answer.attribute),
         **(closed or {"value": _shown(answer.attribute, answer.value)}),
         "position": answer.position,
         "time": rfc3339(answer.time),
@@ -217,7 +217,7 @@ def difference(answer: Difference) -> Shape:
         "value": answer.value or None,
         "fields": [
             {
-                "name": _NAMES.get(field.name, field.name),
+                "name": _named(field.name),
                 "before": _shown(field.name, field.before),
                 "after": _shown(field.name, field.after),
             }
@@ -239,7 +239,7 @@ def apart(answer: Apart) -> Shape:
         "value": answer.value or None,
         "fields": [
             {
-                "name": _NAMES.get(field.name, field.name),
+                "name": _named(field.name),
                 "first": _shown(field.name, field.before),
                 "second": _shown(field.name, field.after),
             }
@@ -295,8 +295,14 @@ _NAMES = {
 }
 
 
+def _named(name: str) -> str:
+    """An attribute as other answers call it; that of an older version has its number before it."""
+    version, space, attribute = name.rpartition(" ")
+    return version + space + _NAMES.get(attribute, attribute)
+
+
 def _shown(name: str, value: Any) -> Any:
     """An attribute's value as other answers show it."""
-    if name in ("exp", "nbf"):
+    if name.rpartition(" ")[2] in ("exp", "nbf"):
         return _date(value)
     return list(value) if isinstance(value, tuple) else value

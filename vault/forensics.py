@@ -110,6 +110,7 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
     match command:
         case WhoRead():
             period = history.period(points)
+            _refuse_unknown_secret(logs, command.name)
             found, what = list(disclosure.who_read(logs, command, period)), "who-read"
         case Exposed():
             found, what = disclosure.exposure(logs, command), "exposure"
@@ -244,6 +245,14 @@ def _diff_fork(logs: Logs, command: DiffFork) -> answers.Aftermath:
     found = _between(logs, command.common, command.size)
     touched = (forks.touched(one.what, one.name, then, now, logs.content) for one in found)
     return answers.Aftermath(differences=tuple(found), touched=tuple(touched))
+
+
+def _refuse_unknown_secret(logs: Logs, name: str) -> None:
+    """That nobody read a secret which never was would be believed of the one that was meant."""
+    names.check_name(name)
+    known = listed_key(Table.KNOWN_SECRETS, secret_key(name).owner)
+    if logs.rows.get(known, Mark) is None:
+        raise secrets.not_found(name)
 
 
 def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ from vault import names
 from vault.answers import HistoryItem
 from vault.commands import ReadHistory
 from vault.points import Resolutions
+from vault.refusals import PointsReversed
 
 CHUNK = 500
 """How many records are read from one snapshot."""
@@ -70,9 +71,17 @@ class Period(NamedTuple):
 
 
 def period(points: Resolutions) -> Period:
-    """What the bounds of a question are."""
+    """What the bounds of a question are.  Raise PointsReversed."""
     since, until = points.get("since"), points.get("until")
-    return Period(0 if since is None else since.time, None if until is None else until.time)
+    start, stop = 0 if since is None else since.time, None if until is None else until.time
+    _refuse_reversed(start, stop)
+    return Period(start, stop)
+
+
+def _refuse_reversed(start: int | None, stop: int | None) -> None:
+    """A period that ends before it begins is mistyped: that nothing happened in it would mislead."""
+    if start is not None and stop is not None and stop < start:
+        raise PointsReversed
 
 
 Books = Mapping[str, Book]
@@ -88,7 +97,9 @@ class Found(NamedTuple):
 
 
 def find(books: Books, command: ReadHistory) -> Found:
-    """What *command* asks for.  Raise PositionUnknown for a point that is none."""
+    """What *command* asks for.  Raise PointsReversed, or PositionUnknown for a point that is none."""
+    _refuse_reversed(command.start, command.stop)
+    _refuse_reversed(command.from_event, command.before_event)
     for point in (command.from_event, command.before_event):
         size = books["changes"].size
         if point is not None and point >= size:

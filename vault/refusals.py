@@ -115,7 +115,7 @@ class PointsReversed(BadParameter):
     """The first point comes after the second."""
 
     code = "points.reversed"
-    hint = "give the older point first: diff OLDER..NEWER"
+    hint = "give the older point first: diff OLDER..NEWER, --from OLDER --to NEWER"
 
 
 class RestoreUnclear(BadParameter):

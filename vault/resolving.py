@@ -35,7 +35,9 @@ def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
     if _STATE in found and not found[_STATE].size:
         raise PositionUnknown("the vault did not exist yet")
     for name, point in _points_in(asked, _BOUNDS):
-        found[name] = _bound(snapshot, point)
+        # Until now is no bound: the newest change is older than what was read after it.
+        if name != "until" or not isinstance(point, Now):
+            found[name] = _bound(snapshot, point)
     return found
 
 

@@ -74,6 +74,15 @@ def _secret(
         yield RestoreStep(action="value", name=was.name, version=old.version)
     elif command.attributes:
         yield from _attributes(was, old, new)
+    if command.attributes:
+        yield from _older_versions(now, then, was)
+
+
+def _older_versions(now: Rows, then: Rows, was: Secret) -> Iterator[RestoreStep]:
+    for _, old in then.scan(Table.VERSIONS, Version, secret_key(was.name).owner):
+        new = now.get(version_key(was.name, old.version), Version)
+        if new is not None and old.version != was.current:
+            yield from _attributes(was, old, new)
 
 
 def _attributes(was: Secret, old: Version, new: Version) -> Iterator[RestoreStep]:
@@ -145,7 +154,7 @@ def _brought_back(
         return Decision(event, content, stands.key)
     update = SecretUpdated(
         name=stands.name,
-        version=stands.current,
+        version=stands.current if old.version == was.current else old.version,
         changed=("content_type", "tags", "enabled", "nbf", "exp"),
         enabled=old.enabled,
         nbf=old.nbf,

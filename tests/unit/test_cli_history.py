@@ -201,6 +201,44 @@ def test_who_read_in_a_period(terminal: Terminal) -> None:
     assert by_bob("--to", "#6") == by_bob("--from", "#7") == 0
 
 
+def test_diff_shows_a_time_of_an_older_version_as_a_time(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    own = copied(terminal, tmp_path)
+    old = own.json("secret", "list-versions", "db", "--as-of", "#2")[0]["id"][-32:]
+    own.must(
+        "secret", "set-attributes", "db", "--version", old, "--expires", "2031-02-03T04:05:06Z"
+    )
+    (field,) = difference(own.json("diff", "#12..now"), "db")["fields"]
+    assert (field["name"], field["after"]) == (f"{old} expires", "2031-02-03T04:05:06Z")
+    own.check()
+
+
+def test_who_read_until_now_leaves_out_nothing(terminal: Terminal) -> None:
+    value(terminal, "db")
+    everything = terminal.json("who-read", "db")
+    assert terminal.json("who-read", "db", "--from", "1d", "--to", "now") == everything
+
+
+@pytest.mark.parametrize("asked", [("who-read", "db"), ("replay",), ("log",)])
+@pytest.mark.parametrize("period", [("--from", "1m", "--to", "1h"), ("--from", "#6", "--to", "#5")])
+def test_a_period_that_is_reversed_is_refused_rather_than_empty(
+    terminal: Terminal, asked: tuple[str, ...], period: tuple[str, ...]
+) -> None:
+    ran = terminal.run(*asked, *period, "-o", "json")
+    assert (ran.status, ran.error["code"], ran.text) == (2, "points.reversed", "")
+
+
+def test_who_read_a_misspelt_secret_is_refused_rather_than_empty(terminal: Terminal) -> None:
+    assert terminal.run("who-read", "bd").status == 3
+    assert terminal.must("who-read", "lost").text.strip() == ""
+
+
+def test_exposure_of_nobody_says_how_the_name_is_matched(terminal: Terminal) -> None:
+    told = terminal.must("exposure", "bbo@example.com").told
+    assert "given to bbo@example.com, spelt exactly so" in told
+
+
 def test_who_read_tells_a_read_of_the_past(terminal: Terminal) -> None:
     value(terminal, "gone", "--as-of", "#4")
     assert terminal.json("who-read", "gone")[-1]["asOf"] == 4

@@ -71,6 +71,22 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(past: Terminal) -> None
     assert MARK not in table.text + table.told
 
 
+def test_attributes_of_older_versions_come_back_on_request(terminal: Terminal) -> None:
+    point = f"#{size(terminal) - 1}"
+    old, new = (one["id"][-32:] for one in terminal.json("secret", "list-versions", "db"))
+    for version in (old, new):
+        change = ("set-attributes", "db", "--version", version, "--enabled", "false")
+        terminal.must("secret", *change, "--tags", f"of={version}")
+    assert terminal.json("restore", "--to", point, "db", "--plan")["steps"] == []
+    told = terminal.json("restore", "--to", point, "--attributes", "--yes")
+    assert {(step["action"], step["version"]) for step in told["steps"]} == {
+        ("attributes", old),
+        ("attributes", new),
+    }
+    assert terminal.json("diff", f"{point}..now") == []
+    assert terminal.json("restore", "--to", point, "--attributes", "--plan")["steps"] == []
+
+
 def test_a_restore_brings_back_what_is_not_lost(terminal: Terminal) -> None:
     told = terminal.json("restore", "--to", "#5", "--yes")
     assert told["done"] is True

@@ -23,11 +23,13 @@ from vault.commands import (
     ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
+    ReadHistory,
     RecoverDeletedSecret,
+    Replay,
     UpdateSecret,
     WhoRead,
 )
-from vault.points import AtTime
+from vault.points import AtTime, Now
 
 
 @pytest.fixture
@@ -173,6 +175,35 @@ def test_a_period_bounds_every_way(life: Life) -> None:
     for at, how in enumerate(("read", "backup", "copy")):
         (fact,) = life(WhoRead(name="db", since=AtTime(marks[at]), until=AtTime(marks[at + 1])))
         assert fact.how == how
+
+
+def test_a_period_until_now_holds_what_was_read_after_the_newest_change(life: Life) -> None:
+    life.set("db")
+    life.clock.advance(seconds=1)
+    life(GetSecret(name="db"))
+    (fact,) = life(WhoRead(name="db", since=AtTime(0), until=Now()))
+    assert (fact.how, fact.log) == ("read", "access")
+    assert fact.position in [one.item.position for one in life(Replay(until=Now()))]
+
+
+def test_a_period_that_ends_before_it_begins_is_refused_rather_than_empty(life: Life) -> None:
+    life.set("db")
+    late, early = AtTime(life.clock.now), AtTime(life.clock.now - 1)
+    life.refuses("points.reversed", WhoRead(name="db", since=late, until=early))
+    life.refuses("points.reversed", Replay(since=late, until=early))
+    life.refuses("points.reversed", ReadHistory(start=late.time, stop=early.time))
+    life.refuses("points.reversed", ReadHistory(from_event=2, before_event=1))
+    assert life(WhoRead(name="db", since=late, until=late)) == []
+
+
+def test_a_secret_that_never_was_is_not_found_rather_than_unread(life: Life) -> None:
+    life.allow("get")
+    life.refuses("secret.not-found", GetSecret(name="bd"), BOB)
+    life.refuses("secret.not-found", WhoRead(name="bd"))
+    life.refuses("secret.not-found", WhoRead(name=BOB.principal.partition("@")[0]))
+    life.set("db")
+    life.purge("db")
+    assert ways(life, "DB") == []
 
 
 def test_who_only_looked_at_attributes_was_given_no_value(life: Life) -> None:
