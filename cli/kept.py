@@ -2,7 +2,8 @@
 
 A store cannot show by itself that it is not an older copy of itself.  Whoever has used it can: the
 newest signed checkpoint that each command saw lies in the account's state directory, and the next
-command holds the log to it.  Files are named after the hash of the log's origin.
+command holds the log to it.  Files are named after the hash of the log's origin, and of the store's
+instance if it was made of a copy.
 """
 
 from __future__ import annotations
@@ -27,64 +28,81 @@ VAULTS = "vaults"
 
 
 class Kept:
-    """The state directory *place*."""
+    """The state directory *place*, for one store.
 
-    def __init__(self, place: Path) -> None:
+    A store that was made of a copy says so by its *instance*, and goes on by itself: what is seen of
+    it is kept beside what was seen of the original.  Of an instance that was never seen the original's
+    counts, so that an old copy does not pass under a made-up one.
+    """
+
+    def __init__(self, place: Path, instance: str = "") -> None:
         self.place = place
+        self._instance = instance
 
     def newest(self, origin: str, kind: str = SEEN) -> Checkpoint | None:
         """The newest checkpoint kept of that log; None if none is, or none that can be read."""
-        from eventstore.checkpoint import parse_checkpoint
-        from eventstore.errors import CheckpointMalformed
+        own = self._file(origin, kind)
+        return _read(own if own.exists() else self._file_of_original(origin, kind), origin)
 
-        try:
-            read = parse_checkpoint(self._file(origin, kind).read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError, CheckpointMalformed):
-            return None
-        return read if read.origin == origin else None
+    def own(self, origin: str) -> Checkpoint | None:
+        """The newest that was seen of this very store's log."""
+        return _read(self._file(origin, SEEN), origin)
 
     def keep(self, origin: str, size: int, note: str, kind: str = SEEN) -> None:
         """Keep *note* unless a newer one is kept already.  Raise OSError."""
         file = self._file(origin, kind)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked(file.parent):
-            standing = self.newest(origin, kind)
-            if standing is not None and standing.size > size:
-                return
-            beside = file.with_suffix(".new")
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                os.write(descriptor, note.encode())
-            finally:
-                os.close(descriptor)
-            beside.replace(file)
+            standing = _read(file, origin)
+            if standing is None or standing.size <= size:
+                _replace(file, note)
 
     def forget(self, origin: str) -> None:
         """Hold the log to nothing any more.  Raise OSError."""
-        self._file(origin, SEEN).unlink(missing_ok=True)
+        file = self._file(origin, SEEN)
+        if self._instance:
+            # Empty, and there: else the original's would count.
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _replace(file, "")
+        else:
+            file.unlink(missing_ok=True)
 
     def vaults(self, store_id: str) -> set[str]:
         """The ids of the vaults that were seen in that store.  Raise OSError."""
+        own = self._vaults(store_id)
+        place = own if own.exists() else self.place / VAULTS / store_id
         try:
-            return set(os.listdir(self.place / VAULTS / store_id))
+            return set(os.listdir(place))
         except FileNotFoundError:
             return set()
 
     def keep_vaults(self, store_id: str, vaults: Iterable[str]) -> None:
         """Keep that the store has these *vaults*, beside those that were seen.  Raise OSError."""
-        if new := set(vaults) - self.vaults(store_id):
-            seen = self.place / VAULTS / store_id
+        seen = self._vaults(store_id)
+        if not seen.exists() or set(vaults) - set(os.listdir(seen)):
             seen.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for vault in new:
+            for vault in vaults:
                 (seen / vault).touch(mode=0o600)
 
     def forget_vaults(self, store_id: str, but: Iterable[str]) -> None:
         """Miss no vault of the store any more, *but* these.  Raise OSError."""
+        seen = self._vaults(store_id)
+        if self._instance:
+            seen.mkdir(parents=True, exist_ok=True, mode=0o700)
         for vault in self.vaults(store_id) - set(but):
-            (self.place / VAULTS / store_id / vault).unlink(missing_ok=True)
+            (seen / vault).unlink(missing_ok=True)
+
+    def _vaults(self, store_id: str) -> Path:
+        name = f"{store_id}-{self._instance}" if self._instance else store_id
+        return self.place / VAULTS / name
 
     def _file(self, origin: str, kind: str) -> Path:
-        return self.place / kind / f"{sha256(origin.encode()).hexdigest()}.checkpoint"
+        # What was published of a log is the same for everybody.
+        named = f"{origin}\n{self._instance}" if self._instance and kind == SEEN else origin
+        return self.place / kind / f"{sha256(named.encode()).hexdigest()}.checkpoint"
+
+    def _file_of_original(self, origin: str, kind: str) -> Path:
+        return Kept(self.place)._file(origin, kind)
 
     @contextmanager
     def _locked(self, directory: Path) -> Iterator[None]:
@@ -94,6 +112,27 @@ class Kept:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read(file: Path, origin: str) -> Checkpoint | None:
+    from eventstore.checkpoint import parse_checkpoint
+    from eventstore.errors import CheckpointMalformed
+
+    try:
+        read = parse_checkpoint(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, CheckpointMalformed):
+        return None
+    return read if read.origin == origin else None
+
+
+def _replace(file: Path, text: str) -> None:
+    beside = file.with_suffix(".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+    beside.replace(file)
 
 
 def check_vaults(seen: Iterable[str], there: Iterable[str]) -> None:

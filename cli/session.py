@@ -178,7 +178,16 @@ class Session:
         """What this account has seen and published."""
         from cli.kept import Kept
 
-        return Kept(self.settings.state)
+        return Kept(self.settings.state, self._instance())
+
+    def _instance(self) -> str:
+        """Which copy of a store this is; empty if it is none, or cannot be read."""
+        from vault.store import read_configuration
+
+        try:
+            return read_configuration(self.home).instance
+        except (MunimentError, OSError):
+            return ""
 
     @contextmanager
     def minding(self, store: Store, vaults: Callable[[], list[Vault]]) -> Iterator[None]:
@@ -226,7 +235,7 @@ class Session:
     def _keep_seen(self, log: Log) -> None:
         origin = log.identity.origin
         try:
-            seen, head = self.kept.newest(origin), log.head()
+            seen, head = self.kept.own(origin), log.head()
             if seen is None or seen.size != head.size:
                 self.kept.keep(origin, head.size, log.checkpoint())
         except OSError as error:

@@ -24,9 +24,8 @@ The copy holds every record and the keyring, and not the root key: that is in {r
 
 _IMPORTED = """\
 The store in {home} has its own root key now, in {root}, and its own signing keys; an event in every
-vault says so.  The copy and the root key that it came with were not touched.
-From now on this account expects the new store's history, and refuses the original's: whoever goes on
-with both gives the new one a --state DIR of its own, at the import and after it."""
+vault says so.  The copy and the root key that it came with were not touched, and the original may go
+on beside it: this account keeps apart what it has seen of each."""
 
 
 @command("backup")

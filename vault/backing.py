@@ -11,6 +11,7 @@ then on it and its original can be told apart.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -87,8 +88,8 @@ def adopt(
     home.chmod(0o700)
     keys.chmod(0o700)
     # Its root key is beside it, wherever that of the original is.
-    made = msgspec.json.encode(replace(configuration, root=""))
-    write_durably(home / "store.json", made + b"\n")
+    made = replace(configuration, root="", instance=os.urandom(16).hex())
+    write_durably(home / "store.json", msgspec.json.encode(made) + b"\n")
     sync_directory(home.parent)
     store = Store.open(home, root_directory=keys, passphrase=passphrase)
     try:
@@ -102,6 +103,5 @@ def adopt(
 def _take_over(store: Store, caller: Caller) -> None:
     store.rotate_root_key(caller)
     context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-    instance = store.new_instance()
     for vault in store.vaults():
-        vault.adopted(context, instance)
+        vault.adopted(context, store.configuration.instance)

@@ -74,12 +74,16 @@ _STORE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `store.json` holds.  An empty *root* is the default place, beside the store."""
+    """What `store.json` holds.  An empty *root* is the default place, beside the store.
+
+    *instance* tells a store that was made of a copy from its original, which has the same ids.
+    """
 
     format: int
     store_id: str
     provider: str
     root: str = ""
+    instance: str = ""
 
 
 def read_configuration(home: Path) -> Configuration:
@@ -94,7 +98,8 @@ def read_configuration(home: Path) -> Configuration:
         raise FormatUnknown(f"{home / 'store.json'} is not of a form that is known") from None
     if read.format != FORMAT or read.provider not in ("file", "passphrase"):
         raise FormatUnknown(f"{home / 'store.json'}: format {read.format}, {read.provider!r}")
-    if not _STORE_ID.fullmatch(read.store_id) or "\0" in read.root:
+    ids = (read.store_id, read.instance or read.store_id)
+    if not all(map(_STORE_ID.fullmatch, ids)) or "\0" in read.root:
         raise FormatUnknown(f"{home / 'store.json'} names no store, or no place for a root key")
     return read
 
@@ -402,10 +407,6 @@ class Store:
             yield
         finally:
             os.close(fd)
-
-    def new_instance(self) -> str:
-        """An id for a store that was just made from a copy."""
-        return self._entropy(16).hex()
 
     # -- the root key ----------------------------------------------------------------------------
 

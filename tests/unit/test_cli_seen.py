@@ -1,5 +1,6 @@
 """An account remembers how far it has seen each log, and refuses a store that went back."""
 
+import json
 import shutil
 import stat
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_an_old_copy_that_is_accepted_is_used_from_then_on(terminal: Terminal) -
     terminal.check()
 
 
-def test_a_copy_that_is_imported_is_accepted_and_its_original_is_not(terminal: Terminal) -> None:
+def test_a_copy_that_is_imported_is_accepted_and_so_is_its_original(terminal: Terminal) -> None:
     terminal.must("store", "backup", "copy")
     terminal.must("secret", "set", "a", stdin="w")
     made = ("--home", str(terminal.directory / "made"))
@@ -117,7 +118,8 @@ def test_a_copy_that_is_imported_is_accepted_and_its_original_is_not(terminal: T
 
     shown = terminal.must("secret", "show", "a", *made, "--query", "value", "-o", "tsv")
     assert shown.text == "v\n"
-    assert terminal.run("secret", "show", "a").status == 20
+    shown = terminal.must("secret", "show", "a", "--query", "value", "-o", "tsv")
+    assert shown.text == "w\n"
     terminal.must("checkpoint", "forget", "--yes")
     terminal.check()
 
@@ -204,3 +206,53 @@ def _head(directory: Path, row: bytes | None = None) -> bytes:
             transaction.put(HEAD, row)
     environment.close()
     return found
+
+
+def test_an_imported_copy_and_its_original_go_on_side_by_side(tmp_path: Path) -> None:
+    """A drill must not teach anybody to give up what protects from a rollback."""
+    original = Terminal(tmp_path)
+    original.must("init", "main")
+    original.must("secret", "set", "db", stdin="one")
+    original.must("store", "backup", str(tmp_path / "copy"))
+    imported = ("--home", str(tmp_path / "drill"))
+    key = str(tmp_path / "store.key")
+    original.must("store", "import", str(tmp_path / "copy"), *imported, "--root-key", key)
+    for number in range(3):
+        original.must("secret", "set", "db", *imported, stdin=f"drill {number}")
+        assert (
+            original.must("secret", "show", "db", "--query", "value", "-o", "tsv").text == "one\n"
+        )
+        original.must("secret", "set", "other", stdin=str(number))
+    assert original.must("verify").status == 0
+    assert original.must("verify", *imported).status == 0
+
+
+def test_a_made_up_instance_does_not_let_an_old_copy_pass(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.must("init", "main")
+    terminal.must("secret", "set", "db", stdin="one")
+    shutil.copytree(terminal.home, tmp_path / "old")
+    terminal.must("secret", "set", "db", stdin="two")
+    shutil.rmtree(terminal.home)
+    shutil.copytree(tmp_path / "old", terminal.home)
+    configuration = terminal.home / "store.json"
+    made_up = json.loads(configuration.read_text()) | {"instance": "ab" * 16}
+    configuration.write_text(json.dumps(made_up))
+    assert terminal.run("secret", "show", "db").status == 20
+
+
+def test_an_old_copy_of_an_import_is_refused_as_one_of_the_original_is(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.must("init", "main")
+    terminal.must("store", "backup", str(tmp_path / "copy"))
+    drill = tmp_path / "drill"
+    imported = ("--home", str(drill))
+    key = str(tmp_path / "store.key")
+    terminal.must("store", "import", str(tmp_path / "copy"), *imported, "--root-key", key)
+    shutil.copytree(drill, tmp_path / "old")
+    terminal.must("secret", "set", "db", *imported, stdin="one")
+    shutil.rmtree(drill)
+    shutil.copytree(tmp_path / "old", drill)
+    assert terminal.run("secret", "list", *imported).status == 20
+    terminal.must("checkpoint", "forget", *imported, "--yes")
+    assert terminal.run("secret", "list", *imported).status == 0
