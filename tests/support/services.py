@@ -97,7 +97,9 @@ class Service:
 
     @property
     def events(self) -> list[dict]:
-        return [msgspec.json.decode(line) for line in self.log.splitlines() if line[:1] == "{"]
+        # The last line may still be on its way.
+        whole = self.log.rpartition("\n")[0].splitlines()
+        return [msgspec.json.decode(line) for line in whole if line[:1] == "{"]
 
     def seen(self, event: str) -> list[dict]:
         return [line for line in self.events if line["event"] == event]
