@@ -64,6 +64,7 @@ class Edge:
         self.port = free_port()
         self.base = f"https://{DOMAIN}:{self.port}"
         self.secrets: dict[str, str] = {}
+        self.blobs: dict[str, str] = {}
         self._kept = threading.local()
         self.service: Service
         with Store.create(self.home, clock=system_clock) as store:
@@ -113,7 +114,8 @@ class Edge:
 
     def token(self, client: str = "all", **changes: Any) -> str:
         """A token as the service's own authority makes them."""
-        asked = {"authority": self.base, "audience": self.base, "now": int(time.time())}
+        asked: dict[str, Any] = {"authority": self.base, "audience": self.base}
+        asked |= {"now": int(time.time())}
         return issue(self.roll, self.roll.named(client), method="secret", **asked | changes).token
 
     def claims(self, **changes: Any) -> dict[str, Any]:

@@ -156,6 +156,8 @@ class Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        # Or a body waits for the acknowledgement of its head, 40 ms.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self._trusting.wrap_socket(plain, server_hostname=self.host)
 
 
