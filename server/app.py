@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
-from server import keyvault
+from server import bodies, keyvault
 from server.authority import Authority
 from server.health import Health
 from server.hosts import Target, target_of
@@ -23,19 +23,23 @@ from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
 from server.openapi import openapi
 from server.problems import Problem, unavailable
-from server.reading import BodyTooLarge, BodyTooSlow
+from server.reading import BodyTooLarge, BodyTooSlow, CallerGone
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, Principal, Unauthenticated
 from server.turned_away import TurnedAway
 from server.turns import Turns
 from vault import names
 from vault.caller import Caller
+from vault.commands import RestoreSecret
 from vault.refusals import VaultNotFound
 from vault.service import Vault
 from vault.store import Store
 
 ReadBody = Callable[[int], Awaitable[bytes]]
-"""Give the body, of at most so many bytes.  Raise BodyTooLarge or BodyTooSlow."""
+"""Give the body, of at most so many bytes.  Raise BodyTooLarge, BodyTooSlow or CallerGone."""
+
+_MOST_BLOBS = 4
+"""So many bodies of the largest kind are read at once: a thousand would fill the memory."""
 
 _BODILESS = ("GET", "HEAD", "DELETE")
 _UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy)
@@ -99,6 +103,7 @@ class Service:
         self._turned_away = TurnedAway(clock=time.time)
         self._health = Health(store)
         self._counting: asyncio.Task[None] | None = None
+        self._blobs = asyncio.Semaphore(_MOST_BLOBS)
 
     async def begin(self) -> None:
         """Open the vaults, and begin to write down now and then what was turned away."""
@@ -216,8 +221,11 @@ class Service:
         if opened is None:
             raise Problem(404, "VaultNotFound", f"The vault {target.vault[:24]} was not found.")
         self._hold_back(opened, principal, target.vault)
-        whole = await _with_body(request, read_body, keyvault.largest_body(request))
-        plan = keyvault.plan(whole, target.base, self._skip)
+        # The body has no name here: a refusal's traceback holds this frame, and so all of its names,
+        # until the garbage collector comes by.
+        plan = keyvault.plan(
+            await self._whole(opened, request, principal, read_body), target.base, self._skip
+        )
         said.operation = plan.operation
         if self._throttled:
             self._limit(opened.throttle.wait(plan.operation, self._clock()), target.vault)
@@ -230,6 +238,18 @@ class Service:
         self._lag.after(target.vault, plan, self._clock())
         return plan.render(answer)
 
+    async def _whole(
+        self, opened: Open, request: Request, principal: Principal, read_body: ReadBody
+    ) -> Request:
+        """*request* with its body; without, if it is a blob and the caller may not bring one."""
+        most = keyvault.largest_body(request)
+        if most <= bodies.LARGEST:
+            return await _with_body(request, read_body, most)
+        if not opened.vault.lets(_caller(request, principal), RestoreSecret(blob=b"")):
+            return request
+        async with self._blobs:
+            return await _with_body(request, read_body, most)
+
     def _opened(self, name: str) -> Open | None:
         known = self._open.get(name)
         if known is None:
@@ -239,6 +259,7 @@ class Service:
                 return None
             known = Open(vault, Turns(vault, self._committed), Throttle(self._clock()))
             self._open[names.folded(vault.name).lower()] = known
+            self._turned_away.expect(names.folded(vault.name).lower())
         return known
 
     def _hold_back(self, opened: Open, principal: Principal, vault: str) -> None:
@@ -271,12 +292,11 @@ class Service:
 
     def _write_counts(self) -> None:
         for name, counts in self._turned_away.take().items():
-            opened = self._opened(name)
-            if opened is None:
-                continue
             try:
-                opened.vault.record_turned_away(*counts)
-            except MunimentError:
+                opened = self._opened(name)
+                if opened is not None:
+                    opened.vault.record_turned_away(*counts)
+            except (MunimentError, OSError):
                 self._health.failed()
                 self._turned_away.put_back(name, counts)
 
@@ -304,6 +324,9 @@ async def _with_body(request: Request, read_body: ReadBody, most: int) -> Reques
         raise Problem(413, "RequestEntityTooLarge", f"A body has at most {most} bytes.") from None
     except BodyTooSlow:
         raise Problem(408, "RequestTimeout", "The body did not arrive in time.") from None
+    except CallerGone:
+        # No fault of ours, and nobody hears it: it is for the log and the metrics.
+        raise Problem(400, "BadRequest", "The body did not arrive.") from None
 
 
 def _caller(request: Request, principal: Principal) -> Caller:

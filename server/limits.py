@@ -30,17 +30,24 @@ class Bucket:
 
     def take(self, now: float) -> float:
         """Take one; 0 if there was one, else in how many seconds there will be."""
-        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
-        self._at = now
-        if self._left >= 1:
+        wait = self.empty(now)
+        if wait == 0:
             self._left -= 1
-            return 0.0
-        return (1 - self._left) / self._rate
+        return wait
+
+    def spend(self, now: float) -> None:
+        """Take one, whether there is one or not."""
+        self._refill(now)
+        self._left -= 1
 
     def empty(self, now: float) -> float:
         """In how many seconds there will be one; nothing is taken."""
-        left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
-        return 0.0 if left >= 1 else (1 - left) / self._rate
+        self._refill(now)
+        return 0.0 if self._left >= 1 else (1 - self._left) / self._rate
+
+    def _refill(self, now: float) -> None:
+        self._left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
+        self._at = now
 
 
 class Throttle:
@@ -56,7 +63,12 @@ class Throttle:
 
 
 class RefusalLimit:
-    """How many refusals of one principal are recorded one by one."""
+    """How many refusals of one principal are recorded one by one.
+
+    It is known only afterwards that a request was one, and as many as there are connections can be
+    under way by then.  Those are recorded too, and have to be waited for: in the long run no
+    principal has more than the rate.
+    """
 
     def __init__(self) -> None:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
@@ -70,7 +82,7 @@ class RefusalLimit:
             if len(self._buckets) > _REMEMBERED:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(principal)
-        bucket.take(now)
+        bucket.spend(now)
 
     def wait(self, principal: str, now: float) -> float:
         """0 if *principal* may ask, else the seconds until it may."""

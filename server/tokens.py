@@ -4,7 +4,7 @@ A token is believed if it is signed (RS256 or ES256) by a key of its issuer, mad
 of the right tenant, and of its time with five minutes of slack.  Issuers are the service's own
 authority, of which the issuer's address must be that of the resource, and those that were trusted
 by `muniment identity trust`.  An outside issuer speaks for its own people only: never for a client
-registered here, and never for an account of this machine (`local:`).
+registered here, for an account of this machine (`local:`), or for the store itself (`muniment`).
 
 A token that was believed is remembered by its SHA-256 for some minutes, since the signature costs
 most; a change of the identities forgets all of them.
@@ -51,6 +51,8 @@ _UNREADABLE: Final = "[BearerReadAccessTokenFailed] Error validating token: "
 _REMEMBERED: Final = 4096
 _REMEMBERED_FOR: Final = 300
 _LOCAL: Final = "local:"
+_ITSELF: Final = "muniment"
+"""As whom the store records what it does by itself."""
 
 
 class Principal(NamedTuple):
@@ -298,7 +300,7 @@ def _outsider(roll: Roll, claims: Claims) -> Principal:
         names.check_principal(oid)
     except PrincipalInvalid:
         raise Refused("the token names nobody") from None
-    if roll.speaks(oid) or oid.lower().startswith(_LOCAL):
+    if roll.speaks(oid) or oid.lower().startswith(_LOCAL) or oid.lower() == _ITSELF:
         raise Refused("the issuer may not speak for that principal")
     shown = claims.preferred_username or claims.upn or claims.unique_name or claims.name
     return Principal(

@@ -30,6 +30,11 @@ class TurnedAway:
         self.interval = interval
         self._clock = clock
         self._counts: dict[str, Counts] = {}
+        self._vaults: set[str] = set()
+
+    def expect(self, vault: str) -> None:
+        """There is a vault of that name, in lower case: its counts are never given up."""
+        self._vaults.add(vault)
 
     def unauthenticated(self, vault: str) -> None:
         counts = self._of(vault)
@@ -41,8 +46,11 @@ class TurnedAway:
 
     def _of(self, vault: str) -> Counts:
         if vault not in self._counts and len(self._counts) >= _MOST_VAULTS:
-            # Names are the caller's: those that name no vault must not fill the memory.
-            self._counts.clear()
+            # Names are the caller's: those that name no vault must not fill the memory, and whoever
+            # makes names up must not wipe out what was counted against a vault.
+            self._counts = {
+                name: counts for name, counts in self._counts.items() if name in self._vaults
+            }
         return self._counts.get(vault) or Counts(int(self._clock()))
 
     def take(self) -> dict[str, Counts]:

@@ -173,6 +173,19 @@ class Vault:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
         return self.respond(caller, command).answer
 
+    def lets(self, caller: Caller, command: Command[Any]) -> bool:
+        """Whether *caller* may do *command* now, by the rules alone; nothing is done or recorded.
+
+        For an edge that would spare itself a large body.  `handle` decides, and records it.
+        """
+        with self.changes.snapshot() as snapshot:
+            rows = self.views.reader(snapshot.transaction)
+            try:
+                authorize(rows, settings_of(rows), caller, command)
+            except VaultError:
+                return False
+        return True
+
     def respond(self, caller: Caller, command: Command[A]) -> answers.Response[A]:
         """The same, and beside the answer what the points in *command* are."""
         answer, points = self._respond(caller, command)

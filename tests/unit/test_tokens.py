@@ -430,13 +430,19 @@ def test_an_outside_issuer_cannot_name_itself_the_own_authority(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("claim", ["oid", "sub"])
-def test_an_outside_issuer_cannot_speak_for_a_client_or_a_local_account(
+def test_an_outside_issuer_cannot_speak_for_a_client_a_local_account_or_the_store(
     tmp_path: Path, claim: str
 ) -> None:
     with service(tmp_path) as one:
         trusting(one)
         client = one.identities.add("app").application
-        for stolen in (client.object_id, client.object_id.upper(), "local:root", "LOCAL:root"):
+        for stolen in (
+            client.object_id,
+            client.object_id.upper(),
+            "local:root",
+            "LOCAL:root",
+            "Muniment",
+        ):
             told = refusal(one, signed(outside_claims(**{claim: stolen})))
             assert "may not speak" in told.message
 
