@@ -41,7 +41,7 @@ def backup(session: Session, directory: Path) -> None:
 
     with session.store() as store:
         with Progress("vaults") as progress:
-            made = back_up(store, directory, progress)
+            made = back_up(store, directory, session.caller, progress)
         root = session.root_directory or root_directory_of(store.home, store.configuration)
     session.output.emit(
         {

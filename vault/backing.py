@@ -39,11 +39,18 @@ class BackedUp(NamedTuple):
     root_epoch: int
 
 
-def backup(store: Store, directory: Path, progress: Progress | None = None) -> BackedUp:
-    """Copy *store* into the new directory *directory*.  Raise StoreExists or LogUnavailable."""
+def backup(
+    store: Store, directory: Path, caller: Caller, progress: Progress | None = None
+) -> BackedUp:
+    """Copy *store* into the new directory *directory*, and say so first in each vault.
+
+    Raise StoreExists or LogUnavailable.
+    """
     if directory.exists() and any(directory.iterdir()):
         raise StoreExists(f"{directory} is not empty")
     vaults = store.vaults()
+    for vault in vaults:
+        vault.record_store_backup(caller)
     records: dict[str, int] = {}
     (directory / "vaults").mkdir(parents=True, mode=0o700)
     directory.chmod(0o700)

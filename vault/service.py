@@ -478,6 +478,12 @@ class Vault:
         draft = refused(caller, command, refusal, at)
         self.access.transact(lambda append: append.append(draft))
 
+    def record_store_backup(self, caller: Caller) -> None:
+        """Say that the store is copied, sealed as it is; whoever has the store may copy it."""
+        names.check_caller(caller)
+        at = self.changes.head().size
+        self._record_read(caller, "store", VaultRead(what="store-backup", at=at))
+
     def record_identity_change(
         self, caller: Caller, change: str, client: str = "", object_id: str = ""
     ) -> None:

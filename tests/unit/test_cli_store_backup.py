@@ -99,3 +99,12 @@ def test_what_cannot_be_taken_over_is_refused(
     if arguments == ("import", "copy"):
         shutil.copytree(f"{terminal.home}.key", tmp_path / "copy.key")
     assert terminal.run("store", *arguments).status == status
+
+
+def test_a_copy_of_the_store_is_on_record_in_it(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.must("init", "main")
+    terminal.must("store", "backup", "copy")
+    items = terminal.must("log", "-o", "json").json
+    told = [one["details"]["what"] for one in items if one["operation"] == "vault.read"]
+    assert told == ["store-backup"]

@@ -308,7 +308,7 @@ def test_a_backup_of_the_store_has_its_identities(tmp_path: Path) -> None:
     clock = Clock()
     with make_store(tmp_path / "store", clock) as store:
         secret = Identities(store, clock=clock).add("app").secret
-        backup(store, tmp_path / "copy")
+        backup(store, tmp_path / "copy", ALICE)
     key = tmp_path / "store.key"
     (tmp_path / "copy").rename(tmp_path / "again")
     key.rename(tmp_path / "again.key")
