@@ -11,6 +11,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?= -n 2
+AZ ?= az
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -43,6 +44,13 @@ test: lint pytest ## all checks, then all tests against the built wheel
 pytest: $(VENV)/.dev $(VENV)/.wheel ## the tests alone, e.g. make pytest PYTEST_ARGS='-k purge'
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+.PHONY: clients
+clients: $(VENV)/.clients ## the Node and the old Python client, for the tests
+
+.PHONY: conformance-az
+conformance-az: $(VENV)/.dev $(VENV)/.wheel ## the Azure CLI against the service; AZ=... names it
+	MUNIMENT_AZ="$(AZ)" $(BIN)/pytest -n 0 tests/conformance/clients/test_azure_cli.py
+
 .PHONY: lint
 lint: $(VENV)/.dev ## style, types and the direction of imports
 	$(BIN)/ruff check
@@ -59,7 +67,7 @@ format: $(VENV)/.dev ## mend what ruff can mend
 	$(BIN)/ruff format
 
 .PHONY: test-pythons
-test-pythons: $(VENV)/.wheel ## all but the crash tests, on every other supported Python found here
+test-pythons: $(VENV)/.wheel ## all but crashes and clients, on every other supported Python found here
 	@.ci/pythons $(BIN)/python | while read -r version python; do \
 		$(MAKE) --no-print-directory test-python PYTHON="$$python" VENV=$(VENV)-$$version \
 			WHEELS=$(DIST) </dev/null; \
@@ -69,7 +77,7 @@ test-pythons: $(VENV)/.wheel ## all but the crash tests, on every other supporte
 test-python: $(VENV)/.dev
 	@echo "== $$($(BIN)/python --version)"
 	@$(INSTALL) --force-reinstall --no-deps $(WHEELS)/muniment-*.whl
-	$(BIN)/pytest $(PYTEST_ARGS) -m 'not crash'
+	$(BIN)/pytest $(PYTEST_ARGS) -m 'not crash and not clients'
 
 .PHONY: bench
 bench: $(VENV)/.wheel ## every benchmark, one after the other
@@ -112,6 +120,20 @@ $(VENV)/.demo: requirements/demo.txt $(VENV)/.run
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@echo "installing the test tools, each file checked by its hash"
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# In an environment of its own: its libraries are older than ours.  Node comes as a wheel, so that it
+# is the same everywhere.
+CLIENTS := $(abspath $(VENV))/clients
+$(VENV)/.clients: requirements/other-clients.txt $(wildcard tests/conformance/clients/node/*.json) \
+		$(VENV)/.made
+	@echo "installing the other clients, each file checked by its hash"
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --disable-pip-version-check -qq --require-hashes \
+		-r requirements/other-clients.txt
+	@cp tests/conformance/clients/node/*.json $(CLIENTS)
+	@cd $(CLIENTS) && PATH="$(CLIENTS)/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund \
+		--loglevel=error
 	@touch $@
 
 # The wheel is built from the source archive: what that one lacks, the tests miss at once.

@@ -23,7 +23,7 @@ from server.forms import FormMalformed
 from server.http import Request, Response, json_response
 from server.identities import Identities
 from server.roll import MAX_SECRET, SKEW, Application, Roll, claimed
-from server.signatures import Refused, parse, public_key, published, verify
+from server.signatures import ASSERTION_ALGORITHMS, Refused, parse, public_key, published, verify
 from server.tokens import LIFETIME, Issued, issue, origin, own_audiences, own_issuer
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Authority:
                 "client_secret_basic",
                 "private_key_jwt",
             ],
-            "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
+            "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
             "grant_types_supported": ["client_credentials"],
             "response_types_supported": ["token"],
             "response_modes_supported": ["form_post"],
@@ -369,7 +369,7 @@ def _is_meant(known: Application, query: dict[str, str]) -> bool:
 def _asserted(asked: _Asked, client_id: str, assertion: str) -> _Grant:
     """The client that signed *assertion* of itself (RFC 7523, 3).  Raise OAuthError."""
     try:
-        parsed = parse(assertion)
+        parsed = parse(assertion, assertion=True)
         claims = parsed.claims
         known = asked.roll.client(claims.sub)
         # A client without keys costs a verification as well.

@@ -1,7 +1,7 @@
 """JSON Web Tokens: taken apart, verified, made (RFC 7515, 7519).  Pure.
 
-Only RS256 and ES256, by name; a key says by its own kind which of them it verifies, so a token
-cannot choose.  A token that marks a header as critical is refused: there is none that we know.
+Only RS256 and ES256, by name, and PS256 for what a client says of itself, since Azure's libraries
+sign with it; a key says by its own kind which of them it verifies, so a token cannot choose.  A token that marks a header as critical is refused: there is none that we know.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
 ALGORITHMS: Final = ("RS256", "ES256")
+ASSERTION_ALGORITHMS: Final = (*ALGORITHMS, "PS256")
 MAX_TOKEN: Final = 16 * 1024
 
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+# RFC 7515 forbids the padding, and azure-identity's asynchronous client signs and sends it.
+_PADDED: Final = re.compile(_COMPACT.pattern.replace(b"+", b"+={0,2}"))
 
 Key = RSAKey | ECKey
 
@@ -79,7 +82,7 @@ _claims = msgspec.json.Decoder(Claims)
 
 def _registry() -> jws.JWSRegistry:
     # A header that we do not know is ignored, as RFC 7515 says; real issuers send several.
-    registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    registry = jws.JWSRegistry(algorithms=ASSERTION_ALGORITHMS, strict_check_header=False)
     registry.max_header_length = MAX_TOKEN
     return registry
 
@@ -87,41 +90,49 @@ def _registry() -> jws.JWSRegistry:
 _REGISTRY: Final = _registry()
 
 
-def parse(token: str) -> Parsed:
-    """Take *token* apart.  Raise Refused."""
+def parse(token: str, *, assertion: bool = False) -> Parsed:
+    """Take *token* apart; it is what a client says of itself if it is an *assertion*.  Raise Refused."""
+    form, algorithms = (_PADDED, ASSERTION_ALGORITHMS) if assertion else (_COMPACT, ALGORITHMS)
     if len(token) > MAX_TOKEN:
         raise Refused("the token is too long")
     try:
         text = token.encode("ascii")
     except UnicodeEncodeError:
         raise Refused("the token is malformed") from None
-    if not _COMPACT.fullmatch(text):
+    if not form.fullmatch(text):
         raise Refused("the token is malformed")
     try:
-        taken = jws.extract_compact(text, registry=_REGISTRY)
-        segment = text.partition(b".")[0]
-        header = _header.decode(urlsafe_b64decode(segment))
+        taken = _taken(text)
+        header = _header.decode(urlsafe_b64decode(text.partition(b".")[0].rstrip(b"=")))
         claims = _claims.decode(taken.payload)
     except (JoseError, ValueError, RecursionError):
         raise Refused("the token is malformed") from None
     if header.crit is not None:
         raise Refused("the token has a critical header that is not known")
-    if header.alg not in ALGORITHMS:
+    if header.alg not in algorithms:
         raise Refused("the token is signed with an algorithm that is not allowed")
     return Parsed(text, header, claims)
 
 
+def _taken(text: bytes) -> jws.CompactSignature:
+    """The parts of *text*: read without any padding, and signed with it."""
+    taken = jws.extract_compact(text.replace(b"=", b""), registry=_REGISTRY)
+    taken.segments["header"], taken.segments["payload"], _ = text.split(b".")
+    return taken
+
+
 def verify(parsed: Parsed, keys: Iterable[Key]) -> None:
     """Hold *parsed* to have been signed by one of *keys*.  Raise Refused."""
-    kind = RSAKey if parsed.header.alg == "RS256" else ECKey
+    kind = ECKey if parsed.header.alg == "ES256" else RSAKey
+    taken = _taken(parsed.token)
     for key in keys:
         if not isinstance(key, kind):
             continue
         try:
-            jws.deserialize_compact(parsed.token, key, registry=_REGISTRY)
+            if jws.validate_compact(taken, key, registry=_REGISTRY):
+                return
         except (JoseError, ValueError):
             continue
-        return
     raise Refused("the signature is not valid")
 
 

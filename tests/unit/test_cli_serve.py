@@ -142,6 +142,8 @@ def test_the_azure_cli_is_told_where_the_vaults_are(terminal: Terminal) -> None:
     printed = terminal.must("env", "az-cli").text
     assert "--suffix-keyvault-dns .vault.localhost:8443" in printed
     assert "core.instance_discovery=false" in printed
+    # It puts /metadata/endpoints behind the address as it is.
+    assert "--endpoint-resource-manager https://vault.localhost:8443 " in printed
     assert subprocess.run(["/bin/sh", "-n", "-c", printed], check=True).returncode == 0
 
 

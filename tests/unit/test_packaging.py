@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,13 @@ def test_the_wheel_installs_nothing_but_its_packages() -> None:
 
 def test_the_installed_version_is_the_projects() -> None:
     assert importlib.metadata.version("muniment") == PROJECT["project"]["version"]
+
+
+def test_the_lock_of_node_pins_versions_and_hashes_and_no_address() -> None:
+    lock = json.loads((ROOT / "tests/conformance/clients/node/package-lock.json").read_text())
+    packages = [one for name, one in lock["packages"].items() if name]
+    assert all(one["version"] and one["integrity"].startswith("sha512-") for one in packages)
+    assert not [one for one in packages if "resolved" in one]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
