@@ -28,7 +28,7 @@ from eventstore.errors import (
 from server.identities import Identities, client_keys, new_signing_key
 from server.roll import IdentityExists, IdentityInvalid, IdentityNotFound, Issuer, claimed
 from support.sign_in import NOW, OUTSIDE, RSA, RSA_PRIVATE, key_set, service
-from support.vaults import Clock, check_store, make_store, open_store
+from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.backing import backup
 
 SUBJECT = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
