@@ -177,7 +177,7 @@ def test_whatever_a_killed_service_has_answered_is_in_the_log(tmp_path: Path) ->
             statuses = {one.status for one in crowd.told[before:]}
             assert statuses <= {0, 200, 404}
     assert kills == 20
-    assert min(crowd.count("PUT", 200), crowd.count("GET", 200)) > 20 * CALLERS
+    assert min(crowd.count("PUT", 200), crowd.count("GET", 200)) > 5 * CALLERS
     assert crowd.count("PUT", 0) > 0  # some were under way
     check_answered(edge, crowd.told)
     with edge.served():
