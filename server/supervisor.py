@@ -256,6 +256,8 @@ class Supervisor:
                     if worker.said.endswith(b"\n") and not worker.ready:
                         raise worker.failure()
                     if not worker.ready and worker.process.poll() is not None:
+                        # Its last word may have come since the channels were looked at.
+                        worker.listen()
                         raise worker.failure()
                 if time.monotonic() >= end:
                     raise ServingFailed("a worker was not ready in time")
