@@ -36,7 +36,6 @@ _ISSUERS = [
     Column("TENANT", "tenant"),
     Column("KEYS FROM", "keysFrom"),
 ]
-EXTRA = "pip install 'muniment[server]'"
 
 _DAY = 86_400
 
@@ -226,7 +225,9 @@ def _discovered(issuer: str) -> str:
         from server.issuers import fetch
         from server.signatures import Refused
     except ModuleNotFoundError:
-        raise Usage(f"this needs the extra `server`: {EXTRA}") from None
+        from server.serving import ServerExtraMissing
+
+        raise ServerExtraMissing("not installed: joserfc or urllib3") from None
     place = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
         told = msgspec.json.decode(fetch(place), type=dict[str, object])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from cli.command import command
-from cli.identity import EXTRA, identities, record
+from cli.identity import identities, record
 from cli.moments import rfc3339
 from cli.problems import Usage
 from cli.session import Session, os_user
@@ -39,7 +39,9 @@ def issue_token(
     try:
         from server.tokens import issue, origin
     except ModuleNotFoundError:
-        raise Usage(f"this needs the extra `server`: {EXTRA}") from None
+        from server.serving import ServerExtraMissing
+
+        raise ServerExtraMissing("not installed: joserfc or urllib3") from None
 
     named = name or client_id
     if named is None or (name is not None and client_id is not None):
