@@ -13,7 +13,8 @@ from typing import Any
 from eventstore.errors import MunimentError, RequestIdReused
 from vault.caller import Caller
 from vault.commands import Command
-from vault.service import Ask, Vault
+from vault.service import Vault
+from vault.together import Ask
 
 MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""

@@ -10,6 +10,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from eventstore.errors import (
+    CheckpointMalformed,
+    CheckpointSignatureInvalid,
+    HistoryForked,
+    PositionUnknown,
+)
+
 
 class Now(msgspec.Struct, frozen=True):
     """As of the newest event.  A clock that stepped back hides none of them."""
@@ -49,3 +56,6 @@ class Resolved(NamedTuple):
 
 Resolutions = dict[str, Resolved]
 """What the points in a command are, each under the name of its field."""
+
+REFUSALS = (PositionUnknown, CheckpointMalformed, CheckpointSignatureInvalid, HistoryForked)
+"""What is raised for a point that is none."""

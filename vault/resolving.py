@@ -11,7 +11,6 @@ from typing import Any, assert_never
 from eventstore import head as heads
 from eventstore.checkpoint import open_note, parse_checkpoint
 from eventstore.errors import (
-    CheckpointMalformed,
     CheckpointSignatureInvalid,
     HistoryForked,
     PositionUnknown,
@@ -20,16 +19,29 @@ from eventstore.transaction import Snapshot
 from vault.commands import Command, Restore
 from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point, Resolutions, Resolved
 
-REFUSALS = (PositionUnknown, CheckpointMalformed, CheckpointSignatureInvalid, HistoryForked)
-"""What is raised for a point that is none."""
-
 _STATE = "as_of"
 _POINTS = (_STATE, "before", "after", "to")
 _BOUNDS = ("since", "until")
 
 
+class Seen:
+    """What a request has seen of `changes`: the size, and what the points in it are."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.points: Resolutions = {}
+
+    @property
+    def as_of(self) -> Resolved | None:
+        return self.points.get(_STATE)
+
+    @property
+    def as_of_size(self) -> int | None:
+        return None if self.as_of is None else self.as_of.size
+
+
 def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
-    """What each point in *command* is.  Raise one of `REFUSALS`."""
+    """What each point in *command* is.  Raise one of `vault.points.REFUSALS`."""
     asked: Command[Any] = command.plan if isinstance(command, Restore) else command
     found = {name: resolve(snapshot, point) for name, point in _points_in(asked, _POINTS)}
     if _STATE in found and not found[_STATE].size:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
 
-from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
+from eventstore.errors import MunimentError
 from eventstore.events import (
     Context,
     Event,
@@ -40,98 +39,35 @@ from vault import answers, names
 from vault.access import authorize
 from vault.caller import Caller
 from vault.commands import (
-    BackupSecret,
     Command,
     CopyVault,
-    DeleteSecret,
     Malformed,
     PurgeDeletedSecret,
     ReadHistory,
     RecordVerification,
-    RecoverDeletedSecret,
     Replay,
     Restore,
-    RestoreSecret,
     RotateKeys,
-    SetSecret,
     ShowVault,
-    UpdateSecret,
     UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
-from vault.points import Resolutions, Resolved
+from vault.points import Resolved
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
-from vault.resolving import REFUSALS, resolved
-from vault.trace import context, refused
+from vault.resolving import Seen, resolved
+from vault.trace import REFUSED, context, refused
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
+    from vault.together import Ask
     from vault.writing import Outcome, Writing
 
 A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
 _RETOLD = (ReadHistory, Replay)
-_REFUSALS = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
-
-
-_EXPECTED = (*_REFUSALS, Overdue)
-
-
-class _Seen:
-    """What a request has seen of `changes`: the size, and what the points in it are."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.points: Resolutions = {}
-
-    @property
-    def as_of(self) -> Resolved | None:
-        return self.points.get("as_of")
-
-    @property
-    def as_of_size(self) -> int | None:
-        return None if self.as_of is None else self.as_of.size
-
-
-class Ask(NamedTuple):
-    """One of many requests.  One that may not be *repeated* is new whatever its id."""
-
-    caller: Caller
-    command: Command[Any]
-    repeated: bool = True
-
-
-CHANGES = (
-    SetSecret,
-    UpdateSecret,
-    DeleteSecret,
-    RecoverDeletedSecret,
-    BackupSecret,
-    RestoreSecret,
-)
-"""The changes that need nothing but a place in a commit, and so may share one."""
-
-
-class _Asked:
-    """One of many requests on its way: its outcome, and the trace that must be recorded first."""
-
-    def __init__(self, ask: Ask) -> None:
-        self.caller, self.command, self.repeated = ask
-        self.seen = _Seen()
-        self.outcome: Any = None
-        self.trace: Draft | None = None
-        self.is_shared = isinstance(self.command, (*CHANGES, *READS, Malformed))
-        self.is_left = not self.is_shared
-
-    def end(self, outcome: Any) -> None:
-        self.outcome, self.trace = outcome, None
-        if isinstance(outcome, Overdue):
-            self.is_left = True
-        elif isinstance(outcome, _REFUSALS):
-            self.trace = refused(self.caller, self.command, outcome, self.seen.size)
 
 
 class Vault:
@@ -205,16 +141,16 @@ class Vault:
         return answers.Response(iter(answer), points)
 
     def _respond(self, caller: Caller, command: Command[Any]) -> answers.Response[Any]:
-        seen = _Seen()
+        seen = Seen()
         try:
             names.check_caller(caller)
             answer = self._handle_in_time(caller, command, seen)
             return answers.Response(answer, seen.points)
-        except _REFUSALS as refusal:
+        except REFUSED as refusal:
             self._record_refusal(caller, command, refusal, seen.size)
             raise
 
-    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
+    def _handle_in_time(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         """Handle *command* once the vault has done what it has to do by itself."""
         while True:
             try:
@@ -222,7 +158,7 @@ class Vault:
             except Overdue:
                 self.keeping.catch_up()
 
-    def _handle(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
+    def _handle(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         match command:
             case ShowVault():
                 return self._show(caller, command, seen)
@@ -230,6 +166,9 @@ class Vault:
                 return self._restore(caller, command, seen)
             case ReadHistory() | Replay():
                 return self._retell(caller, command, seen)
+            case Malformed(problem=problem):
+                self._authorize(caller, command, seen)
+                raise problem
             case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
             case CopyVault():
@@ -244,85 +183,22 @@ class Vault:
                 outcome = self._change(caller, command, seen)
                 return self._tell(caller, command, outcome)
 
-    # -- many at once ----------------------------------------------------------------------------
-
     def handle_all(self, asks: Sequence[Ask]) -> list[Any]:
-        """Do what many ask at once, with one commit of each log for all of them.
+        """Do what many ask at once; an answer, or the exception that refuses it, for each."""
+        from vault.together import handle_all  # for who serves many
 
-        Changes come first, so a read sees those that came with it.  Give an answer, or the
-        exception that refuses it, for each.
-        """
-        asked = [_Asked(ask) for ask in asks]
-        shared = [one for one in asked if one.is_shared]
-        self._change_all([one for one in shared if isinstance(one.command, CHANGES)])
-        self._read_all([one for one in shared if not isinstance(one.command, CHANGES)])
-        self._record_all([one for one in shared if one.trace is not None])
-        for one in asked:
-            if one.is_left:
-                try:
-                    one.outcome = self.handle(one.caller, one.command)
-                except Exception as failure:
-                    one.outcome = failure
-        return [one.outcome for one in asked]
-
-    def _change_all(self, asked: list[_Asked]) -> None:
-        tickets = self.changes.transact_all([partial(self._carry_out, one) for one in asked])
-        for one, ticket in zip(asked, tickets, strict=True):
-            one.end(ticket.failure or ticket.result.answer)
-
-    def _carry_out(self, one: _Asked, append: Append) -> Outcome:
-        names.check_caller(one.caller)
-        rows, rule = self._admit(append, one.caller, one.command, one.seen)
-        writing = self._writing(append, rows, context(one.caller, rule))
-        return writing.carry_out(one.command, one.caller, one.repeated)
-
-    def _read_all(self, asked: list[_Asked]) -> None:
-        if not asked:
-            return
-        try:
-            with self.changes.snapshot() as snapshot:
-                rows = self.views.reader(snapshot.transaction)
-                # Once for all of them: it is the same snapshot.
-                self.keeping.mind(rows)
-                for one in asked:
-                    try:
-                        self._answer(one, snapshot, rows)
-                    except _EXPECTED as refusal:
-                        one.end(refusal)
-        except Exception as failure:  # Overdue among them: then each is asked alone
-            for one in asked:
-                one.end(failure)
-
-    def _answer(self, one: _Asked, snapshot: Snapshot, rows: Rows) -> None:
-        names.check_caller(one.caller)
-        rule = self._let_in(snapshot, rows, one.caller, one.command, one.seen)
-        if isinstance(one.command, Malformed):
-            raise one.command.problem
-        answered = Reading(snapshot, rows, one.seen.as_of_size).answer(one.command)
-        one.trace = Draft(context(one.caller, rule), answered.event)
-        one.outcome = answered.answer
-
-    def _record_all(self, asked: list[_Asked]) -> None:
-        """Commit every trace, and only then let the answers go."""
-        drafts = [one.trace for one in asked if one.trace is not None]
-        if not drafts:
-            return
-        try:
-            self.access.transact(lambda append: [append.append(draft) for draft in drafts])
-        except Exception as failure:
-            for one in asked:
-                one.outcome = failure
+        return handle_all(self, asks)
 
     # -- changes ---------------------------------------------------------------------------------
 
-    def _change(self, caller: Caller, command: Command[Any], seen: _Seen) -> Outcome:
+    def _change(self, caller: Caller, command: Command[Any], seen: Seen) -> Outcome:
         def work(append: Append) -> Outcome:
-            rows, rule = self._admit(append, caller, command, seen)
-            return self._writing(append, rows, context(caller, rule)).carry_out(command, caller)
+            rows, rule = self.admit(append, caller, command, seen)
+            return self.writing(append, rows, context(caller, rule)).carry_out(command, caller)
 
         return self.changes.transact(work)
 
-    def _writing(self, append: Append, rows: Rows, context: Context) -> Writing:
+    def writing(self, append: Append, rows: Rows, context: Context) -> Writing:
         from vault.writing import Writing  # most commands of a terminal only read
 
         return Writing(append, rows, self._keyring, self._entropy, context)
@@ -343,9 +219,7 @@ class Vault:
             return self._facts()
         return outcome.answer
 
-    def _rotate(
-        self, caller: Caller, command: RotateKeys, seen: _Seen
-    ) -> list[answers.HistoryItem]:
+    def _rotate(self, caller: Caller, command: RotateKeys, seen: Seen) -> list[answers.HistoryItem]:
         from vault.history import item
 
         rule = self._authorize(caller, command, seen)
@@ -354,22 +228,22 @@ class Vault:
         entries = self.keeping.rotate(who, command.signing, command.audit)
         return [item(log, entry) for log, entry in entries]
 
-    def _restore(self, caller: Caller, command: Restore, seen: _Seen) -> answers.RestorePlan:
+    def _restore(self, caller: Caller, command: Restore, seen: Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
-            rows, rule = self._admit(append, caller, command, seen)
-            writing = self._writing(append, rows, context(caller, rule))
+            rows, rule = self.admit(append, caller, command, seen)
+            writing = self.writing(append, rows, context(caller, rule))
             return writing.restore(command, seen.points["to"].size)
 
         return self.changes.transact(work)
 
     # -- reads -----------------------------------------------------------------------------------
 
-    def _authorize(self, caller: Caller, command: Command[Any], seen: _Seen) -> str:
+    def _authorize(self, caller: Caller, command: Command[Any], seen: Seen) -> str:
         with self.changes.snapshot() as snapshot:
-            return self._admit(snapshot, caller, command, seen)[1]
+            return self.admit(snapshot, caller, command, seen)[1]
 
-    def _admit(
-        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: _Seen
+    def admit(
+        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: Seen
     ) -> tuple[Rows, str]:
         """The views of *snapshot*, and the rule that lets *caller* do *command*.
 
@@ -378,11 +252,11 @@ class Vault:
         seen.size = snapshot.size
         rows = self.views.reader(snapshot.transaction)
         self.keeping.mind(rows)
-        return rows, self._let_in(snapshot, rows, caller, command, seen)
+        return rows, self.let_in(snapshot, rows, caller, command, seen)
 
     @staticmethod
-    def _let_in(
-        snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: _Seen
+    def let_in(
+        snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
     ) -> str:
         """The rule that lets *caller* do *command*.  Raise the refusal.
 
@@ -394,28 +268,28 @@ class Vault:
         seen.points = resolved(snapshot, command)
         return rule
 
-    def _read(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
+    def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:
-            rows, rule = self._admit(snapshot, caller, command, seen)
+            rows, rule = self.admit(snapshot, caller, command, seen)
             answered = Reading(snapshot, rows, seen.as_of_size).answer(command)
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
-    def _ask(self, caller: Caller, command: Command[Any], seen: _Seen) -> Any:
+    def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         from vault import forensics  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self._admit(changes, caller, command, seen)
+            rows, rule = self.admit(changes, caller, command, seen)
             logs = forensics.Logs(changes, rows, access, self.trail.reader(access.transaction))
             answered = forensics.answer(logs, command, seen.points)
         self._record_read(caller, rule, answered.event)
         return answered.answer
 
-    def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: _Seen) -> Iterator[Any]:
+    def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: Seen) -> Iterator[Any]:
         from vault import forensics, history  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            _, rule = self._admit(changes, caller, command, seen)
+            _, rule = self.admit(changes, caller, command, seen)
             books = {
                 "changes": history.Book(self.changes, self.views, changes.size),
                 "access": history.Book(self.access, self.trail, access.size),
@@ -424,7 +298,7 @@ class Vault:
         self._record_read(caller, rule, retold.event)
         return retold.items
 
-    def _copied(self, caller: Caller, command: CopyVault, seen: _Seen) -> None:
+    def _copied(self, caller: Caller, command: CopyVault, seen: Seen) -> None:
         rule = self._authorize(caller, command, seen)
         event = VaultRead(what=trail.COPY, at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
@@ -435,9 +309,9 @@ class Vault:
         event = HistoryVerified(at=at, changes=command.changes, access=command.access)
         self._record_read(caller, "public keys", event)
 
-    def _show(self, caller: Caller, command: ShowVault, seen: _Seen) -> answers.VaultFacts:
+    def _show(self, caller: Caller, command: ShowVault, seen: Seen) -> answers.VaultFacts:
         with self.changes.snapshot() as snapshot:
-            rows, rule = self._admit(snapshot, caller, command, seen)
+            rows, rule = self.admit(snapshot, caller, command, seen)
             then = None if seen.as_of is None else self._facts_of_then(snapshot, rows, seen.as_of)
         event = VaultRead(what="settings", at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
@@ -526,7 +400,7 @@ class Vault:
 
         def work(append: Append) -> None:
             rows = self.views.reader(append.transaction)
-            writing = self._writing(append, rows, context)
+            writing = self.writing(append, rows, context)
             for blob in blobs:
                 writing.bring(blob)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventstore.errors import MunimentError
+from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
 from eventstore.events import Context, RequestRefused
 from eventstore.record import Draft
 from vault import names
 from vault.caller import Caller
 from vault.commands import Command
+from vault.points import REFUSALS
+from vault.refusals import VaultError
+
+REFUSED = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
+"""What refuses a request, and so is recorded; all else is a failure."""
 
 
 def context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:

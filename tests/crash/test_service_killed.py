@@ -24,7 +24,7 @@ from support.edge import Answer, Edge
 from support.services import Service
 from vault.caller import Caller
 from vault.commands import GetSecret
-from vault.service import Ask
+from vault.together import Ask
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 

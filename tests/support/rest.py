@@ -18,7 +18,7 @@ from support.life import Life, life_in
 from support.vaults import ALICE
 from vault.caller import Caller
 from vault.commands import Command
-from vault.service import Ask
+from vault.together import Ask
 
 BASE = "https://test-vault.vault.localhost:8443"
 CALLER_TEXT = "appid=A;oid=O;iss=https://issuer.example/"

@@ -22,7 +22,8 @@ from vault.commands import (
     SetSecret,
 )
 from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
-from vault.service import Ask, Vault
+from vault.service import Vault
+from vault.together import Ask
 
 HOME = "store"
 MALLORY = Caller(principal="mallory@example.com", auth="test")
@@ -168,3 +169,14 @@ def test_one_id_for_two_things_is_refused_unless_the_edge_says_that_it_is_new(
     assert isinstance(same, Backup)
     (repeated,) = vault.handle_all([Ask(caller, SetSecret(name="s", value="w"))])
     assert isinstance(repeated, RequestIdReused)
+
+
+def test_what_cannot_be_read_is_refused_also_when_something_is_overdue(
+    vault: Vault, clock: Clock
+) -> None:
+    together(vault, SetSecret(name="old", value="v"), DeleteSecret(name="old"))
+    clock.advance(seconds=91 * 86_400)
+    asked = Malformed(kind=SetSecret, name="s", problem=BadParameter("no JSON"))
+    denied, bad = vault.handle_all([Ask(MALLORY, asked), Ask(ALICE, asked)])
+    assert isinstance(denied, AccessDenied)
+    assert isinstance(bad, BadParameter)

@@ -1,0 +1,142 @@
+"""Many requests in one turn of a server, with one commit of each log for all of them.
+
+Changes come first, so a read sees those that came with it.  Reads are answered from one snapshot, and
+then one transaction holds the events of all reads and refusals; only after its commit does any of
+those answers go.  A refusal hurts nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from eventstore.record import Draft
+from eventstore.transaction import Append, Snapshot
+from projections.rows import Rows
+from vault import names
+from vault.caller import Caller
+from vault.commands import (
+    BackupSecret,
+    Command,
+    DeleteSecret,
+    Malformed,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    SetSecret,
+    UpdateSecret,
+)
+from vault.keeping import Overdue
+from vault.reading import READS, Reading
+from vault.resolving import Seen
+from vault.trace import REFUSED, context, refused
+
+if TYPE_CHECKING:
+    from vault.service import Vault
+    from vault.writing import Outcome
+
+CHANGES = (
+    SetSecret,
+    UpdateSecret,
+    DeleteSecret,
+    RecoverDeletedSecret,
+    BackupSecret,
+    RestoreSecret,
+)
+"""The changes that need nothing but a place in a commit, and so may share one."""
+
+
+class Ask(NamedTuple):
+    """One of many requests.  One that may not be *repeated* is new whatever its id."""
+
+    caller: Caller
+    command: Command[Any]
+    repeated: bool = True
+
+
+class _Asked:
+    """One of many requests on its way: its outcome, and the trace that must be recorded first."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.caller, self.command, self.repeated = ask
+        self.seen = Seen()
+        self.outcome: Any = None
+        self.trace: Draft | None = None
+        self.is_shared = isinstance(self.command, (*CHANGES, *READS, Malformed))
+        self.is_left = not self.is_shared
+
+    def end(self, outcome: Any) -> None:
+        self.outcome, self.trace = outcome, None
+        if isinstance(outcome, Overdue):
+            self.is_left = True
+        elif isinstance(outcome, REFUSED):
+            self.trace = refused(self.caller, self.command, outcome, self.seen.size)
+
+
+def handle_all(vault: Vault, asks: Sequence[Ask]) -> list[Any]:
+    """An answer, or the exception that refuses it, for each of *asks*."""
+    asked = [_Asked(ask) for ask in asks]
+    shared = [one for one in asked if one.is_shared]
+    _change_all(vault, [one for one in shared if isinstance(one.command, CHANGES)])
+    _read_all(vault, [one for one in shared if not isinstance(one.command, CHANGES)])
+    _record_all(vault, [one for one in shared if one.trace is not None])
+    for one in asked:
+        if one.is_left:
+            try:
+                one.outcome = vault.handle(one.caller, one.command)
+            except Exception as failure:
+                one.outcome = failure
+    return [one.outcome for one in asked]
+
+
+def _change_all(vault: Vault, asked: list[_Asked]) -> None:
+    tickets = vault.changes.transact_all([partial(_carry_out, vault, one) for one in asked])
+    for one, ticket in zip(asked, tickets, strict=True):
+        one.end(ticket.failure or ticket.result.answer)
+
+
+def _carry_out(vault: Vault, one: _Asked, append: Append) -> Outcome:
+    names.check_caller(one.caller)
+    rows, rule = vault.admit(append, one.caller, one.command, one.seen)
+    writing = vault.writing(append, rows, context(one.caller, rule))
+    return writing.carry_out(one.command, one.caller, one.repeated)
+
+
+def _read_all(vault: Vault, asked: list[_Asked]) -> None:
+    if not asked:
+        return
+    try:
+        with vault.changes.snapshot() as snapshot:
+            rows = vault.views.reader(snapshot.transaction)
+            # Once for all of them: it is the same snapshot.
+            vault.keeping.mind(rows)
+            for one in asked:
+                try:
+                    _answer(vault, one, snapshot, rows)
+                except REFUSED as refusal:
+                    one.end(refusal)
+    except Exception as failure:  # Overdue among them: then each is asked alone
+        for one in asked:
+            one.end(failure)
+
+
+def _answer(vault: Vault, one: _Asked, snapshot: Snapshot, rows: Rows) -> None:
+    names.check_caller(one.caller)
+    rule = vault.let_in(snapshot, rows, one.caller, one.command, one.seen)
+    if isinstance(one.command, Malformed):
+        raise one.command.problem
+    answered = Reading(snapshot, rows, one.seen.as_of_size).answer(one.command)
+    one.trace = Draft(context(one.caller, rule), answered.event)
+    one.outcome = answered.answer
+
+
+def _record_all(vault: Vault, asked: list[_Asked]) -> None:
+    """Commit every trace, and only then let the answers go."""
+    drafts = [one.trace for one in asked if one.trace is not None]
+    if not drafts:
+        return
+    try:
+        vault.access.transact(lambda append: [append.append(draft) for draft in drafts])
+    except Exception as failure:
+        for one in asked:
+            one.outcome = failure
