@@ -73,12 +73,10 @@ class Then:
 
 
 def tell_period(session: Session, points: Resolutions) -> None:
-    """Say when a period began and ended, as far as it was asked for."""
-    from cli.moments import rfc3339
-
+    """Say where and when a period began and ended, as far as it was asked for."""
     for flag, name in (("--from", "since"), ("--to", "until")):
         if name in points:
-            session.terminal.note(f"{flag} {rfc3339(points[name].time)}")
+            session.terminal.note(f"{flag} {At(*points[name])}")
 
 
 def maybe_point(session: Session, text: str | None) -> Point | None:
