@@ -13,20 +13,16 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from eventstore.errors import MunimentError, RequestIdReused
-from server import keyvault
+from server import certificates, keyvault
 from server.http import Request
 from server.problems import Problem
 from server.skiptoken import Skiptokens
@@ -358,35 +354,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _certificates(directory: Path, ca: Path, domain: str) -> Path:
     """Write an authority's certificate to *ca*; give a file with a leaf for *domain* and its key."""
-    authority, key = (
-        ec.generate_private_key(ec.SECP256R1()),
-        ec.generate_private_key(ec.SECP256R1()),
-    )
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of the tests")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
-    now = datetime.now(UTC)
-
-    def begun(name: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(issuer)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-        )
-
-    root = begun(issuer, authority.public_key()).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    hosts = x509.SubjectAlternativeName([x509.DNSName(domain), x509.DNSName(f"*.{domain}")])
-    leaf = begun(subject, key.public_key()).add_extension(hosts, critical=False)
-    pem = serialization.Encoding.PEM
-    ca.write_bytes(root.sign(authority, hashes.SHA256()).public_bytes(pem))
-    chain = directory / "leaf.pem"
-    chain.write_bytes(
-        leaf.sign(authority, hashes.SHA256()).public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return chain
+    certificates.init(directory / "tls", domain, datetime.now(UTC))
+    ca.write_bytes((directory / "tls" / "ca.pem").read_bytes())
+    return directory / "tls" / "server.pem"
