@@ -67,7 +67,7 @@ format: $(VENV)/.dev ## mend what ruff can mend
 	$(BIN)/ruff format
 
 .PHONY: test-pythons
-test-pythons: $(VENV)/.wheel ## all but crashes and clients, on every other supported Python found here
+test-pythons: $(VENV)/.wheel ## all but crashes, attacks and clients, on every other supported Python here
 	@.ci/pythons $(BIN)/python | while read -r version python; do \
 		$(MAKE) --no-print-directory test-python PYTHON="$$python" VENV=$(VENV)-$$version \
 			WHEELS=$(DIST) </dev/null; \
@@ -77,7 +77,7 @@ test-pythons: $(VENV)/.wheel ## all but crashes and clients, on every other supp
 test-python: $(VENV)/.dev
 	@echo "== $$($(BIN)/python --version)"
 	@$(INSTALL) --force-reinstall --no-deps $(WHEELS)/muniment-*.whl
-	$(BIN)/pytest $(PYTEST_ARGS) -m 'not crash and not clients'
+	$(BIN)/pytest $(PYTEST_ARGS) -m 'not crash and not clients' --ignore=tests/service
 
 .PHONY: bench
 bench: $(VENV)/.wheel ## every benchmark, one after the other
