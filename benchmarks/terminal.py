@@ -46,11 +46,11 @@ def main() -> None:
         run(home, MUNIMENT, "init", "bench-vault")
         run(home, MUNIMENT, "secret", "set", "db-password", given=b"correct horse battery staple")
         sides = [
-            Side("python, the four packages", running(home, sys.executable, "-c", PACKAGES), 1),
-            Side("python alone", running(home, sys.executable, "-c", "pass"), 1),
-            Side("secret show", running(home, MUNIMENT, "secret", "show", "db-password"), 1),
-            Side("--help", running(home, MUNIMENT, "--help"), 1),
-            Side("--version", running(home, MUNIMENT, "--version"), 1),
+            Side("python, the four packages", running(home, sys.executable, "-c", PACKAGES), 4),
+            Side("python alone", running(home, sys.executable, "-c", "pass"), 4),
+            Side("secret show", running(home, MUNIMENT, "secret", "show", "db-password"), 4),
+            Side("--help", running(home, MUNIMENT, "--help"), 4),
+            Side("--version", running(home, MUNIMENT, "--version"), 4),
         ]
         report(take_turns(sides, ROUNDS))
 
