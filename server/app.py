@@ -258,8 +258,9 @@ class Service:
             except VaultNotFound:
                 return None
             known = Open(vault, Turns(vault, self._committed), Throttle(self._clock()))
-            self._open[names.folded(vault.name).lower()] = known
-            self._turned_away.expect(names.folded(vault.name).lower())
+            # Hosts are lower case here, whatever the vault's name is.
+            self._open[vault.name.lower()] = known
+            self._turned_away.expect(vault.name.lower())
         return known
 
     def _hold_back(self, opened: Open, principal: Principal, vault: str) -> None:
@@ -336,4 +337,6 @@ def _caller(request: Request, principal: Principal) -> Caller:
         address=request.peer,
         agent=request.header("user-agent")[: names.MAX_CALLER_TEXT],
         request=request.header("x-ms-client-request-id")[: names.MAX_CALLER_TEXT],
+        # Some clients send one id with all that they ask.
+        shared=True,
     )

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from eventstore.errors import MunimentError, RequestIdReused
 from vault.caller import Caller
 from vault.commands import Command
 from vault.service import Vault
@@ -28,19 +27,11 @@ class Turns:
         self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
 
-    async def ask(self, caller: Caller, command: Command[Any]) -> Any:
-        """The vault's answer.  Raise the refusal."""
-        try:
-            return await self._asked(Ask(caller, command))
-        except RequestIdReused:
-            # The id names a request and not an operation to this edge's clients: some send one id
-            # with all that they ask.  Only a repetition of the same thing is recognized by it.
-            return await self._asked(Ask(caller, command, repeated=False))
-
-    def _asked(self, ask: Ask) -> asyncio.Future[Any]:
+    def ask(self, caller: Caller, command: Command[Any]) -> asyncio.Future[Any]:
+        """The vault's answer, in time; or the refusal."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((ask, future))
+        self._waiting.append((Ask(caller, command), future))
         if len(self._waiting) == 1:
             # Behind all that is ready now, so that it rides along.
             loop.call_soon(self._take_turn)
@@ -63,8 +54,6 @@ class Turns:
     def _answers(self, asks: list[Ask]) -> list[Any]:
         try:
             return self._vault.handle_all(asks)
-        except MunimentError as problem:
-            return [problem] * len(asks)
         except Exception as problem:
-            # A fault of ours: each caller gets one, and the loop goes on.
+            # Each caller is told, and the loop goes on.
             return [problem] * len(asks)

@@ -8,6 +8,7 @@ a purge would let its value be guessed: what was recorded is opened and compared
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET
@@ -64,30 +65,38 @@ def _count(command: commands.Command[Any], known: int) -> int:
             return 1
 
 
-def recorded(
-    snapshot: Snapshot, rows: Rows, caller: Caller, command: commands.Command[Any]
+def carried_out(
+    snapshot: Snapshot,
+    rows: Rows,
+    caller: Caller,
+    command: commands.Command[Any],
+    store_id: Callable[[], bytes],
 ) -> list[Entry[Any]]:
-    """The events that this caller's request id led to before; none if it is new or not given.
+    """The events that *command* led to when it came before; none if it is new.
 
-    Raise RequestIdReused if they are not as many as *command* leads to.
+    Raise RequestIdReused if its id stands with another request, and is not a shared one.
     """
-    if not caller.request:
-        return []
-    known = rows.get(request_key(caller.principal, caller.request), Request)
+    known = None
+    if caller.request:
+        known = rows.get(request_key(caller.principal, caller.request), Request)
     if known is None:
         return []
     # Looked at first: an id that a caller sends with all that it does stands in many records.
-    if known.count != _count(command, known.count):
-        raise RequestIdReused
-    return [snapshot.entry(known.at + index) for index in range(known.count)]
+    if known.count == _count(command, known.count):
+        past = [snapshot.entry(known.at + index) for index in range(known.count)]
+        if _is_repeated(snapshot, rows, command, past, store_id):
+            return past
+    if caller.shared:
+        return []
+    raise RequestIdReused
 
 
-def is_repeated(
+def _is_repeated(
     snapshot: Snapshot,
     rows: Rows,
     command: commands.Command[Any],
     past: list[Entry[Any]],
-    store_id: bytes,
+    store_id: Callable[[], bytes],
 ) -> bool:
     """Whether *past* is what *command* would have recorded."""
     if type(past[0].event) is not _RECORDED[type(command)]:
@@ -107,7 +116,7 @@ def is_repeated(
             same = _same_name(name, event.name) and (backups or not event.backups)
             return same and not (backups and _left_backups(snapshot, rows, past[0]))
         case commands.RestoreSecret(blob=blob):
-            header = backup.read_header(blob, store_id)
+            header = backup.read_header(blob, store_id())
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
         case commands.SetPolicy() | commands.UpdateVault():
             return _same_rule(rows, command, event)

@@ -143,7 +143,6 @@ class Vault:
     def _respond(self, caller: Caller, command: Command[Any]) -> answers.Response[Any]:
         seen = Seen()
         try:
-            names.check_caller(caller)
             answer = self._handle_in_time(caller, command, seen)
             return answers.Response(answer, seen.points)
         except REFUSED as refusal:
@@ -166,9 +165,6 @@ class Vault:
                 return self._restore(caller, command, seen)
             case ReadHistory() | Replay():
                 return self._retell(caller, command, seen)
-            case Malformed(problem=problem):
-                self._authorize(caller, command, seen)
-                raise problem
             case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
             case CopyVault():
@@ -177,7 +173,7 @@ class Vault:
                 return self._verified(caller, command)
             case RotateKeys():
                 return self._rotate(caller, command, seen)
-            case _ if isinstance(command, READS):
+            case _ if isinstance(command, (*READS, Malformed)):
                 return self._read(caller, command, seen)
             case _:
                 outcome = self._change(caller, command, seen)
@@ -192,13 +188,18 @@ class Vault:
     # -- changes ---------------------------------------------------------------------------------
 
     def _change(self, caller: Caller, command: Command[Any], seen: Seen) -> Outcome:
-        def work(append: Append) -> Outcome:
-            rows, rule = self.admit(append, caller, command, seen)
-            return self.writing(append, rows, context(caller, rule)).carry_out(command, caller)
+        return self.changes.transact(
+            lambda append: self.carry_out(append, caller, command, seen),
+        )
 
-        return self.changes.transact(work)
+    def carry_out(
+        self, append: Append, caller: Caller, command: Command[Any], seen: Seen
+    ) -> Outcome:
+        """Authorize, decide and append, inside a write transaction.  Raise the refusal."""
+        rows, rule = self._admit(append, caller, command, seen)
+        return self._writing(append, rows, context(caller, rule)).carry_out(command, caller)
 
-    def writing(self, append: Append, rows: Rows, context: Context) -> Writing:
+    def _writing(self, append: Append, rows: Rows, context: Context) -> Writing:
         from vault.writing import Writing  # most commands of a terminal only read
 
         return Writing(append, rows, self._keyring, self._entropy, context)
@@ -230,8 +231,8 @@ class Vault:
 
     def _restore(self, caller: Caller, command: Restore, seen: Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
-            rows, rule = self.admit(append, caller, command, seen)
-            writing = self.writing(append, rows, context(caller, rule))
+            rows, rule = self._admit(append, caller, command, seen)
+            writing = self._writing(append, rows, context(caller, rule))
             return writing.restore(command, seen.points["to"].size)
 
         return self.changes.transact(work)
@@ -240,22 +241,26 @@ class Vault:
 
     def _authorize(self, caller: Caller, command: Command[Any], seen: Seen) -> str:
         with self.changes.snapshot() as snapshot:
-            return self.admit(snapshot, caller, command, seen)[1]
+            return self._admit(snapshot, caller, command, seen)[1]
 
-    def admit(
+    def _admit(
         self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: Seen
     ) -> tuple[Rows, str]:
         """The views of *snapshot*, and the rule that lets *caller* do *command*.
 
         Raise the refusal, or Overdue if the vault has something to do by itself first.
         """
-        seen.size = snapshot.size
+        rows = self.ready(snapshot)
+        return rows, self._let_in(snapshot, rows, caller, command, seen)
+
+    def ready(self, snapshot: Snapshot) -> Rows:
+        """The views of *snapshot*.  Raise Overdue if the vault has something to do by itself."""
         rows = self.views.reader(snapshot.transaction)
         self.keeping.mind(rows)
-        return rows, self.let_in(snapshot, rows, caller, command, seen)
+        return rows
 
     @staticmethod
-    def let_in(
+    def _let_in(
         snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
     ) -> str:
         """The rule that lets *caller* do *command*.  Raise the refusal.
@@ -264,22 +269,35 @@ class Vault:
         of it.
         """
         seen.size = snapshot.size
+        names.check_caller(caller)
         rule = authorize(rows, settings_of(rows), caller, command)
         seen.points = resolved(snapshot, command)
         return rule
 
     def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:
-            rows, rule = self.admit(snapshot, caller, command, seen)
-            answered = Reading(snapshot, rows, seen.as_of_size).answer(command)
-        self._record_read(caller, rule, answered.event)
-        return answered.answer
+            answer, trace = self.look(snapshot, self.ready(snapshot), caller, command, seen)
+        self.access.transact(lambda append: append.append(trace))
+        return answer
+
+    def look(
+        self, snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
+    ) -> tuple[Any, Draft]:
+        """The answer to a read, and what must be committed before it is given.
+
+        Raise the refusal; for what is malformed, its problem.
+        """
+        rule = self._let_in(snapshot, rows, caller, command, seen)
+        if isinstance(command, Malformed):
+            raise command.problem
+        answered = Reading(snapshot, rows, seen.as_of_size).answer(command)
+        return answered.answer, Draft(context(caller, rule), answered.event)
 
     def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         from vault import forensics  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self.admit(changes, caller, command, seen)
+            rows, rule = self._admit(changes, caller, command, seen)
             logs = forensics.Logs(changes, rows, access, self.trail.reader(access.transaction))
             answered = forensics.answer(logs, command, seen.points)
         self._record_read(caller, rule, answered.event)
@@ -289,7 +307,7 @@ class Vault:
         from vault import forensics, history  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            _, rule = self.admit(changes, caller, command, seen)
+            _, rule = self._admit(changes, caller, command, seen)
             books = {
                 "changes": history.Book(self.changes, self.views, changes.size),
                 "access": history.Book(self.access, self.trail, access.size),
@@ -305,13 +323,14 @@ class Vault:
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.
+        names.check_caller(caller)
         at = self.changes.head().size
         event = HistoryVerified(at=at, changes=command.changes, access=command.access)
         self._record_read(caller, "public keys", event)
 
     def _show(self, caller: Caller, command: ShowVault, seen: Seen) -> answers.VaultFacts:
         with self.changes.snapshot() as snapshot:
-            rows, rule = self.admit(snapshot, caller, command, seen)
+            rows, rule = self._admit(snapshot, caller, command, seen)
             then = None if seen.as_of is None else self._facts_of_then(snapshot, rows, seen.as_of)
         event = VaultRead(what="settings", at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
@@ -400,7 +419,7 @@ class Vault:
 
         def work(append: Append) -> None:
             rows = self.views.reader(append.transaction)
-            writing = self.writing(append, rows, context)
+            writing = self._writing(append, rows, context)
             for blob in blobs:
                 writing.bring(blob)
 

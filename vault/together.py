@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eventstore.errors import MunimentError
 from eventstore.record import Draft
-from eventstore.transaction import Append, Snapshot
-from projections.rows import Rows
-from vault import names
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -27,13 +25,12 @@ from vault.commands import (
     UpdateSecret,
 )
 from vault.keeping import Overdue
-from vault.reading import READS, Reading
+from vault.reading import READS
 from vault.resolving import Seen
-from vault.trace import REFUSED, context, refused
+from vault.trace import REFUSED, refused
 
 if TYPE_CHECKING:
     from vault.service import Vault
-    from vault.writing import Outcome
 
 CHANGES = (
     SetSecret,
@@ -47,18 +44,17 @@ CHANGES = (
 
 
 class Ask(NamedTuple):
-    """One of many requests.  One that may not be *repeated* is new whatever its id."""
+    """One of many requests."""
 
     caller: Caller
     command: Command[Any]
-    repeated: bool = True
 
 
 class _Asked:
     """One of many requests on its way: its outcome, and the trace that must be recorded first."""
 
     def __init__(self, ask: Ask) -> None:
-        self.caller, self.command, self.repeated = ask
+        self.caller, self.command = ask
         self.seen = Seen()
         self.outcome: Any = None
         self.trace: Draft | None = None
@@ -90,16 +86,13 @@ def handle_all(vault: Vault, asks: Sequence[Ask]) -> list[Any]:
 
 
 def _change_all(vault: Vault, asked: list[_Asked]) -> None:
-    tickets = vault.changes.transact_all([partial(_carry_out, vault, one) for one in asked])
+    works = [
+        partial(vault.carry_out, caller=one.caller, command=one.command, seen=one.seen)
+        for one in asked
+    ]
+    tickets = vault.changes.transact_all(works)
     for one, ticket in zip(asked, tickets, strict=True):
         one.end(ticket.failure or ticket.result.answer)
-
-
-def _carry_out(vault: Vault, one: _Asked, append: Append) -> Outcome:
-    names.check_caller(one.caller)
-    rows, rule = vault.admit(append, one.caller, one.command, one.seen)
-    writing = vault.writing(append, rows, context(one.caller, rule))
-    return writing.carry_out(one.command, one.caller, one.repeated)
 
 
 def _read_all(vault: Vault, asked: list[_Asked]) -> None:
@@ -107,27 +100,17 @@ def _read_all(vault: Vault, asked: list[_Asked]) -> None:
         return
     try:
         with vault.changes.snapshot() as snapshot:
-            rows = vault.views.reader(snapshot.transaction)
-            # Once for all of them: it is the same snapshot.
-            vault.keeping.mind(rows)
+            rows = vault.ready(snapshot)
             for one in asked:
                 try:
-                    _answer(vault, one, snapshot, rows)
-                except REFUSED as refusal:
-                    one.end(refusal)
+                    one.outcome, one.trace = vault.look(
+                        snapshot, rows, one.caller, one.command, one.seen
+                    )
+                except MunimentError as failure:
+                    one.end(failure)  # a refusal, or bytes that do not open: nobody else's
     except Exception as failure:  # Overdue among them: then each is asked alone
         for one in asked:
             one.end(failure)
-
-
-def _answer(vault: Vault, one: _Asked, snapshot: Snapshot, rows: Rows) -> None:
-    names.check_caller(one.caller)
-    rule = vault.let_in(snapshot, rows, one.caller, one.command, one.seen)
-    if isinstance(one.command, Malformed):
-        raise one.command.problem
-    answered = Reading(snapshot, rows, one.seen.as_of_size).answer(one.command)
-    one.trace = Draft(context(one.caller, rule), answered.event)
-    one.outcome = answered.answer
 
 
 def _record_all(vault: Vault, asked: list[_Asked]) -> None:

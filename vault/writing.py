@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from eventstore.errors import KeyErased, KeyUnknown, LogConflict, RequestIdReused
+from eventstore.errors import KeyErased, KeyUnknown, LogConflict
 from eventstore.events import (
     Context,
     Event,
@@ -88,14 +88,14 @@ class Writing:
         self._context = context
         self._reading = Reading(append, rows)
 
-    def carry_out(self, command: Command[Any], caller: Caller, repeated: bool = True) -> Outcome:
-        """Record *command*, or find what it recorded before if it may be *repeated*, and answer.
+    def carry_out(self, command: Command[Any], caller: Caller) -> Outcome:
+        """Record *command*, or find what it recorded before, and answer.
 
         Raise the refusal, before anything is appended.
         """
-        past = repeats.recorded(self._append, self._rows, caller, command) if repeated else []
-        if past and not self._is_repeated(command, past):
-            raise RequestIdReused
+        past = repeats.carried_out(
+            self._append, self._rows, caller, command, lambda: self._keyring.store_id
+        )
         entries = past or [self._record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
 
@@ -122,10 +122,6 @@ class Writing:
             if decision is not None:
                 self._record(decision)
         return planned
-
-    def _is_repeated(self, command: Command[Any], past: list[Entry[Any]]) -> bool:
-        store_id = self._keyring.store_id
-        return repeats.is_repeated(self._append, self._rows, command, past, store_id)
 
     def bring(self, blob: backup.Blob) -> None:
         """Record a secret with all its versions, from a blob or another vault."""

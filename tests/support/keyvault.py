@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from msgspec import structs
 
 from eventstore.errors import MunimentError, RequestIdReused
 from server import certificates, keyvault
@@ -189,7 +190,9 @@ class KeyVault:
             response = problem.response()
             return Canned(response.status, dict(response.headers), response.body)
         try:
-            response = plan.render(self.vault.handle(caller, plan.command))
+            # As the service does: an id may stand with other requests of the client too.
+            client = structs.replace(caller, shared=True)
+            response = plan.render(self.vault.handle(client, plan.command))
         except MunimentError as error:
             response = plan.problem_of(error, caller.principal, self.vault.name).response()
         return Canned(response.status, dict(response.headers), response.body)

@@ -512,14 +512,18 @@ def test_a_change_that_may_have_been_made_is_told_with_its_id(stage: Stage) -> N
     assert stage.history().count("secret.set") == 1
 
 
-@pytest.mark.parametrize("is_ours", [True, False])
-def test_a_request_id_that_was_used_for_something_else_is_a_conflict(
-    stage: Stage, is_ours: bool
-) -> None:
-    stage.server.is_ours = is_ours
+def test_a_request_id_that_was_used_for_something_else_is_a_conflict(stage: Stage) -> None:
     stage.must("set", "a", "--request-id", "R1", stdin="one")
 
     stage.fails(5, "request.id-reused", "set", "a", "--request-id", "R1", stdin="two")
+
+
+def test_to_our_service_an_id_is_one_of_a_client_and_names_its_newest_request(stage: Stage) -> None:
+    stage.server.is_ours = True
+    first = stage.json("set", "a", "--request-id", "R1", stdin="one")
+
+    assert stage.json("set", "a", "--request-id", "R1", stdin="one")["id"] == first["id"]
+    assert stage.json("set", "a", "--request-id", "R1", stdin="two")["id"] != first["id"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from eventstore.errors import LogUnavailable, MunimentError, RequestIdReused
+from eventstore.errors import LogUnavailable, MunimentError, RequestIdReused, SealBroken
+from eventstore.events import SecretContent
+from eventstore.transaction import Snapshot
 from support.vaults import ALICE, Clock, check_store, make_vault
-from vault.answers import Backup, SecretBundle
+from vault.answers import SecretBundle
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -149,26 +152,59 @@ def test_nothing_is_given_out_that_cannot_be_recorded(
     assert isinstance(refused, LogUnavailable)
 
 
-def test_one_id_for_two_things_is_refused_unless_the_edge_says_that_it_is_new(
-    vault: Vault,
-) -> None:
-    caller = Caller(principal=ALICE.principal, auth="test", request="session-1")
-    first, again, other = vault.handle_all(
-        [
-            Ask(caller, SetSecret(name="s", value="v")),
-            Ask(caller, SetSecret(name="s", value="v")),
-            Ask(caller, SetSecret(name="s", value="w")),
-        ]
+def test_one_id_for_two_things_is_refused(vault: Vault) -> None:
+    caller = replace(ALICE, request="session-1")
+    first, again, other = together(
+        vault,
+        SetSecret(name="s", value="v"),
+        SetSecret(name="s", value="v"),
+        SetSecret(name="s", value="w"),
+        caller=caller,
     )
     assert first.version == again.version
     assert isinstance(other, RequestIdReused)
-    (new,) = vault.handle_all([Ask(caller, SetSecret(name="s", value="w"), repeated=False)])
-    assert new.version != first.version
-    # A repetition of the newest one is recognized still.
-    (same,) = vault.handle_all([Ask(caller, BackupSecret(name="s"), repeated=False)])
-    assert isinstance(same, Backup)
-    (repeated,) = vault.handle_all([Ask(caller, SetSecret(name="s", value="w"))])
-    assert isinstance(repeated, RequestIdReused)
+
+
+def test_a_shared_id_stands_with_all_that_a_client_does_and_refuses_none_of_it(
+    vault: Vault,
+) -> None:
+    """Also where the vault needs more than a place in a commit, as for a purge."""
+    client = replace(ALICE, request="session-1", shared=True)
+    asked: list[Command] = [
+        SetSecret(name="s", value="v"),
+        SetSecret(name="s", value="v"),
+        SetSecret(name="s", value="w"),
+        BackupSecret(name="s"),
+        DeleteSecret(name="s"),
+        PurgeDeletedSecret(name="s"),
+        SetSecret(name="t", value="v"),
+    ]
+    first, again, other, *rest = [together(vault, one, caller=client)[0] for one in asked]
+    assert first.version == again.version != other.version
+    assert not [one for one in rest if isinstance(one, Exception)]
+    items = vault.handle(ALICE, ReadHistory())
+    assert [item for item in items if item.outcome != "ok"] == [], "nothing was refused"
+    assert {item.request for item in items if item.operation.startswith("secret.")} == {"session-1"}
+
+
+def test_a_value_that_does_not_open_is_the_trouble_of_who_asked_for_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        vault.handle(ALICE, SetSecret(name=name, value=name))
+    at = vault.changes.head().size - 2
+    content = Snapshot.content
+
+    def damaged(snapshot: Snapshot, position: int, key: int) -> SecretContent:
+        if position == at:
+            raise SealBroken
+        return content(snapshot, position, key)
+
+    monkeypatch.setattr(Snapshot, "content", damaged)
+    broken, whole = together(vault, GetSecret(name="a"), GetSecret(name="b"))
+    monkeypatch.undo()
+    assert isinstance(broken, SealBroken)
+    assert whole.value == "b"
 
 
 def test_what_cannot_be_read_is_refused_also_when_something_is_overdue(

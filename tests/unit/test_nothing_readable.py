@@ -203,7 +203,7 @@ def live_hard(store: Store, clock: Clock) -> None:
     do(DeletePolicy(object_id=OTHER))
 
 
-def _with_request() -> dict[str, str]:
+def _with_request() -> dict[str, Any]:
     return {
         "principal": PRINCIPAL,
         "auth": "token",
