@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
@@ -172,7 +173,7 @@ class Service:
             ready = self.ready()
             return json_response(200 if ready else 503, {"ready": ready})
         if request.path == "/openapi.json":
-            return json_response(200, openapi())
+            return _description()
         make = self._pages.get(request.path)
         return None if make is None else make()
 
@@ -300,6 +301,12 @@ class Service:
             except (MunimentError, OSError):
                 self._health.failed()
                 self._turned_away.put_back(name, counts)
+
+
+@cache
+def _description() -> Response:
+    """What the service offers; made once, since any stranger may ask for it."""
+    return json_response(200, openapi())
 
 
 def _guid(random: bytes) -> str:
