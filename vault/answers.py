@@ -5,13 +5,16 @@ Dates are Unix seconds, as Key Vault's IntDate.
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from projections.diff import Difference
-from projections.forks import Touched
 from vault.points import Resolutions
+
+if TYPE_CHECKING:
+    # Most commands of a terminal never look at what differs.
+    from projections.diff import Difference
+    from projections.forks import Touched
 
 A = TypeVar("A")
 

@@ -5,12 +5,11 @@ A command names the answer it leads to.  `UNSET` in an update means unchanged, `
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from projections.diff import Difference
 from vault.answers import (
     Aftermath,
     Backup,
@@ -28,6 +27,10 @@ from vault.answers import (
     VaultFacts,
 )
 from vault.points import Point
+
+if TYPE_CHECKING:
+    # Named in quotes below: most commands of a terminal never look at what differs.
+    from projections.diff import Difference  # noqa: F401
 
 A = TypeVar("A")
 
@@ -291,7 +294,7 @@ class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
     as_of: Point | None = None
 
 
-class Diff(Command[list[Difference]], frozen=True, kw_only=True):
+class Diff(Command["list[Difference]"], frozen=True, kw_only=True):
     """What differs between two points; of *names* only, if any."""
 
     records: ClassVar[str] = "history.read"

@@ -59,6 +59,10 @@ def test_showing_a_secret_imports_no_other_command(tmp_path: Path) -> None:
     others = {"cli.secret_import", "cli.doctor", "cli.log", "cli.verify", "cli.points", "cli.demo"}
     needless = {"jmespath", "tomllib", "importlib.metadata", "getpass", "difflib", "asyncio"}
     assert not modules & (others | needless)
+    needed_to_write = {"vault.writing", "vault.repeats", "vault.policies", "vault.backup"}
+    needed_to_look_back = {"projections.diff", "projections.forks", "vault.forensics"}
+    needed_to_serve = {"vault.together", "projections.rebuild"}
+    assert not modules & (needed_to_write | needed_to_look_back | needed_to_serve)
     needed_for_a_server = {
         "cli.remote",
         "cli.wire",
