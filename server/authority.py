@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeVar
 
-from server import forms
+from server import discovery, forms
 from server.forms import FormMalformed
 from server.http import Request, Response, json_response
 from server.identities import Identities
 from server.roll import MAX_SECRET, SKEW, Application, Roll, claimed
-from server.signatures import ASSERTION_ALGORITHMS, Refused, parse, public_key, published, verify
+from server.signatures import Refused, parse, public_key, verify
 from server.tokens import LIFETIME, Issued, issue, origin, own_audiences, own_issuer
 
 T = TypeVar("T")
@@ -35,7 +35,6 @@ _OPENID_SCOPES: Final = frozenset({"openid", "profile", "offline_access", "email
 _LONGEST_ASSERTION: Final = 24 * 3600
 _MSI_VERSIONS: Final = ("2017-09-01", "2019-08-01")
 _NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
-_PUBLIC: Final = (("Cache-Control", "public, max-age=3600"),)
 
 
 class OAuthError(Exception):
@@ -101,70 +100,6 @@ class Authority:
             return await handler(self, asked)
         except OAuthError as error:
             return _error(error)
-
-    # --- what anybody may know --------------------------------------------------------------------
-
-    async def _discovery(self, asked: _Asked) -> Response:
-        authority = f"{asked.base}/{asked.roll.tenant}"
-        described = {
-            "issuer": own_issuer(asked.base, asked.roll.tenant),
-            "authorization_endpoint": f"{authority}/oauth2/v2.0/authorize",
-            "token_endpoint": f"{authority}/oauth2/v2.0/token",
-            "jwks_uri": f"{authority}/discovery/v2.0/keys",
-            "token_endpoint_auth_methods_supported": [
-                "client_secret_post",
-                "client_secret_basic",
-                "private_key_jwt",
-            ],
-            "token_endpoint_auth_signing_alg_values_supported": [*ASSERTION_ALGORITHMS],
-            "grant_types_supported": ["client_credentials"],
-            "response_types_supported": ["token"],
-            "response_modes_supported": ["form_post"],
-            "scopes_supported": [f"{asked.base}/.default"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "claims_supported": ["sub", "iss", "aud", "exp", "iat", "oid", "tid", "appid"],
-        }
-        return json_response(200, described, _PUBLIC)
-
-    async def _keys(self, asked: _Asked) -> Response:
-        keys = [
-            published(key.kid, key.public)
-            for key in asked.roll.signing
-            if key.retires is None or key.retires > asked.now
-        ]
-        return json_response(200, {"keys": keys}, _PUBLIC)
-
-    async def _instance(self, asked: _Asked) -> Response:
-        host = asked.base.partition("://")[2]
-        config = f"{asked.base}/{asked.roll.tenant}/v2.0/.well-known/openid-configuration"
-        network = {"preferred_network": host, "preferred_cache": host, "aliases": [host]}
-        told = {
-            "tenant_discovery_endpoint": config,
-            "api-version": "1.1",
-            "metadata": [network],
-        }
-        return json_response(200, told, _PUBLIC)
-
-    async def _endpoints(self, asked: _Asked) -> Response:
-        """What `az cloud register` and its kin read; there is no resource manager behind it."""
-        host = asked.base.partition("://")[2]
-        told = {
-            "name": "Muniment",
-            "authentication": {
-                "loginEndpoint": asked.base,
-                "audiences": [asked.base],
-                "tenant": asked.roll.tenant,
-                "identityProvider": "AAD",
-            },
-            "resourceManager": asked.base,
-            "suffixes": {"keyVaultDns": host},
-        }
-        return json_response(200, told, _PUBLIC)
-
-    async def _subscriptions(self, asked: _Asked) -> Response:
-        """`az login` asks for them, and there are none."""
-        return json_response(200, {"value": []})
 
     # --- tokens -----------------------------------------------------------------------------------
 
@@ -278,20 +213,30 @@ class Authority:
         return json_response(200, told, _NO_STORE)
 
 
+def _known(tell: discovery.Telling) -> Handler:
+    async def handler(_: Authority, asked: _Asked) -> Response:
+        return tell(asked.base, asked.roll, asked.now)
+
+    return handler
+
+
 # --- routes ---------------------------------------------------------------------------------------
 
 _ROUTES: Final[dict[tuple[str, ...], tuple[str, Handler]]] = {
-    ("{tenant}", "v2.0", ".well-known", "openid-configuration"): ("GET", Authority._discovery),
-    ("{tenant}", ".well-known", "openid-configuration"): ("GET", Authority._discovery),
-    ("{tenant}", "discovery", "v2.0", "keys"): ("GET", Authority._keys),
-    ("{tenant}", "discovery", "keys"): ("GET", Authority._keys),
+    ("{tenant}", "v2.0", ".well-known", "openid-configuration"): (
+        "GET",
+        _known(discovery.configuration),
+    ),
+    ("{tenant}", ".well-known", "openid-configuration"): ("GET", _known(discovery.configuration)),
+    ("{tenant}", "discovery", "v2.0", "keys"): ("GET", _known(discovery.keys)),
+    ("{tenant}", "discovery", "keys"): ("GET", _known(discovery.keys)),
     ("{tenant}", "oauth2", "v2.0", "token"): ("POST", Authority._token),
     ("{tenant}", "oauth2", "token"): ("POST", Authority._legacy_token),
     ("msi", "token"): ("GET", Authority._managed),
-    ("common", "discovery", "instance"): ("GET", Authority._instance),
-    ("metadata", "endpoints"): ("GET", Authority._endpoints),
-    ("subscriptions",): ("GET", Authority._subscriptions),
-    ("tenants",): ("GET", Authority._subscriptions),
+    ("common", "discovery", "instance"): ("GET", _known(discovery.instance)),
+    ("metadata", "endpoints"): ("GET", _known(discovery.endpoints)),
+    ("subscriptions",): ("GET", _known(discovery.subscriptions)),
+    ("tenants",): ("GET", _known(discovery.subscriptions)),
 }
 
 
