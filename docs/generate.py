@@ -82,6 +82,10 @@ def event_tables() -> str:
         + _fields_table(events.Context)
         + "\nFields of the content:\n\n"
         + _fields_table(events.SecretContent)
+        + "".join(
+            f"\nFields of {part.__name__}: {_first(part)}\n\n" + _fields_table(part)
+            for part in events.Part.__subclasses__()
+        )
         + "\nEvents of `changes`:\n\n"
         + _union_table(events.Change)
         + "\nEvents of `access`:\n\n"
@@ -112,7 +116,10 @@ def _fields(struct: type) -> Iterator[tuple[str, str, str]]:
     """Name, type, and the value for which a field is left out, of each field in order."""
     hints = typing.get_type_hints(struct)
     for field in msgspec.structs.fields(struct):
-        absent = "" if field.default is msgspec.NODEFAULT else _shown(field.default)
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        absent = "" if default is msgspec.NODEFAULT else _shown(default)
         yield field.name, _kind(hints[field.name]), absent
 
 
@@ -124,6 +131,8 @@ def _kind(hint: object) -> str:
         return f"map of {_kind(arguments[0])} to {_kind(arguments[1])}"
     if arguments:
         return " or ".join(_kind(argument) for argument in arguments)
+    if isinstance(hint, type) and issubclass(hint, events.Part):
+        return hint.__name__
     names = {str: "str", bytes: "bin", int: "int", bool: "bool", type(None): "nil"}
     return names[typing.cast(type, hint)]
 
@@ -135,7 +144,7 @@ def _shown(default: object) -> str:
         return str(default).lower()
     if isinstance(default, int):
         return str(default)
-    return "empty" if default in ("", b"", ()) else f'`"{default}"`'
+    return "empty" if default in ("", b"", (), {}) else f'`"{default}"`'
 
 
 # --- the example ----------------------------------------------------------------------------------

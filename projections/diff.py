@@ -12,16 +12,21 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventstore.events import (
+    BoundarySet,
     PolicyDeleted,
     PolicySet,
     SecretContent,
     SecretRestored,
     SecretUpdated,
     VaultCreated,
+    VaultDeleted,
+    VaultPurged,
+    VaultRecovered,
     VaultUpdated,
 )
 from eventstore.record import Entry
 from projections.rows import (
+    Boundary,
     Mark,
     Policy,
     Rows,
@@ -29,6 +34,8 @@ from projections.rows import (
     Settings,
     Table,
     Version,
+    boundary_key,
+    holder,
     policy_key,
     secret_key,
     settings_key,
@@ -55,7 +62,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """How one thing differs.  *causes* are positions of `changes`, oldest first.
 
     *kinds* are of: created, new-version, attributes, deleted, recovered, purged, restored,
-    recreated, policy, settings.  *value* is of: same, different, erased, `back to VERSION`, or
+    recreated, policy, settings, boundary.  *value* is of: same, different, erased, `back to VERSION`, or
     empty where there is no value on one side.
     """
 
@@ -82,25 +89,32 @@ class _Touched(NamedTuple):
     secrets: dict[str, list[Entry[Any]]]
     policies: dict[str, list[Entry[Any]]]
     settings: list[Entry[Any]]
+    boundary: list[Entry[Any]]
 
 
 def diff(sides: Sides, between: Iterable[Entry[Any]]) -> list[Difference]:
     """All differences, by kind of thing and name; *between* are the records from A to B."""
     touched = _touched(between)
     found = [_settings(sides, touched.settings)] if touched.settings else []
+    found += [_boundary(sides, touched.boundary)] if touched.boundary else []
     found += [_policy(sides, name, touched.policies[name]) for name in sorted(touched.policies)]
     found += [_secret(sides, touched.secrets[name]) for name in sorted(touched.secrets)]
     return [difference for difference in found if difference is not None]
 
 
 def _touched(between: Iterable[Entry[Any]]) -> _Touched:
-    touched = _Touched({}, {}, [])
+    touched = _Touched({}, {}, [], [])
     for entry in between:
         match entry.event:
-            case VaultCreated() | VaultUpdated():
+            case (
+                VaultCreated() | VaultUpdated() | VaultDeleted() | VaultRecovered() | VaultPurged()
+            ):
                 touched.settings.append(entry)
-            case PolicySet(object_id=who) | PolicyDeleted(object_id=who):
+            case PolicySet() | PolicyDeleted() as event:
+                who = holder(event.object_id, event.application_id)
                 touched.policies.setdefault(who, []).append(entry)
+            case BoundarySet():
+                touched.boundary.append(entry)
             case event if name := name_of(event):
                 touched.secrets.setdefault(name.upper(), []).append(entry)
             case _:
@@ -114,11 +128,28 @@ def _causes(entries: list[Entry[Any]]) -> tuple[int, ...]:
 
 # --- rules ----------------------------------------------------------------------------------------
 
+SETTINGS = (
+    "name",
+    "retention_days",
+    "purge_protection",
+    "administrators",
+    "resource_group",
+    "location",
+    "sku",
+    "vault_tags",
+    "enabled_for",
+    "deleted_date",
+    "scheduled_purge",
+    "purged",
+)
+BOUNDARY = BoundarySet.__struct_fields__
+POLICY = ("secrets", "storage")
+
 
 def _settings(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
     before = sides.before.get(settings_key(), Settings)
     after = sides.after.get(settings_key(), Settings)
-    fields = _fields(before, after, "name", "retention_days", "purge_protection", "administrators")
+    fields = _fields(before, after, *SETTINGS)
     if not fields:
         return None
     return Difference(
@@ -130,10 +161,24 @@ def _settings(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
     )
 
 
+def _boundary(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
+    fields = boundary_fields(*(rows.get(boundary_key(), Boundary) for rows in sides[:2]))
+    if not fields:
+        return None
+    return Difference(
+        what="boundary", name="", kinds=("boundary",), causes=_causes(entries), fields=fields
+    )
+
+
+def boundary_fields(before: Boundary | None, after: Boundary | None) -> tuple[Field, ...]:
+    """What differs; a vault without a boundary is open, as one is that says nothing."""
+    return _fields(before or BoundarySet(), after or BoundarySet(), *BOUNDARY)
+
+
 def _policy(sides: Sides, name: str, entries: list[Entry[Any]]) -> Difference | None:
     before = sides.before.get(policy_key(name), Policy)
     after = sides.after.get(policy_key(name), Policy)
-    fields = _fields(before, after, "secrets", "storage")
+    fields = _fields(before, after, *POLICY)
     if (before is None) == (after is None) and not fields:
         return None
     return Difference(

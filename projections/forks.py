@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from projections.diff import Contents, Field
+from projections.diff import BOUNDARY, POLICY, SETTINGS, Contents, Field
 from projections.rows import (
+    Boundary,
     Policy,
     Rows,
     Secret,
     Settings,
     Version,
+    boundary_key,
     policy_key,
     secret_key,
     settings_key,
@@ -78,11 +80,14 @@ def touched(what: str, name: str, then: Rows, now: Rows, contents: Contents) -> 
 
 
 def _rule(rows: Rows, what: str, name: str) -> Stand:
-    row: Policy | Settings | None
+    row: Policy | Settings | Boundary | None
+    shown: tuple[str, ...]
     if what == "policy":
-        row, shown = rows.get(policy_key(name), Policy), ("secrets", "storage")
+        row, shown = rows.get(policy_key(name), Policy), POLICY
+    elif what == "boundary":
+        row, shown = rows.get(boundary_key(), Boundary), BOUNDARY
     else:
-        row, shown = rows.get(settings_key(), Settings), ("purge_protection", "administrators")
+        row, shown = rows.get(settings_key(), Settings), SETTINGS
     if row is None:
         return Stand(state="absent")
     return Stand(state="set", fields={field: getattr(row, field) for field in shown})

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from projections.rows import (
+    Boundary,
     Known,
     Listing,
     Mark,
@@ -38,6 +39,7 @@ KINDS: dict[Table, type[Row]] = {
     Table.SECRETS: Secret,
     Table.VERSIONS: Version,
     Table.POLICIES: Policy,
+    Table.BOUNDARY: Boundary,
 }
 """The tables that have a past."""
 
@@ -56,7 +58,7 @@ def keep(rows: Rows, puts: Iterable[Put], position: int) -> Iterator[Put]:
         elif isinstance(row, Secret):
             yield from _listed(rows, Table.KNOWN_SECRETS, key, row.name, position)
         elif isinstance(row, Policy):
-            yield from _listed(rows, Table.KNOWN_POLICIES, key, row.object_id, position)
+            yield from _listed(rows, Table.KNOWN_POLICIES, key, row.holder, position)
 
 
 def _listed(rows: Rows, table: Table, key: RowKey, name: str, position: int) -> Iterator[Put]:
@@ -71,7 +73,7 @@ def since(row: Row) -> int:
     match row:
         case Version():
             return row.content_at
-        case Secret() | Settings() | Policy():
+        case Secret() | Settings() | Policy() | Boundary():
             return row.at
         case _:
             raise TypeError(f"{type(row).__name__} has no past")

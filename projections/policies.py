@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from eventstore.events import PolicyDeleted, PolicySet, VaultCreated, VaultUpdated
+from eventstore.events import (
+    BoundarySet,
+    PolicyDeleted,
+    PolicySet,
+    VaultCreated,
+    VaultDeleted,
+    VaultPurged,
+    VaultRecovered,
+    VaultUpdated,
+)
 from eventstore.record import Entry
-from projections.rows import Policy, Put, Rows, Settings, policy_key, settings_key
+from projections.rows import (
+    Boundary,
+    Policy,
+    Put,
+    Rows,
+    Settings,
+    boundary_key,
+    holder,
+    policy_key,
+    settings_key,
+)
 
-RuleEvent = VaultCreated | VaultUpdated | PolicySet | PolicyDeleted
+RuleEvent = (
+    VaultCreated
+    | VaultUpdated
+    | VaultDeleted
+    | VaultRecovered
+    | VaultPurged
+    | PolicySet
+    | PolicyDeleted
+    | BoundarySet
+)
 
 
 def apply(rows: Rows, entry: Entry[RuleEvent]) -> list[Put]:
@@ -25,23 +53,52 @@ def apply(rows: Rows, entry: Entry[RuleEvent]) -> list[Put]:
                 event.administrators,
                 entry.time // 1_000_000,
                 at,
+                event.resource_group,
+                event.location,
+                event.sku,
+                event.vault_tags,
+                event.enabled_for,
             )
             return [Put(settings_key(), settings)]
-        case VaultUpdated() as event:
-            known = rows.get(settings_key(), Settings)
-            if known is None:
-                return []
-            settings = replace(
-                known,
-                purge_protection=event.purge_protection,
-                administrators=event.administrators,
-                at=at,
-            )
-            return [Put(settings_key(), settings)]
+        case VaultUpdated() | VaultDeleted() | VaultRecovered() | VaultPurged():
+            return _settings(rows, entry)
         case PolicySet() as event:
-            policy = Policy(event.object_id, event.secrets, event.storage, at)
-            return [Put(policy_key(event.object_id), policy)]
+            who = holder(event.object_id, event.application_id)
+            policy = Policy(event.object_id, event.secrets, event.storage, at, event.application_id)
+            return [Put(policy_key(who), policy)]
         case PolicyDeleted() as event:
-            return [Put(policy_key(event.object_id), None)]
+            return [Put(policy_key(holder(event.object_id, event.application_id)), None)]
+        case BoundarySet() as event:
+            return [Put(boundary_key(), Boundary(**asdict(event), at=at))]
         case _:
             assert_never(entry.event)
+
+
+def _settings(rows: Rows, entry: Entry[RuleEvent]) -> list[Put]:
+    known = rows.get(settings_key(), Settings)
+    if known is None:
+        return []
+    settings = replace(known, at=entry.position)
+    match entry.event:
+        case VaultUpdated() as event:
+            settings = replace(
+                settings,
+                purge_protection=event.purge_protection,
+                administrators=event.administrators,
+                sku=event.sku,
+                vault_tags=event.vault_tags,
+                enabled_for=event.enabled_for,
+            )
+        case VaultDeleted() as event:
+            settings = replace(
+                settings,
+                deleted_date=entry.time // 1_000_000,
+                scheduled_purge=event.scheduled_purge,
+            )
+        case VaultRecovered():
+            settings = replace(settings, deleted_date=None, scheduled_purge=None)
+        case VaultPurged():
+            settings = replace(settings, purged=True)
+        case _:
+            pass
+    return [Put(settings_key(), settings)]

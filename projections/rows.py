@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
+
 
 class Table(IntEnum):
     """A table's number is its first byte on disk."""
@@ -37,10 +39,12 @@ class Table(IntEnum):
     PRINTS = 18
     BACKED_UP = 19
     COPIED = 20
+    BOUNDARY = 21
     PAST_SETTINGS = 129
     PAST_SECRETS = 130
     PAST_VERSIONS = 131
     PAST_POLICIES = 132
+    PAST_BOUNDARY = 133
 
 
 _PAST = {
@@ -48,6 +52,7 @@ _PAST = {
     Table.SECRETS: Table.PAST_SECRETS,
     Table.VERSIONS: Table.PAST_VERSIONS,
     Table.POLICIES: Table.PAST_POLICIES,
+    Table.BOUNDARY: Table.PAST_BOUNDARY,
 }
 
 
@@ -63,6 +68,28 @@ class Settings(Row, frozen=True):
     purge_protection: bool
     administrators: tuple[str, ...]
     created: int
+    at: int
+    resource_group: str = ""
+    location: str = ""
+    sku: str = "standard"
+    vault_tags: dict[str, str] = {}
+    enabled_for: tuple[str, ...] = ()
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
+    purged: bool = False
+
+
+class Boundary(Row, frozen=True):
+    """From where the vault's secrets can be reached: see the event of that name."""
+
+    default_action: str
+    bypass: str
+    ip_rules: tuple[str, ...]
+    subnet_rules: tuple[SubnetRule, ...]
+    public_network_access: bool
+    allow_private_ranges: bool
+    networks: tuple[VirtualNetwork, ...]
+    trusted_services: tuple[TrustedService, ...]
     at: int
 
 
@@ -101,12 +128,17 @@ class Version(Row, frozen=True):
 
 
 class Policy(Row, frozen=True):
-    """What a principal may do."""
+    """What a principal may do; with an *application_id* only through that client."""
 
     object_id: str
     secrets: tuple[str, ...]
     storage: tuple[str, ...]
     at: int
+    application_id: str = ""
+
+    @property
+    def holder(self) -> str:
+        return holder(self.object_id, self.application_id)
 
 
 class Due(Row, frozen=True):
@@ -196,10 +228,12 @@ ROWS: dict[Table, type[Row]] = {
     Table.PRINTS: Mark,
     Table.BACKED_UP: Mark,
     Table.COPIED: Mark,
+    Table.BOUNDARY: Boundary,
     Table.PAST_SETTINGS: Settings,
     Table.PAST_SECRETS: Secret,
     Table.PAST_VERSIONS: Version,
     Table.PAST_POLICIES: Policy,
+    Table.PAST_BOUNDARY: Boundary,
 }
 
 
@@ -226,8 +260,20 @@ def version_key(name: str, version: str) -> RowKey:
     return RowKey(Table.VERSIONS, name.upper().encode(), bytes.fromhex(version))
 
 
-def policy_key(object_id: str) -> RowKey:
-    return RowKey(Table.POLICIES, object_id.encode())
+def boundary_key() -> RowKey:
+    return RowKey(Table.BOUNDARY)
+
+
+def holder(object_id: str, application_id: str = "") -> str:
+    """Whose policy it is: a principal, or a principal through one client.
+
+    NUL parts the two, since no principal's name has one.
+    """
+    return f"{object_id}\0{application_id}" if application_id else object_id
+
+
+def policy_key(holder: str) -> RowKey:
+    return RowKey(Table.POLICIES, holder.encode())
 
 
 def due_key(scheduled_purge: int, deleted_at: int) -> RowKey:

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from eventstore.events import (
     AuditKeyRotated,
+    BoundarySet,
     Change,
     ClockSteppedBack,
     KeysErased,
@@ -30,6 +31,9 @@ from eventstore.events import (
     SigningKeyRotated,
     StoreAdopted,
     VaultCreated,
+    VaultDeleted,
+    VaultPurged,
+    VaultRecovered,
     VaultRestored,
     VaultUpdated,
 )
@@ -70,7 +74,16 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             | SecretVersionRestored()
         ):
             return secrets.apply(rows, entry)
-        case VaultCreated() | VaultUpdated() | PolicySet() | PolicyDeleted():
+        case (
+            VaultCreated()
+            | VaultUpdated()
+            | VaultDeleted()
+            | VaultRecovered()
+            | VaultPurged()
+            | PolicySet()
+            | PolicyDeleted()
+            | BoundarySet()
+        ):
             return policies.apply(rows, entry)
         case (
             SigningKeyRotated()

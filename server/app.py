@@ -30,8 +30,9 @@ from server.tokens import Authenticator, Principal, Unauthenticated
 from server.turned_away import TurnedAway
 from server.turns import Turns
 from vault import names
-from vault.caller import Caller
+from vault.caller import Arrival, Caller
 from vault.commands import RestoreSecret
+from vault.ranges import plain
 from vault.refusals import VaultNotFound
 from vault.service import Vault
 from vault.store import Store
@@ -341,9 +342,11 @@ def _caller(request: Request, principal: Principal) -> Caller:
     return Caller(
         principal=principal.oid,
         auth=principal.method,
-        address=request.peer,
+        address=plain(request.peer),
         agent=request.header("user-agent")[: names.MAX_CALLER_TEXT],
         request=request.header("x-ms-client-request-id")[: names.MAX_CALLER_TEXT],
         # Some clients send one id with all that they ask.
         shared=True,
+        application=principal.appid[: names.MAX_CALLER_TEXT],
+        arrival=Arrival(),
     )

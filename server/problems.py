@@ -52,7 +52,7 @@ class Problem(Exception):
 class _Row(NamedTuple):
     """What an error is at this edge.  An empty *message* is the error's own.
 
-    *message* may hold {name} (with its version), {permission}, {caller} and {vault}.
+    *message* may hold {name} (with its version), {permission}, {caller}, {origin} and {vault}.
     """
 
     status: int
@@ -91,6 +91,20 @@ ROWS: dict[type[MunimentError], _Row] = {
         "Forbidden",
         "AccessDenied",
         "The user, group or application '{caller}' is not an administrator of key vault '{vault}'.",
+    ),
+    refusals.OutsideBoundary: _Row(
+        403,
+        "Forbidden",
+        "ForbiddenByFirewall",
+        "Client address is not authorized and caller is not a trusted service.\r\n"
+        "Client address: {origin}\r\nCaller: {caller}\r\nVault: {vault}",
+    ),
+    refusals.PublicAccessDisabled: _Row(
+        403,
+        "Forbidden",
+        "ForbiddenByConnection",
+        "Public network access is disabled and request is not from a trusted service nor via an "
+        "approved private link.\r\nCaller: {caller}\r\nVault: {vault}",
     ),
     # What was asked for cannot be read, or is beyond a limit.
     refusals.BadParameter: _BAD,
@@ -162,6 +176,7 @@ def problem_of(
             version=version[:_LONGEST_NAME],
             permission=permission,
             caller=caller_text,
+            origin=getattr(error, "origin", ""),
             vault=f"{vault};location={LOCATION}",
         )
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from projections.rows import Policy, Rows, Settings, policy_key
+from projections.rows import Policy, Rows, Settings, holder, policy_key
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -73,13 +73,28 @@ def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[A
         if caller.principal not in settings.administrators:
             raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
         return "administrator"
-    policy = rows.get(policy_key(caller.principal), Policy)
-    if policy is None or permission not in policy.secrets:
-        raise AccessDenied(
-            f"{caller.principal} does not have secrets {permission} permission "
-            f"on vault {settings.name}"
-        )
-    return f"policy #{policy.at}"
+    for who in _holders(caller):
+        policy = rows.get(policy_key(who), Policy)
+        if policy is not None and permission in policy.secrets:
+            return f"policy #{policy.at}"
+    raise AccessDenied(
+        f"{caller.principal} does not have secrets {permission} permission on vault {settings.name}"
+    )
+
+
+def _holders(caller: Caller) -> tuple[str, ...]:
+    """Whose policies speak for *caller*: a compound one only where its client asks for its user."""
+    if not caller.application:
+        return (caller.principal,)
+    return (caller.principal, holder(caller.principal, caller.application))
+
+
+def of_data_plane(command: Command[Any]) -> bool:
+    """Whether *command* is about the vault's secrets, and not about the vault itself.
+
+    The boundary is for these alone: the control plane is never cut off by it.
+    """
+    return (command.kind if isinstance(command, Malformed) else type(command)) in NEEDS
 
 
 def expand(permissions: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:

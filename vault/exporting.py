@@ -69,9 +69,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "vault.created": Operation("VaultPut", _ENTITY, _CREATE),
     "vault.read": Operation("VaultGet", _ENTITY, _READ),
     "vault.updated": Operation("VaultPatch", _ENTITY, _UPDATE),
+    "vault.deleted": Operation("VaultDelete", _ENTITY, _DELETE),
+    "vault.recovered": Operation("VaultRecover", _ENTITY, _UPDATE),
+    "vault.purged": Operation("VaultPurge", _ENTITY, _DELETE),
     "vault.restored": Operation("VaultRestore", _ENTITY, _UPDATE),
     "store.adopted": Operation("StoreAdopt", _ENTITY, _UPDATE),
-    # Key Vault changes access policies by a patch of the vault.
+    # Key Vault changes access policies and network rules by a patch of the vault.
+    "boundary.set": Operation("VaultPatch", _ENTITY, _UPDATE),
     "policy.set": Operation("VaultPatch", _ENTITY, _UPDATE),
     "policy.deleted": Operation("VaultPatch", _ENTITY, _UPDATE),
     "history.read": Operation("HistoryRead", _API, _READ),
@@ -90,6 +94,8 @@ STATUSES: Final[Mapping[str, int]] = {
     OK: 200,
     "access.denied": 403,
     "access.not-administrator": 403,
+    "boundary.outside": 403,
+    "boundary.public-access-disabled": 403,
     "secret.disabled": 403,
     "secret.purge-protected": 403,
     "secret.not-found": 404,

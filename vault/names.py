@@ -69,7 +69,8 @@ def check_principal(principal: str) -> None:
 def check_caller(caller: Caller) -> None:
     """Who asks must be writable in a record."""
     check_principal(caller.principal)
-    for text in (caller.auth, caller.address, caller.agent, caller.request):
+    told = (caller.auth, caller.address, caller.agent, caller.request, caller.application)
+    for text in told:
         if len(text) > MAX_CALLER_TEXT or not _encodable(text):
             raise PrincipalInvalid("what is told of the caller is too long, or is not text")
 

@@ -12,11 +12,12 @@ class VaultError(MunimentError):
     """The vault does not carry out the request.
 
     *about* is the secret that stands in its way, where the request itself names none: an import has
-    many names, and that of a backup is sealed.
+    many names, and that of a backup is sealed.  *rule* is what decided, where a rule did.
     """
 
     code = "vault.error"
     about: str = ""
+    rule: str = ""
 
 
 # --- who may ------------------------------------------------------------------------------------
@@ -34,6 +35,32 @@ class NotAdministrator(VaultError):
 
     code = "access.not-administrator"
     hint = "`muniment vault show` names the administrators"
+
+
+class OutsideBoundary(VaultError):
+    """The vault's boundary does not let the caller in.
+
+    *origin* is where the caller came from, in Key Vault's words.
+    """
+
+    code = "boundary.outside"
+    hint = "an administrator can let the address in: muniment network-rule add --ip-address ..."
+
+    def __init__(self, origin: str = "the caller", rule: str = "") -> None:
+        super().__init__(f"{origin} is not authorized, and the caller is no trusted service")
+        self.origin = origin
+        self.rule = rule
+
+
+class PublicAccessDisabled(VaultError):
+    """The vault is reached over no network, save by trusted services that it lets in."""
+
+    code = "boundary.public-access-disabled"
+    hint = "an administrator can open it: muniment vault update --public-network-access Enabled"
+
+    def __init__(self, message: str = "", rule: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 # --- what was asked for is beyond a documented limit --------------------------------------------
@@ -109,6 +136,38 @@ class PurgeProtectionIsOneWay(BadParameter):
     """Purge protection cannot be turned off again."""
 
     code = "vault.purge-protection-one-way"
+
+
+class RangeInvalid(BadParameter):
+    """An address rule is an IPv4 address or range that is not reserved, or private without leave."""
+
+    code = "boundary.range-invalid"
+
+
+class RulesTooMany(BadParameter):
+    """A vault has at most 1,000 address rules and 200 virtual network rules."""
+
+    code = "boundary.too-many-rules"
+
+
+class NetworkInvalid(BadParameter):
+    """A virtual network, a subnet or a rule for one is not valid."""
+
+    code = "boundary.network-invalid"
+
+
+class SubnetUnknown(BadParameter):
+    """The vault knows no subnet of that id."""
+
+    code = "boundary.subnet-unknown"
+    hint = "define it with `muniment network set`, or allow it with --ignore-missing-endpoint true"
+
+
+class TrustedServiceInvalid(BadParameter):
+    """A trusted service is one of the list, bound to one client or one principal."""
+
+    code = "boundary.trusted-service-invalid"
+    hint = "`muniment trusted-service list --all` shows the names"
 
 
 class PointsReversed(BadParameter):

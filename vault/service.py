@@ -33,10 +33,11 @@ from eventstore.record import Draft
 from eventstore.transaction import Append, Snapshot
 from projections import state, trail
 from projections.past import PastRows
-from projections.rows import Rows, Settings
+from projections.rows import Boundary, Rows, Settings, boundary_key
 from projections.views import Views
 from vault import answers, names
-from vault.access import authorize
+from vault.access import authorize, of_data_plane
+from vault.boundary import OPEN, Admission, Rules
 from vault.caller import Caller
 from vault.commands import (
     Command,
@@ -85,6 +86,7 @@ class Vault:
         self._entropy = entropy
         self.views = Views(keyring, entropy, state.apply)
         self.trail = Views(keyring, entropy, trail.apply)
+        self._boundary = (OPEN, Rules(OPEN))
         with ExitStack() as opened:
             self.changes = Log(
                 path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
@@ -117,6 +119,8 @@ class Vault:
         with self.changes.snapshot() as snapshot:
             rows = self.views.reader(snapshot.transaction)
             try:
+                names.check_caller(caller)
+                self._pass_boundary(rows, caller, command)
                 authorize(rows, settings_of(rows), caller, command)
             except VaultError:
                 return False
@@ -259,9 +263,8 @@ class Vault:
         self.keeping.mind(rows)
         return rows
 
-    @staticmethod
     def _let_in(
-        snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
+        self, snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
     ) -> str:
         """The rule that lets *caller* do *command*.  Raise the refusal.
 
@@ -270,9 +273,23 @@ class Vault:
         """
         seen.size = snapshot.size
         names.check_caller(caller)
+        admitted = self._pass_boundary(rows, caller, command)
         rule = authorize(rows, settings_of(rows), caller, command)
         seen.points = resolved(snapshot, command)
-        return rule
+        return f"{rule}, {admitted.rule}" if admitted.rule else rule
+
+    def _pass_boundary(self, rows: Rows, caller: Caller, command: Command[Any]) -> Admission:
+        """What lets *caller* through the vault's boundary.  Raise the refusal."""
+        if caller.arrival is None or not of_data_plane(command):
+            return Admission()
+        boundary = rows.get(boundary_key(), Boundary)
+        if boundary is None:
+            return Admission()
+        # Made ready once for each change of the boundary, and not for each request.
+        known, made = self._boundary
+        if known is not boundary and known != boundary:
+            known, made = self._boundary = boundary, Rules(boundary)
+        return made.admit(caller)
 
     def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:

@@ -27,6 +27,7 @@ def context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:
         address=caller.address,
         agent=caller.agent,
         request=caller.request,
+        application=caller.application,
     )
 
 
@@ -38,7 +39,8 @@ def refused(caller: Caller, command: Command[Any], refusal: MunimentError, at: i
         name=_writable(getattr(command, "name", "") or getattr(refusal, "about", ""))[:127],
         version=_writable(getattr(command, "version", ""))[:32],
     )
-    return Draft(context(_writable_caller(caller), "", outcome=refusal.code), event)
+    rule = getattr(refusal, "rule", "")
+    return Draft(context(_writable_caller(caller), rule, outcome=refusal.code), event)
 
 
 def _writable(text: str) -> str:
@@ -48,7 +50,14 @@ def _writable(text: str) -> str:
 
 
 def _writable_caller(caller: Caller) -> Caller:
-    texts = (caller.principal, caller.auth, caller.address, caller.agent, caller.request)
+    texts = (
+        caller.principal,
+        caller.auth,
+        caller.address,
+        caller.agent,
+        caller.request,
+        caller.application,
+    )
     writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
     return Caller(
         principal=writable[0],
@@ -56,4 +65,5 @@ def _writable_caller(caller: Caller) -> Caller:
         address=writable[2],
         agent=writable[3],
         request=writable[4],
+        application=writable[5],
     )

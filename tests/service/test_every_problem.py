@@ -184,6 +184,8 @@ MET: dict[type[MunimentError], tuple[Ask, tuple[int, str, str], str]] = {
 }
 
 NOT_MET_HERE: dict[type[MunimentError], str] = {
+    refusals.OutsideBoundary: "see tests/properties/test_boundary.py",
+    refusals.PublicAccessDisabled: "the same",
     BeingDeleted: "only with --simulate-delete-lag: see below",
     errors.LogUnavailable: "a full disk: see tests/crash/test_service_killed.py",
     refusals.NotAdministrator: "no operation of Key Vault's data plane is an administrator's",

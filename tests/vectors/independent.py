@@ -382,10 +382,16 @@ def verifier_at(signing: list[list[Any]], position: int) -> str:
 _SET = "name version enabled nbf exp"
 EVENTS = {
     "changes": {
-        "vault.created": "name retention_days purge_protection administrators first_key",
-        "vault.updated": "purge_protection administrators",
-        "policy.set": "object_id secrets storage",
-        "policy.deleted": "object_id",
+        "vault.created": "name retention_days purge_protection administrators first_key "
+        "resource_group location sku vault_tags enabled_for",
+        "vault.updated": "purge_protection administrators sku vault_tags enabled_for",
+        "vault.deleted": "scheduled_purge",
+        "vault.recovered": "",
+        "vault.purged": "keys",
+        "policy.set": "object_id secrets storage application_id",
+        "policy.deleted": "object_id application_id",
+        "boundary.set": "default_action bypass ip_rules subnet_rules public_network_access "
+        "allow_private_ranges networks trusted_services",
         "vault.restored": "to names origin",
         "secret.set": _SET + " value_print content_print",
         "secret.updated": _SET + " changed content_print",
@@ -417,7 +423,17 @@ for _events in EVENTS.values():
     _events["signing-key.rotated"] = "verifier key retired also"
     _events["audit-key.rotated"] = "key"
     _events["clock.stepped-back"] = "observed last"
-CONTEXT = {"principal", "auth", "rule", "outcome", "address", "agent", "request", "cause"}
+CONTEXT = {
+    "principal",
+    "auth",
+    "rule",
+    "outcome",
+    "address",
+    "agent",
+    "request",
+    "cause",
+    "application",
+}
 
 
 def split_row(kind: str, row: bytes) -> tuple[bytes, bytes, bytes]:

@@ -183,6 +183,10 @@ _NAMED = {
     "change": "client-added",
     "since": 1_789_500_000,
 }
+_NETWORK = (
+    "/subscriptions/8fc84c0a-3bd7-4a3e-9f8c-1d2e3f405162/resourceGroups/muniment"
+    "/providers/Microsoft.Network/virtualNetworks/office"
+)
 _WHOLE: dict[str, dict[str, Any]] = {
     "secret.set": {
         "enabled": False,
@@ -202,6 +206,28 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "requests.turned-away": {"unauthenticated": 12, "throttled": 3},
     "identity.changed": {"client": "shop-app", "object_id": "bob@example.com"},
     "vault.restored": {"origin": LOG_ID.hex()},
+    "vault.created": {
+        "resource_group": "muniment",
+        "location": "local",
+        "vault_tags": {"team": "shop"},
+        "enabled_for": ("deployment",),
+    },
+    "vault.updated": {"sku": "premium", "vault_tags": {"team": "shop"}},
+    "vault.purged": {"keys": ((9, 63), (70_000, 70_063))},
+    "policy.deleted": {"application_id": "8fc84c0a-3bd7-4a3e-9f8c-1d2e3f405162"},
+    "boundary.set": {
+        "default_action": "Deny",
+        "ip_rules": ("203.0.113.0/24", "198.51.100.7/32"),
+        "subnet_rules": (events.SubnetRule(id=f"{_NETWORK}/subnets/web", ignore_missing=True),),
+        "allow_private_ranges": True,
+        "networks": (
+            events.VirtualNetwork(
+                id=_NETWORK,
+                subnets=(events.Subnet(name="web", ranges=("10.1.0.0/16",), vlan=12),),
+            ),
+        ),
+        "trusted_services": (events.TrustedService(service="backup", object_id="robot"),),
+    },
     "history.read": {"name": "db-password", "what": "blame"},
 }
 _WITH_VALUE = ("secret.set", "secret.version-restored")
