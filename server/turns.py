@@ -2,6 +2,10 @@
 
 While a commit waits for the disk, requests arrive; they are all asked in the next turn and share one
 commit of each log.  Every answer is given out after that commit, like any other.
+
+Requests reach the loop one by one, and a commit costs as much as several of them.  So a turn begins
+when a few passes of the loop in a row brought nobody: callers who were answered together come back
+together, some dozen microseconds apart.
 """
 
 from __future__ import annotations
@@ -17,6 +21,10 @@ from vault.together import Ask
 
 MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
+
+_QUIET_PASSES = 3
+"""So many passes of the loop may bring nobody until a turn begins (tried: with 1 a request takes a
+tenth more processor time at 32 connections, and 8 gain nothing more)."""
 
 
 class Turns:
@@ -34,8 +42,17 @@ class Turns:
         self._waiting.append((Ask(caller, command), future))
         if len(self._waiting) == 1:
             # Behind all that is ready now, so that it rides along.
-            loop.call_soon(self._take_turn)
+            loop.call_soon(self._gather, 1, _QUIET_PASSES)
         return future
+
+    def _gather(self, had: int, passes: int) -> None:
+        """Let more come until so many *passes* bring nobody to those that were *had*."""
+        found = len(self._waiting)
+        passes = passes - 1 if found == had else _QUIET_PASSES
+        if passes and found < MOST_AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._gather, found, passes)
+        else:
+            self._take_turn()
 
     def _take_turn(self) -> None:
         batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
