@@ -40,7 +40,8 @@ _MARKS = frozenset(int(table) for table, kind in ROWS.items() if kind is Mark)
 _PADDED = 64
 """Rows are padded to multiples of this, so that their size tells little of a name's length."""
 
-_NUMBERS = {table: bytes((table,)) for table in Table}
+# By place in a list: to hash a member of an enumeration takes longer than all else in a place.
+_NUMBERS = [bytes((number,)) for number in range(256)]
 
 _encoder = msgspec.msgpack.Encoder()
 _MARK = _encoder.encode(Mark())
@@ -116,10 +117,11 @@ class Sealer:
             return known[1]
         row = self.decode(place, sealed, kind)
         if sealed:
-            self._remember(place, sealed, row)
+            self.remember(place, sealed, row)
         return row
 
-    def _remember(self, place: bytes, sealed: bytes, row: Row) -> None:
+    def remember(self, place: bytes, sealed: bytes, row: Row) -> None:
+        """Know that *sealed* opens to *row* there."""
         if len(self._opened) >= _KEPT:
             self._opened.clear()
         self._opened[place] = (sealed, row)
@@ -147,22 +149,22 @@ class Reader(Listing):
         self._transaction = transaction
         self._table = table
         self._sealer = sealer
-        self._rows: dict[RowKey, Row | None] = {}
+        self._rows: dict[bytes, Row | None] = {}
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
-        if key in self._rows:
-            row = self._rows[key]
-            return row if isinstance(row, kind) else None
         place = self._sealer.place(key)
+        if place in self._rows:
+            row = self._rows[place]
+            return row if isinstance(row, kind) else None
         sealed = self._transaction.get(place, db=self._table)
         found = None if sealed is None else self._sealer.decode_once(place, sealed, kind)
-        self._remember(key, found)
+        self._remember(place, found)
         return found
 
-    def _remember(self, key: RowKey, row: Row | None) -> None:
+    def _remember(self, place: bytes, row: Row | None) -> None:
         if len(self._rows) >= _REMEMBERED:
             self._rows.clear()
-        self._rows[key] = row
+        self._rows[place] = row
 
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
@@ -214,8 +216,12 @@ class Reader(Listing):
 
     def put(self, puts: list[Put]) -> None:
         for key, row in puts:
-            self._remember(key, row)
-            self._write(self._sealer.place(key), row)
+            place = self._sealer.place(key)
+            self._remember(place, row)
+            sealed = self._write(place, row)
+            if sealed and row is not None:
+                # Who reads a secret reads it again: its exposure need not be opened for that.
+                self._sealer.remember(place, sealed, row)
 
     def fill(self, puts: Iterable[tuple[RowKey, Row | None]]) -> None:
         """Put many rows in the order of their places, and remember none."""
@@ -225,11 +231,14 @@ class Reader(Listing):
         for place, row in placed:
             self._write(place, row)
 
-    def _write(self, place: bytes, row: Row | None) -> None:
+    def _write(self, place: bytes, row: Row | None) -> bytes:
+        """Put *row*, or take away what stands there; give what was put."""
         if row is None:
             self._transaction.delete(place, db=self._table)
-        else:
-            self._transaction.put(place, self._sealer.seal(place, row), db=self._table)
+            return b""
+        sealed = self._sealer.seal(place, row)
+        self._transaction.put(place, sealed, db=self._table)
+        return sealed
 
 
 class _Latest(threading.local):

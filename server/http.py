@@ -33,7 +33,10 @@ class Request(NamedTuple):
 
     def header(self, name: str) -> str:
         """The first value of the header *name*, or an empty text."""
-        return next((value for key, value in self.headers if key == name), "")
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return ""
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.path})"

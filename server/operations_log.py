@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -100,7 +101,13 @@ class OperationsLog:
 
 def now_text() -> str:
     """Now, as RFC 3339 has it."""
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(second)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _word(text: str) -> str:

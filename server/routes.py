@@ -137,10 +137,15 @@ class Found(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """A path of the table: its fixed words by place, and its operations by method."""
+    """A path of the table: its fixed words by place, its operations by method, and its parts."""
 
     words: tuple[tuple[int, str], ...]
     routes: dict[str, Route]
+    parts: list[str]
+
+    def named(self, part: str, given: list[str]) -> str:
+        """What stands in *given* where the path has *part*, or an empty text."""
+        return given[self.parts.index(part)] if part in self.parts else ""
 
 
 def find(method: str, path: str) -> Found:
@@ -149,12 +154,12 @@ def find(method: str, path: str) -> Found:
     if "%" in path:
         parts = [unquote(part) for part in parts]
     allowed: set[str] = set()
-    for words, routes in _SHAPES.get(len(parts), ()):
-        if all(parts[at].lower() == word for at, word in words):
-            route = routes.get(method)
+    for shape in _SHAPES.get(len(parts), ()):
+        if all(parts[at].lower() == word for at, word in shape.words):
+            route = shape.routes.get(method)
             if route is not None:
-                return _named(route, parts)
-            allowed.update(routes)
+                return Found(route, shape.named("{name}", parts), shape.named("{version}", parts))
+            allowed.update(shape.routes)
     raise method_not_allowed(allowed) if allowed else nothing_here()
 
 
@@ -170,18 +175,13 @@ def method_of(request: Request) -> str:
     return stands_for[0].upper()
 
 
-def _named(route: Route, parts: list[str]) -> Found:
-    named = dict(zip(route.path[1:].split("/"), parts, strict=True))
-    return Found(route, named.get("{name}", ""), named.get("{version}", ""))
-
-
 def _shapes() -> dict[int, list[_Shape]]:
     """The paths of the table by their number of parts, those with most fixed words first."""
     shapes: dict[str, _Shape] = {}
     for route in ROUTES:
-        parts = enumerate(route.path[1:].split("/"))
-        words = tuple((at, part) for at, part in parts if not part.startswith("{"))
-        shapes.setdefault(route.path, _Shape(words, {})).routes[route.method] = route
+        parts = route.path[1:].split("/")
+        words = tuple((at, part) for at, part in enumerate(parts) if not part.startswith("{"))
+        shapes.setdefault(route.path, _Shape(words, {}, parts)).routes[route.method] = route
     by_length: dict[int, list[_Shape]] = {}
     for path, shape in sorted(shapes.items(), key=lambda item: -len(item[1].words)):
         by_length.setdefault(path.count("/"), []).append(shape)

@@ -6,6 +6,7 @@ nobody else.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, assert_never
 
 from eventstore import head as heads
@@ -55,8 +56,14 @@ def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
 
 def _points_in(command: Command[Any], names: tuple[str, ...]) -> list[tuple[str, Point]]:
     # A list's `after` is a name, and no point.
-    held = [(name, getattr(command, name, None)) for name in names]
-    return [(name, one) for name, one in held if isinstance(one, Point)]
+    held = [(name, getattr(command, name)) for name in _held(type(command), names)]
+    return [(name, one) for name, one in held if one is not None and isinstance(one, Point)]
+
+
+@cache
+def _held(kind: type[Command[Any]], names: tuple[str, ...]) -> list[str]:
+    # Asked of a kind once: most commands have no point, and each asks three times.
+    return [name for name in names if name in kind.__struct_fields__]
 
 
 def resolve(snapshot: Snapshot, point: Point) -> Resolved:

@@ -42,6 +42,8 @@ CHANGES = (
 )
 """The changes that need nothing but a place in a commit, and so may share one."""
 
+_SHARED = (*CHANGES, *READS, Malformed)
+
 
 class Ask(NamedTuple):
     """One of many requests."""
@@ -58,7 +60,7 @@ class _Asked:
         self.seen = Seen()
         self.outcome: Any = None
         self.trace: Draft | None = None
-        self.is_shared = isinstance(self.command, (*CHANGES, *READS, Malformed))
+        self.is_shared = isinstance(self.command, _SHARED)
         self.is_left = not self.is_shared
 
     def end(self, outcome: Any) -> None:
