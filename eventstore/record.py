@@ -9,13 +9,14 @@ fit another envelope.  Stored bytes are what is verified: nothing is encoded aga
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256, shake_256
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from eventstore import merkle, seal
+from eventstore import seal
 from eventstore.checkpoint import Signer
 from eventstore.errors import EventUnknown, FormatUnknown, RecordMalformed, SealBroken
 from eventstore.events import Access, Change, Context, Event, SecretContent
@@ -30,7 +31,8 @@ LEAF_SIZE = _LEAF.size
 _BOUND = struct.Struct(">BB16sQQ")
 _SIGNED = b"muniment/event/v1\0"
 _COMMITMENTS = b"muniment/commitments/v1\0"
-_FIELD_SALT_SIZE = 16
+_FIELDS = b"muniment/fields/v1\0"
+FIELD_SALT_SIZE = 16
 
 E = TypeVar("E", bound=Event)
 
@@ -146,19 +148,32 @@ def field_entries(meta: bytes, seed: bytes) -> list[bytes]:
     MessagePack bytes as stored.  Salts are SHAKE-256 of the seed, 16 bytes each.
     """
     context, event, content_key = _fields_decoder.decode(meta)
-    fields = [(b"context." + name.encode(), raw) for name, raw in context.items()]
-    fields += [(b"event." + name.encode(), raw) for name, raw in event.items()]
-    fields.append((b"content_key", content_key))
-    salts = shake_256(seed).digest(_FIELD_SALT_SIZE * len(fields))
+    fields = [b"context.%b\0%b" % (name.encode(), raw) for name, raw in context.items()]
+    fields += [b"event.%b\0%b" % (name.encode(), raw) for name, raw in event.items()]
+    fields.append(b"content_key\0" + bytes(content_key))
+    salts = shake_256(seed).digest(FIELD_SALT_SIZE * len(fields))
+    starts = range(0, len(salts), FIELD_SALT_SIZE)
     return [
-        salts[at : at + _FIELD_SALT_SIZE] + path + b"\0" + bytes(raw)
-        for at, (path, raw) in zip(range(0, len(salts), _FIELD_SALT_SIZE), fields, strict=True)
+        salts[at : at + FIELD_SALT_SIZE] + field for at, field in zip(starts, fields, strict=True)
     ]
 
 
 def fields_root(meta: bytes, seed: bytes) -> bytes:
-    """The RFC 6962 root over the field entries."""
-    return merkle.root_of([merkle.leaf_hash(entry) for entry in field_entries(meta, seed)])
+    """The commitment to all fields, as the leaf holds it."""
+    return root_of_fields([field_hash(entry) for entry in field_entries(meta, seed)])
+
+
+def field_hash(entry: bytes) -> bytes:
+    """What stands for a field that is not shown: SHA-256(0x00 || entry)."""
+    return sha256(b"\0" + entry).digest()
+
+
+def root_of_fields(hashes: Sequence[bytes]) -> bytes:
+    """SHA-256 of a domain and the hashes of all field entries, in order.
+
+    No tree: a record has a dozen fields, and the hashes of those that are hidden are proof enough.
+    """
+    return sha256(_FIELDS + b"".join(hashes)).digest()
 
 
 def signed_message(log_id: bytes, leaf: bytes) -> bytes:

@@ -502,6 +502,10 @@ def field_entries(text: bytes, seed: bytes) -> list[bytes]:
     ]
 
 
+def fields_root(hashes: list[bytes]) -> bytes:
+    return sha256(b"muniment/fields/v1\0", *hashes)
+
+
 def key_commitment(meta: bytes, content: bytes | None) -> bytes:
     return sha256(b"muniment/commitments/v1\0", meta[:32], (content or b"")[:32])
 
@@ -726,7 +730,7 @@ def _open_record(given: dict[str, Any]) -> dict[str, Any]:
     )
     leaf, signature, _ = split_row(kind, row)
     position, time, root, _, _ = read_leaf(leaf)
-    assert tree_root(field_entries(text, seed)) == root
+    assert fields_root([sha256(b"\0", entry) for entry in field_entries(text, seed)]) == root
     content = None
     if given["content_key"]:
         content = open_content(kind, log_id, row, _hex(given, "content_key"))
@@ -755,15 +759,15 @@ def _leaf(given: dict[str, Any]) -> dict[str, Any]:
 
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
     entries = field_entries(_hex(given, "metadata"), _hex(given, "seed"))
-    return {"entries": [entry.hex() for entry in entries], "root": tree_root(entries).hex()}
+    root = fields_root([sha256(b"\0", entry) for entry in entries])
+    return {"entries": [entry.hex() for entry in entries], "root": root.hex()}
 
 
 def _opening(given: dict[str, Any]) -> dict[str, Any]:
     """One field shown to an outsider: he checks that the leaf commits to it."""
-    entry, path = _hex(given, "entry"), [bytes.fromhex(one) for one in given["path"]]
-    hashed = sha256(b"\0", entry)
-    root = root_from_path(given["position"], given["size"], hashed, path)
-    if root != read_leaf(_hex(given, "leaf"))[2]:
+    entry, hashes = _hex(given, "entry"), [bytes.fromhex(one) for one in given["hashes"]]
+    hashes[given["field"]] = sha256(b"\0", entry)
+    if fields_root(hashes) != read_leaf(_hex(given, "leaf"))[2]:
         raise Refused("proof.invalid")
     name, _, value = entry[16:].partition(b"\0")
     return {"field": name.decode(), "value": unpack(value)}

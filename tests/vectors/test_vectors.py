@@ -83,8 +83,9 @@ def _inclusion(given: dict[str, Any]) -> str:
 
 
 def _opening(given: dict[str, Any]) -> dict[str, Any]:
-    root = _inclusion(given)
-    if root != record.read_leaf(_hex(given, "leaf")).fields_root.hex():
+    hashes = [bytes.fromhex(one) for one in given["hashes"]]
+    hashes[given["field"]] = record.field_hash(_hex(given, "entry"))
+    if record.root_of_fields(hashes) != record.read_leaf(_hex(given, "leaf")).fields_root:
         raise ProofInvalid
     path, _, value = _hex(given, "entry")[16:].partition(b"\0")
     return {"field": path.decode(), "value": msgspec.msgpack.decode(value)}
