@@ -272,6 +272,12 @@ def holder(object_id: str, application_id: str = "") -> str:
     return f"{object_id}\0{application_id}" if application_id else object_id
 
 
+def parted(holder: str) -> tuple[str, str]:
+    """The principal and the client that *holder* stands for."""
+    object_id, _, application_id = holder.partition("\0")
+    return object_id, application_id
+
+
 def policy_key(holder: str) -> RowKey:
     return RowKey(Table.POLICIES, holder.encode())
 

@@ -69,10 +69,15 @@ NEEDS: dict[type[Command[Any]], str] = {
 def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[Any]) -> str:
     """The rule that lets *caller* do *command*, or raise AccessDenied or NotAdministrator."""
     permission = NEEDS.get(command.kind if isinstance(command, Malformed) else type(command))
-    if permission is None:
-        if caller.principal not in settings.administrators:
-            raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
-        return "administrator"
+    if permission is not None:
+        return permit(rows, settings, caller, permission)
+    if caller.principal not in settings.administrators:
+        raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
+    return "administrator"
+
+
+def permit(rows: Rows, settings: Settings, caller: Caller, permission: str) -> str:
+    """The rule that gives *caller* a secret *permission*, or raise AccessDenied."""
     for who in _holders(caller):
         policy = rows.get(policy_key(who), Policy)
         if policy is not None and permission in policy.secrets:

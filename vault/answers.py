@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
 from vault.points import Resolutions
 
 if TYPE_CHECKING:
@@ -89,11 +90,29 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What one principal may do; *position* is the event that says so."""
+    """What one principal may do; *position* is the event that says so.
+
+    With an *application_id*, only through that client.
+    """
 
     object_id: str
     secrets: tuple[str, ...]
     storage: tuple[str, ...]
+    position: int
+    application_id: str = ""
+
+
+class Boundary(msgspec.Struct, frozen=True, kw_only=True):
+    """From where the vault's secrets can be reached; *position* is the event that says so."""
+
+    default_action: str
+    bypass: str
+    ip_rules: tuple[str, ...]
+    subnet_rules: tuple[SubnetRule, ...]
+    public_network_access: bool
+    allow_private_ranges: bool
+    networks: tuple[VirtualNetwork, ...]
+    trusted_services: tuple[TrustedService, ...]
     position: int
 
 
@@ -113,6 +132,13 @@ class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
     access: int
     verifiers: dict[str, str]
     checkpoints: dict[str, str]
+    resource_group: str = ""
+    location: str = ""
+    sku: str = "standard"
+    vault_tags: dict[str, str] = {}
+    enabled_for: tuple[str, ...] = ()
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,12 +223,33 @@ class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CouldFact(msgspec.Struct, frozen=True, kw_only=True):
-    """What a principal could do with a secret, and the event that let it."""
+    """What a principal could do with a secret, from where, and the event that let it.
+
+    *origins* are in the words of `vault.boundary`: `anywhere`, or address rules, subnets and trusted
+    services; with none of them, only who opens the store itself.
+    """
 
     principal: str
     permissions: tuple[str, ...]
     rule: str
     position: int
+    application: str = ""
+    origins: tuple[str, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a request would be let in, and which rules say so.
+
+    *boundary* and *policy* are the rule that lets it in, or the refusal in words; *outcome* is the
+    code of the first refusal, or `ok`.  What the request finds then is another matter.
+    """
+
+    allowed: bool
+    boundary: str
+    boundary_allows: bool
+    policy: str
+    policy_allows: bool
+    outcome: str
 
 
 class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
 from vault.answers import (
     Aftermath,
     Backup,
     BlameFact,
+    Boundary,
     CouldFact,
+    Explanation,
     ExposureFact,
     HistoryItem,
     Imported,
@@ -26,6 +29,7 @@ from vault.answers import (
     SecretBundle,
     VaultFacts,
 )
+from vault.caller import Arrival
 from vault.points import Point
 
 if TYPE_CHECKING:
@@ -196,6 +200,44 @@ class Malformed(Command[None], frozen=True, kw_only=True):
 # --- the vault and its rules --------------------------------------------------------------------
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """One access policy as it is given; `all` stands for every permission."""
+
+    object_id: str
+    secrets: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
+    application_id: str = ""
+
+
+class NetworkRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What Key Vault's `networkAcls` and `publicNetworkAccess` say, all of it."""
+
+    default_action: str = "Allow"
+    bypass: str = "AzureServices"
+    ip_rules: tuple[str, ...] = ()
+    subnet_rules: tuple[SubnetRule, ...] = ()
+    public_network_access: bool = True
+    allow_private_ranges: bool = False
+
+
+class NewVault(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vault is made with, besides its name, retention, purge protection and maker.
+
+    *policies* stand beside the maker's own; with *is_for_maker* false that one is not given.
+    """
+
+    resource_group: str = ""
+    location: str = ""
+    sku: str = "standard"
+    vault_tags: dict[str, str] = {}
+    enabled_for: tuple[str, ...] = ()
+    policies: tuple[Grant, ...] = ()
+    is_for_maker: bool = True
+    boundary: NetworkRules = NetworkRules()
+    networks: tuple[VirtualNetwork, ...] = ()
+    trusted_services: tuple[TrustedService, ...] = ()
+
+
 class ShowVault(Command[VaultFacts], frozen=True, kw_only=True):
     """The vault's settings, sizes, verifier keys and signed checkpoints (of now only)."""
 
@@ -204,27 +246,55 @@ class ShowVault(Command[VaultFacts], frozen=True, kw_only=True):
 
 
 class UpdateVault(Command[VaultFacts], frozen=True, kw_only=True):
-    """Change the vault's settings.  Purge protection can only be turned on."""
+    """Change the vault's settings, and with them its policies and its boundary: all or nothing.
+
+    Purge protection can only be turned on.  *policies* replaces all that there are; *boundary*
+    leaves virtual networks and trusted services as they are.  An event is recorded for each thing
+    that becomes another one; if none does, the settings are recorded as they stand.
+    """
 
     records: ClassVar[str] = "vault.updated"
     purge_protection: bool | UnsetType = UNSET
     administrators: tuple[str, ...] | UnsetType = UNSET
+    sku: str | UnsetType = UNSET
+    vault_tags: dict[str, str] | UnsetType = UNSET
+    enabled_for: tuple[str, ...] | UnsetType = UNSET
+    policies: tuple[Grant, ...] | UnsetType = UNSET
+    boundary: NetworkRules | UnsetType = UNSET
+
+
+class ChangePolicies(Command[list[Policy]], frozen=True, kw_only=True):
+    """Change many access policies at once, as the resource provider's `accessPolicies` do.
+
+    *kind*: `add` adds permissions to what stands; `replace` gives each principal that is named
+    exactly these, and leaves all others as they are; `remove` takes permissions away, and with the
+    last of them the policy.
+    """
+
+    records: ClassVar[str] = "policy.set"
+    kind: str
+    grants: tuple[Grant, ...]
 
 
 class SetPolicy(Command[Policy], frozen=True, kw_only=True):
-    """Say what a principal may do.  `all` stands for every permission; UNSET leaves as it is."""
+    """Say what a principal may do.  `all` stands for every permission; UNSET leaves as it is.
+
+    With *application_id* it may do so only through that client.
+    """
 
     records: ClassVar[str] = "policy.set"
     object_id: str
     secrets: tuple[str, ...] | UnsetType = UNSET
     storage: tuple[str, ...] | UnsetType = UNSET
+    application_id: str = ""
 
 
 class DeletePolicy(Command[Policy], frozen=True, kw_only=True):
-    """Take everything from a principal."""
+    """Take everything from a principal, or with *application_id* what it may do through a client."""
 
     records: ClassVar[str] = "policy.deleted"
     object_id: str
+    application_id: str = ""
 
 
 class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
@@ -232,6 +302,85 @@ class ListPolicies(Command[list[Policy]], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "vault.read"
     as_of: Point | None = None
+
+
+# --- the boundary -------------------------------------------------------------------------------
+
+
+class ShowBoundary(Command[Boundary], frozen=True, kw_only=True):
+    """From where the vault's secrets can be reached."""
+
+    records: ClassVar[str] = "vault.read"
+    as_of: Point | None = None
+
+
+class UpdateBoundary(Command[Boundary], frozen=True, kw_only=True):
+    """Replace parts of the boundary as a whole."""
+
+    records: ClassVar[str] = "boundary.set"
+    default_action: str | UnsetType = UNSET
+    bypass: str | UnsetType = UNSET
+    ip_rules: tuple[str, ...] | UnsetType = UNSET
+    subnet_rules: tuple[SubnetRule, ...] | UnsetType = UNSET
+    public_network_access: bool | UnsetType = UNSET
+    allow_private_ranges: bool | UnsetType = UNSET
+    networks: tuple[VirtualNetwork, ...] | UnsetType = UNSET
+    trusted_services: tuple[TrustedService, ...] | UnsetType = UNSET
+
+
+class AddNetworkRules(Command[Boundary], frozen=True, kw_only=True):
+    """Let callers in from more ranges and subnets."""
+
+    records: ClassVar[str] = "boundary.set"
+    ip_rules: tuple[str, ...] = ()
+    subnet_rules: tuple[SubnetRule, ...] = ()
+
+
+class RemoveNetworkRules(Command[Boundary], frozen=True, kw_only=True):
+    """Take rules away; each must stand."""
+
+    records: ClassVar[str] = "boundary.set"
+    ip_rules: tuple[str, ...] = ()
+    subnet_ids: tuple[str, ...] = ()
+
+
+class SetNetwork(Command[Boundary], frozen=True, kw_only=True):
+    """Define a virtual network, or define it anew."""
+
+    records: ClassVar[str] = "boundary.set"
+    network: VirtualNetwork
+
+
+class DeleteNetwork(Command[Boundary], frozen=True, kw_only=True):
+    """Forget a virtual network; no rule may need it."""
+
+    records: ClassVar[str] = "boundary.set"
+    id: str
+
+
+class BindTrustedService(Command[Boundary], frozen=True, kw_only=True):
+    """Take a client or a principal for a trusted service."""
+
+    records: ClassVar[str] = "boundary.set"
+    bound: TrustedService
+
+
+class UnbindTrustedService(Command[Boundary], frozen=True, kw_only=True):
+    """Take it for one no longer."""
+
+    records: ClassVar[str] = "boundary.set"
+    bound: TrustedService
+
+
+BoundaryChange = (
+    UpdateBoundary
+    | AddNetworkRules
+    | RemoveNetworkRules
+    | SetNetwork
+    | DeleteNetwork
+    | BindTrustedService
+    | UnbindTrustedService
+)
 
 
 # --- history and keys ---------------------------------------------------------------------------
@@ -287,10 +436,30 @@ class Blame(Command[list[BlameFact]], frozen=True, kw_only=True):
 
 
 class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
-    """Who could do what with *name*, by the policies as they stood."""
+    """Who could do what with *name*, and from where, by the policies and the boundary as they stood.
+
+    With *permission*, only who could do that, and the administrators, who could grant it.
+    """
 
     records: ClassVar[str] = "history.read"
     name: str
+    permission: str = ""
+    as_of: Point | None = None
+
+
+class Explain(Command[Explanation], frozen=True, kw_only=True):
+    """Whether somebody would be let in to do something, and by which rules; nothing is done.
+
+    *permission* is one for secrets.  Without an *arrival* the caller comes over no network.
+    """
+
+    records: ClassVar[str] = "history.read"
+    principal: str
+    permission: str
+    name: str = ""
+    address: str = ""
+    application: str = ""
+    arrival: Arrival | None = None
     as_of: Point | None = None
 
 

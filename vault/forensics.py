@@ -40,12 +40,23 @@ from projections.rows import (
     settings_key,
     version_key,
 )
-from vault import answers, disclosure, history, names, restoring, secrets
+from vault import (
+    access,
+    answers,
+    disclosure,
+    explaining,
+    history,
+    names,
+    restoring,
+    rules,
+    secrets,
+)
 from vault.commands import (
     Blame,
     Command,
     Diff,
     DiffFork,
+    Explain,
     Exposed,
     PlanRestore,
     ReadHistory,
@@ -54,7 +65,7 @@ from vault.commands import (
     WhoRead,
 )
 from vault.points import Resolutions
-from vault.reading import Answered, erased_by
+from vault.reading import Answered, erased_by, settings_of
 from vault.refusals import PointsReversed, RestoreUnclear
 
 
@@ -89,6 +100,8 @@ def _things(found: Any) -> Sized:
     match found:
         case answers.RestorePlan(steps=things) | answers.Aftermath(differences=things):
             return things
+        case answers.Explanation():
+            return (found,)
         case _:
             listed: Sized = found
             return listed
@@ -118,6 +131,8 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
             found, what = _blame(logs, command, points), "blame"
         case WhoCould():
             found, what = list(_who_could(logs, command, points)), "who-could"
+        case Explain():
+            found, what = _explain(logs, command, points), "explain"
         case Diff():
             found, what = _diff(logs, command, points), "diff"
         case DiffFork():
@@ -200,15 +215,19 @@ _CLOSED = ("value", "content_type", "tags")
 
 def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[answers.CouldFact]:
     names.check_name(command.name)
+    wanted = (command.permission,) if command.permission else ()
+    needed = set(access.expand(wanted, access.SECRET_PERMISSIONS))
     rows, _ = logs.at(points)
-    found = sorted(rows.policies(), key=_object_id)
-    for policy in found:
-        if policy.secrets:
+    boundary = rules.boundary_of(rows)
+    for policy in sorted(rows.policies(), key=_holder):
+        if policy.secrets and needed <= set(policy.secrets):
             yield answers.CouldFact(
                 principal=policy.object_id,
                 permissions=policy.secrets,
                 rule=f"policy #{policy.at}",
                 position=policy.at,
+                application=policy.application_id,
+                origins=explaining.origins(boundary, policy.object_id, policy.application_id),
             )
     settings = rows.get(settings_key(), Settings)
     for principal in () if settings is None else settings.administrators:
@@ -218,11 +237,18 @@ def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[a
             permissions=("grant",),
             rule="administrator",
             position=settings.at,
+            # The boundary is for secrets: who may change it is never cut off by it.
+            origins=(explaining.ANYWHERE,),
         )
 
 
-def _object_id(policy: Policy) -> str:
-    return policy.object_id
+def _holder(policy: Policy) -> str:
+    return policy.holder
+
+
+def _explain(logs: Logs, command: Explain, points: Resolutions) -> answers.Explanation:
+    rows, _ = logs.at(points)
+    return explaining.explain(rows, settings_of(rows), rules.boundary_of(rows), command)
 
 
 def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Difference]:

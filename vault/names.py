@@ -62,7 +62,7 @@ def check_vault_name(name: str) -> None:
 
 
 def check_principal(principal: str) -> None:
-    if not (1 <= len(principal) <= 256 and principal.isprintable() and _encodable(principal)):
+    if not (1 <= len(principal) <= 256 and principal.isprintable() and is_text(principal)):
         raise PrincipalInvalid
 
 
@@ -71,7 +71,7 @@ def check_caller(caller: Caller) -> None:
     check_principal(caller.principal)
     told = (caller.auth, caller.address, caller.agent, caller.request, caller.application)
     for text in told:
-        if len(text) > MAX_CALLER_TEXT or not _encodable(text):
+        if len(text) > MAX_CALLER_TEXT or not is_text(text):
             raise PrincipalInvalid("what is told of the caller is too long, or is not text")
 
 
@@ -103,7 +103,7 @@ def check_update(command: UpdateSecret) -> None:
 
 
 def check_value(value: str) -> None:
-    if not _encodable(value):
+    if not is_text(value):
         raise ValueTooLarge("the value is not text that UTF-8 can write")
     size = len(value.encode())
     if size > MAX_VALUE_BYTES:
@@ -113,7 +113,7 @@ def check_value(value: str) -> None:
 def check_content_type(content_type: str | None) -> None:
     if content_type is None:
         return
-    if len(content_type) > MAX_CONTENT_TYPE or not _encodable(content_type):
+    if len(content_type) > MAX_CONTENT_TYPE or not is_text(content_type):
         raise ContentTypeTooLong(
             f"the content type has {len(content_type)} characters; the limit is {MAX_CONTENT_TYPE}"
         )
@@ -125,9 +125,9 @@ def check_tags(tags: dict[str, str] | None) -> None:
     if len(tags) > MAX_TAGS:
         raise TagsInvalid(f"{len(tags)} tags were given; the limit is {MAX_TAGS}")
     for name, value in tags.items():
-        if not 1 <= len(name) <= MAX_TAG_NAME or not _encodable(name):
+        if not 1 <= len(name) <= MAX_TAG_NAME or not is_text(name):
             raise TagsInvalid(f"a tag name has 1 to {MAX_TAG_NAME} characters")
-        if len(value) > MAX_TAG_VALUE or not _encodable(value):
+        if len(value) > MAX_TAG_VALUE or not is_text(value):
             raise TagsInvalid(f"a tag value has at most {MAX_TAG_VALUE} characters")
 
 
@@ -136,7 +136,7 @@ def check_date(name: str, date: int | None) -> None:
         raise AttributesInvalid(f"{name} is not a time between 1970 and 9999, in seconds")
 
 
-def _encodable(text: str) -> bool:
+def is_text(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from eventstore.errors import KeyErased
 from eventstore.events import (
@@ -27,6 +27,7 @@ from eventstore.events import (
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import (
+    Boundary,
     Erased,
     Policy,
     Rows,
@@ -34,12 +35,14 @@ from projections.rows import (
     Settings,
     Table,
     Version,
+    boundary_key,
     erased_key,
     secret_key,
     settings_key,
     version_key,
 )
 from vault import answers, names
+from vault.boundary import OPEN
 from vault.commands import (
     Command,
     GetDeletedSecret,
@@ -48,6 +51,7 @@ from vault.commands import (
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
+    ShowBoundary,
 )
 from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
 from vault.secrets import active, deleted, not_found, recovery_level
@@ -64,6 +68,7 @@ READS = (
     GetDeletedSecret,
     ListDeletedSecrets,
     ListPolicies,
+    ShowBoundary,
 )
 
 
@@ -119,6 +124,8 @@ class Reading:
                 )
             case ListPolicies():
                 return Answered(self.policies(), seen(VaultRead, what="policies"))
+            case ShowBoundary():
+                return Answered(self.boundary(), seen(VaultRead, what="boundary"))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a read")
 
@@ -140,8 +147,12 @@ class Reading:
             yield version
 
     def policies(self) -> list[answers.Policy]:
-        found = sorted(self.rows.policies(), key=lambda policy: policy.object_id)
+        found = sorted(self.rows.policies(), key=lambda policy: policy.holder)
         return [policy_answer(policy) for policy in found]
+
+    def boundary(self) -> answers.Boundary:
+        known = asdict(self.rows.get(boundary_key(), Boundary) or OPEN)
+        return answers.Boundary(position=known.pop("at"), **known)
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -288,4 +299,5 @@ def policy_answer(policy: Policy) -> answers.Policy:
         secrets=policy.secrets,
         storage=policy.storage,
         position=policy.at,
+        application_id=policy.application_id,
     )

@@ -170,6 +170,51 @@ class TrustedServiceInvalid(BadParameter):
     hint = "`muniment trusted-service list --all` shows the names"
 
 
+class NetworkInUse(VaultError):
+    """A rule needs a subnet that would be gone."""
+
+    code = "boundary.network-in-use"
+    hint = "remove the rule first: muniment network-rule remove --subnet ID"
+
+
+class NetworkNotFound(VaultError):
+    """The vault knows no virtual network of that id."""
+
+    code = "boundary.network-not-found"
+    hint = "`muniment network list` shows the ids"
+
+
+class RuleNotFound(VaultError):
+    """There is no such network rule, or no such binding of a trusted service."""
+
+    code = "boundary.rule-not-found"
+    hint = "`muniment network-rule list` and `muniment trusted-service list` show what stands"
+
+
+class PoliciesTooMany(BadParameter):
+    """A vault has at most 1,024 access policies."""
+
+    code = "policy.too-many"
+
+
+class PolicyTwice(BadParameter):
+    """An access policy stands once for a principal, and once for it through each client."""
+
+    code = "policy.twice"
+
+
+class VaultSettingInvalid(BadParameter):
+    """A setting of a vault has a value that it cannot have."""
+
+    code = "vault.setting-invalid"
+
+
+class VaultTagsInvalid(BadParameter):
+    """A vault has at most 50 tags, with names of at most 512 characters and values of 256."""
+
+    code = "vault-tags.invalid"
+
+
 class PointsReversed(BadParameter):
     """The first point comes after the second."""
 

@@ -12,16 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from eventstore import events
 from eventstore.errors import KeyErased, RequestIdReused
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
+from projections.past import PastRows
 from projections.rows import (
     Backup,
     Erasure,
-    Policy,
     Request,
     Rows,
     Table,
@@ -31,13 +30,15 @@ from projections.rows import (
     request_key,
     secret_key,
 )
-from vault import backup, commands, names, policies
+from vault import backup, commands, names, policies, rules
 from vault.caller import Caller
-from vault.reading import settings_of
-from vault.refusals import BadParameter
+from vault.refusals import VaultError
 
 _MOST_RESTORED = 10_000
 """More events than this of one restore are not compared with a repetition."""
+
+_MOST_RULES = 1 + 2 * policies.MAX_POLICIES + 1
+"""A change of the rules has no more events: the settings, all policies gone and set, the boundary."""
 
 _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.SetSecret: events.SecretSet,
@@ -48,9 +49,6 @@ _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.PurgeDeletedSecret: events.SecretPurged,
     commands.BackupSecret: events.SecretBackedUp,
     commands.RestoreSecret: events.SecretRestored,
-    commands.SetPolicy: events.PolicySet,
-    commands.DeletePolicy: events.PolicyDeleted,
-    commands.UpdateVault: events.VaultUpdated,
 }
 
 
@@ -61,6 +59,8 @@ def _count(command: commands.Command[Any], known: int) -> int:
             return len(items)
         case commands.RestoreSecret():
             return min(known, _MOST_RESTORED)
+        case commands.UpdateVault() | commands.ChangePolicies():
+            return min(known, _MOST_RULES)
         case _:
             return 1
 
@@ -99,6 +99,8 @@ def _is_repeated(
     store_id: Callable[[], bytes],
 ) -> bool:
     """Whether *past* is what *command* would have recorded."""
+    if isinstance(command, rules.RuleChange):
+        return _same_rules(rows, command, past)
     if type(past[0].event) is not _RECORDED[type(command)]:
         return False
     event: Any = past[0].event
@@ -118,10 +120,6 @@ def _is_repeated(
         case commands.RestoreSecret(blob=blob):
             header = backup.read_header(blob, store_id())
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
-        case commands.SetPolicy() | commands.UpdateVault():
-            return _same_rule(rows, command, event)
-        case commands.DeletePolicy(object_id=who):
-            return bool(event.object_id == who)
         case _:
             return _same_name(event.name, getattr(command, "name", ""))
 
@@ -190,17 +188,12 @@ def _left_backups(snapshot: Snapshot, rows: Rows, purge: Entry[Any]) -> bool:
     return any(one is None or not one.foreign for one in known)
 
 
-def _same_rule(rows: Rows, command: commands.SetPolicy | commands.UpdateVault, event: Any) -> bool:
-    """Whether *command* would change nothing of what *event* said."""
-    try:
-        if isinstance(command, commands.SetPolicy):
-            known = Policy(event.object_id, event.secrets, event.storage, 0)
-            return bool(policies.set_policy(known, command) == event)
-        settings = replace(
-            settings_of(rows),
-            purge_protection=event.purge_protection,
-            administrators=event.administrators,
-        )
-        return bool(policies.update_vault(settings, command) == event)
-    except BadParameter:
+def _same_rules(rows: Rows, command: rules.RuleChange, past: list[Entry[Any]]) -> bool:
+    """Whether *command* leads to the events in *past* when it is decided as of then."""
+    if not isinstance(past[0].event, rules.RULE_EVENTS):
         return False
+    try:
+        decided = rules.decide(PastRows(rows, past[0].position), command)
+    except VaultError:
+        return False
+    return decided == [entry.event for entry in past]

@@ -43,6 +43,7 @@ from vault.commands import (
     Command,
     CopyVault,
     Malformed,
+    NewVault,
     PurgeDeletedSecret,
     ReadHistory,
     RecordVerification,
@@ -424,6 +425,14 @@ class Vault:
         with self.changes.snapshot() as snapshot:
             return settings_of(PastRows(self.views.reader(snapshot.transaction), size))
 
+    def bounds(self) -> NewVault:
+        """The boundary as it stands now, for a vault that must not be reached from more places."""
+        from vault.network_rules import as_new  # a vault is hardly ever copied
+
+        with self.changes.snapshot() as snapshot:
+            boundary = self.views.reader(snapshot.transaction).get(boundary_key(), Boundary)
+        return as_new(boundary or OPEN)
+
     # -- a copy of another vault -----------------------------------------------------------------
 
     def begin_copy(self, context: Context, size: int, secrets: int, origin: str) -> None:
@@ -483,4 +492,11 @@ def _facts(
         access=sizes["access"],
         verifiers=verifiers,
         checkpoints=checkpoints,
+        resource_group=settings.resource_group,
+        location=settings.location,
+        sku=settings.sku,
+        vault_tags=settings.vault_tags,
+        enabled_for=settings.enabled_for,
+        deleted_date=settings.deleted_date,
+        scheduled_purge=settings.scheduled_purge,
     )

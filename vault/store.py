@@ -17,9 +17,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from eventstore import record
 from eventstore.durable import failing_disk, sync_directory, write_durably
@@ -33,7 +34,7 @@ from eventstore.errors import (
     RootKeyMissing,
     StoreLocked,
 )
-from eventstore.events import Context, PolicySet, VaultCreated
+from eventstore.events import BoundarySet, Context, Event, VaultCreated
 from eventstore.keyring import Erasure, Keyring
 from eventstore.keytree import FANOUT
 from eventstore.log import Log
@@ -43,9 +44,8 @@ from eventstore.transaction import Append
 from projections import state, trail
 from projections.views import Pointer, Views
 from vault import names
-from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
-from vault.commands import CopyVault
+from vault.commands import CopyVault, NewVault
 from vault.refusals import (
     StoreExists,
     StoreNotFound,
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+NEW_VAULT: Final = NewVault()
+
 _CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
 _INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
 _KEYS_OF = {
@@ -71,6 +73,13 @@ _KEYS_OF = {
 Passphrase = Callable[[], bytes]
 
 _STORE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+class Founding(NamedTuple):
+    """The first events of a vault, checked; the first key is not known yet."""
+
+    created: VaultCreated
+    rules: tuple[Event, ...]
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -278,18 +287,21 @@ class Store:
         *,
         retention_days: int = 90,
         purge_protection: bool = False,
+        wanted: NewVault = NEW_VAULT,
     ) -> Vault:
-        """Make a vault whose administrator is *caller*, with every permission.
+        """Make a vault whose administrator is *caller*, with every permission, and as *wanted*.
 
-        Raise VaultNameInvalid, RetentionInvalid or VaultExists.
+        Its rules stand from its first commit on.  Raise VaultNameInvalid, RetentionInvalid,
+        VaultExists, or what is wrong with the rules.
         """
         names.check_vault_name(name)
         names.check_retention(retention_days)
         names.check_principal(caller.principal)
+        founded = _founded(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
             if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
                 raise VaultExists(f"the store has a vault {name} already")
-            directory = self._make_vault(caller, name, retention_days, purge_protection)
+            directory = self._make_vault(caller, founded)
             return self._finish_vault(directory, self._open_vault(directory))
 
     def restore_into(
@@ -303,7 +315,8 @@ class Store:
         """Make a vault that holds the active secrets of *source* as of *size*.
 
         Its administrator is *caller*, who must be one of *source*, and nobody else may do anything
-        in it yet.  Raise NotAdministrator.
+        in it yet.  It is reached from where *source* can be reached now, and from nowhere else,
+        whatever held then.  Raise NotAdministrator.
         """
         from vault.copying import fill
 
@@ -314,7 +327,14 @@ class Store:
             if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
                 raise VaultExists(f"the store has a vault {name} already")
             directory = self._make_vault(
-                caller, name, settings.retention_days, settings.purge_protection
+                caller,
+                _founded(
+                    caller,
+                    name,
+                    settings.retention_days,
+                    settings.purge_protection,
+                    source.bounds(),
+                ),
             )
             vault = self._open_vault(directory)
             try:
@@ -343,30 +363,20 @@ class Store:
             raise
         return vault
 
-    def _make_vault(
-        self, caller: Caller, name: str, retention_days: int, purge_protection: bool
-    ) -> Path:
+    def _make_vault(self, caller: Caller, founded: Founding) -> Path:
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
         views = Views(self.keyring, self._entropy, state.apply)
         traces = Views(self.keyring, self._entropy, trail.apply)
         context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-        created = VaultCreated(
-            name=name,
-            retention_days=retention_days,
-            purge_protection=purge_protection,
-            administrators=(caller.principal,),
-            first_key=block + _FIRST,
-        )
-        everything = PolicySet(
-            object_id=caller.principal, secrets=SECRET_PERMISSIONS, storage=STORAGE_PERMISSIONS
-        )
+        created = replace(founded.created, first_key=block + _FIRST)
 
         def work(append: Append) -> None:
             views.swap(append.transaction, Pointer(0, block + _VIEW, block + _INDEX))
             append.append(Draft(context, created))
-            append.append(Draft(context, everything))
+            for event in founded.rules:
+                append.append(Draft(context, event))
 
         with ExitStack() as made, failing_disk(directory):
             directory.mkdir(mode=0o700)
@@ -436,6 +446,34 @@ class Store:
                 f"the root key has a new value, but not every vault's history says so: "
                 f"rotate it once more ({problem.message})"
             ) from problem
+
+
+def _founded(
+    caller: Caller,
+    name: str,
+    retention_days: int,
+    purge_protection: bool,
+    wanted: NewVault = NEW_VAULT,
+) -> Founding:
+    """How a vault begins.  Raise what is wrong with its rules."""
+    from vault import network_rules, policies  # a vault is made once and opened often
+
+    created = VaultCreated(
+        name=name,
+        retention_days=retention_days,
+        purge_protection=purge_protection,
+        administrators=(caller.principal,),
+        first_key=0,
+        resource_group=wanted.resource_group,
+        location=wanted.location,
+        sku=policies.check_sku(wanted.sku),
+        vault_tags=policies.check_vault_tags(wanted.vault_tags),
+        enabled_for=policies.check_enabled_for(wanted.enabled_for),
+    )
+    given = policies.founding(wanted.policies, caller.principal, is_for_maker=wanted.is_for_maker)
+    boundary = network_rules.founding(wanted.boundary, wanted.networks, wanted.trusted_services)
+    is_open = boundary == BoundarySet()
+    return Founding(created, (*given, *(() if is_open else (boundary,))))
 
 
 def _check_placed(vault: Vault, directory: Path) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from eventstore.errors import KeyErased, KeyUnknown, LogConflict
 from eventstore.events import (
+    BoundarySet,
     Context,
     Event,
     SecretBackedUp,
@@ -31,18 +32,17 @@ from eventstore.transaction import Append
 from projections.rows import (
     Backup,
     Keys,
-    Policy,
     Rows,
     Secret,
     Table,
     backup_key,
     keys_key,
-    policy_key,
 )
-from vault import answers, backup, names, policies, repeats, secrets
+from vault import answers, backup, names, repeats, rules, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    ChangePolicies,
     Command,
     DeletePolicy,
     DeleteSecret,
@@ -160,12 +160,6 @@ class Writing:
                 opened = self._open_blob(blob)
                 held = self._reading.secret(opened.name)
                 return secrets.restore(held, opened, self._new_key)
-            case SetPolicy(object_id=who):
-                return [Decision(policies.set_policy(self._policy(who), command))]
-            case DeletePolicy(object_id=who):
-                return [Decision(policies.delete_policy(self._policy(who), command))]
-            case UpdateVault():
-                return [Decision(policies.update_vault(self._reading.settings, command))]
             case (
                 SetSecret()
                 | UpdateSecret()
@@ -175,6 +169,8 @@ class Writing:
                 | BackupSecret()
             ):
                 return secrets.decide(self._found(command), command, self._facts())
+            case _ if isinstance(command, rules.RuleChange):
+                return [Decision(event) for event in rules.decide(self._rows, command)]
             case _:
                 raise TypeError(f"{type(command).__name__} records nothing")
 
@@ -212,10 +208,6 @@ class Writing:
             return Found(secret, versions=sum(1 for _ in self._reading.versions(secret.name)))
         return Found(secret)
 
-    def _policy(self, principal: str) -> Policy | None:
-        names.check_principal(principal)
-        return self._rows.get(policy_key(principal), Policy)
-
     def _backups(self, secret: Secret) -> tuple[int, ...]:
         owner = backup_key(secret.name, 0).owner
         issued = self._rows.scan(Table.BACKUPS, Backup, owner)
@@ -250,24 +242,16 @@ class Writing:
             return answers.Imported(items=tuple(pairs))
         event = entries[0].event
         match command:
-            case SetPolicy():
-                return answers.Policy(
-                    object_id=event.object_id,
-                    secrets=event.secrets,
-                    storage=event.storage,
-                    position=entries[0].position,
-                )
-            case DeletePolicy():
-                return answers.Policy(
-                    object_id=event.object_id,
-                    secrets=(),
-                    storage=(),
-                    position=entries[0].position,
-                )
+            case SetPolicy() | DeletePolicy():
+                return _policy(entries[0])
+            case ChangePolicies():
+                return [_policy(entry) for entry in entries]
             case BackupSecret():
                 return self._backup(entries[0])
             case UpdateVault() | PurgeDeletedSecret():
                 return None  # told by the service: it also needs the receipt, or both heads
+            case _ if isinstance(event, BoundarySet):
+                return answers.Boundary(**asdict(event), position=entries[0].position)
             case _:
                 return self._bundle(command, event)
 
@@ -319,3 +303,15 @@ class Writing:
         except KeyUnknown:
             raise BackupInvalid from None
         return backup.open_blob(blob, header, key)
+
+
+def _policy(entry: Entry[Any]) -> answers.Policy:
+    """The policy as *entry* leaves it; one that is deleted gives nothing."""
+    event = entry.event
+    return answers.Policy(
+        object_id=event.object_id,
+        secrets=getattr(event, "secrets", ()),
+        storage=getattr(event, "storage", ()),
+        position=entry.position,
+        application_id=event.application_id,
+    )

@@ -9,28 +9,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from eventstore.errors import RequestIdReused
+from eventstore.events import Subnet, TrustedService, VirtualNetwork
 from support.vaults import ALICE, BOB, Clock, check_store, make_vault, open_store
 from vault.caller import Caller
 from vault.commands import (
+    AddNetworkRules,
     BackupSecret,
+    BindTrustedService,
+    ChangePolicies,
     Command,
+    DeleteNetwork,
     DeletePolicy,
     DeleteSecret,
     GetSecret,
+    Grant,
     ImportSecrets,
     ListDeletedSecrets,
     ListPolicies,
     ListSecrets,
     ListSecretVersions,
+    NetworkRules,
     PurgeDeletedSecret,
     ReadHistory,
     RecoverDeletedSecret,
+    RemoveNetworkRules,
     RestoreSecret,
+    SetNetwork,
     SetPolicy,
     SetSecret,
+    UnbindTrustedService,
+    UpdateBoundary,
     UpdateSecret,
     UpdateVault,
 )
@@ -56,6 +68,12 @@ class Stage:
             self.do(ALICE, DeleteSecret(name=name))
         self.do(ALICE, PurgeDeletedSecret(name="to-restore"))
         self.do(ALICE, SetPolicy(object_id="carol", secrets=("get",)))
+        self.do(
+            ALICE,
+            UpdateBoundary(
+                ip_rules=("198.51.100.0/24",), networks=(NETWORK,), trusted_services=(BACKUP,)
+            ),
+        )
 
     def do(self, caller: Caller, command: Command[Any]) -> Any:
         return self.vault.handle(caller, command)
@@ -96,6 +114,13 @@ def stage(built: Stage, tmp_path: Path) -> Iterator[Stage]:
 
 RETRY = replace(ALICE, request="0f8e5f44")
 
+NETWORK = VirtualNetwork(
+    id="/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n",
+    subnets=(Subnet(name="web", ranges=("10.0.0.0/8",)),),
+)
+BACKUP = TrustedService(service="backup", object_id="b")
+EVERYTHING = Grant(object_id=ALICE.principal, storage=("all",))
+
 COMMANDS: dict[str, Command[Any]] = {
     "set": SetSecret(name="active", value="new", content_type="text/plain", tags={}, exp=4),
     "import": ImportSecrets(
@@ -110,6 +135,22 @@ COMMANDS: dict[str, Command[Any]] = {
     "set policy": SetPolicy(object_id="dave", secrets=("get", "LIST"), storage=("all",)),
     "delete policy": DeletePolicy(object_id="carol"),
     "update vault": UpdateVault(purge_protection=True, administrators=(ALICE.principal, "bob")),
+    "update all of the vault": UpdateVault(
+        sku="premium",
+        policies=(Grant(object_id=ALICE.principal, secrets=("all",)),),
+        boundary=NetworkRules(default_action="Deny"),
+    ),
+    "update nothing of the vault": UpdateVault(sku="standard"),
+    "change policies": ChangePolicies(
+        kind="remove", grants=(Grant(object_id="carol", secrets=("get",)), EVERYTHING)
+    ),
+    "update boundary": UpdateBoundary(default_action="Deny", bypass="None"),
+    "add rules": AddNetworkRules(ip_rules=("203.0.113.9",)),
+    "remove rules": RemoveNetworkRules(ip_rules=("198.51.100.0/24",)),
+    "set network": SetNetwork(network=NETWORK),
+    "delete network": DeleteNetwork(id=NETWORK.id),
+    "bind": BindTrustedService(bound=TrustedService(service="storage", object_id="s")),
+    "unbind": UnbindTrustedService(bound=BACKUP),
 }
 """Every command that changes something, but the rotation of keys: that is carried out each time."""
 
@@ -142,6 +183,19 @@ DIFFERENT: dict[str, tuple[str, Command[Any]]] = {
     "another policy's end": ("delete policy", DeletePolicy(object_id=ALICE.principal)),
     "other administrators": ("update vault", UpdateVault(administrators=(ALICE.principal,))),
     "no protection": ("update vault", replace(COMMANDS["update vault"], purge_protection=False)),
+    "other rules": ("add rules", AddNetworkRules(ip_rules=("203.0.113.8",))),
+    "a rule more": ("add rules", AddNetworkRules(ip_rules=("203.0.113.9", "203.0.113.8"))),
+    "the rule's end": ("add rules", RemoveNetworkRules(ip_rules=("203.0.113.9",))),
+    "another default": ("update boundary", UpdateBoundary(default_action="Allow", bypass="None")),
+    "another kind of change": ("change policies", replace(COMMANDS["change policies"], kind="add")),
+    "policies left as they are": (
+        "update all of the vault",
+        replace(COMMANDS["update all of the vault"], policies=UNSET),
+    ),
+    "no boundary": (
+        "update all of the vault",
+        replace(COMMANDS["update all of the vault"], boundary=UNSET),
+    ),
     "a set, not an update": ("update", SetSecret(name="active", value="new")),
     "a deletion, not a recovery": ("recover", DeleteSecret(name="gone")),
 }

@@ -7,23 +7,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
+from eventstore.events import TrustedService, VirtualNetwork
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, MALLORY
 from vault import commands
 from vault.caller import Caller
 from vault.commands import (
+    AddNetworkRules,
     BackupSecret,
+    BindTrustedService,
     Blame,
+    ChangePolicies,
     Command,
     CopyVault,
+    DeleteNetwork,
     DeletePolicy,
     DeleteSecret,
     Diff,
     DiffFork,
+    Explain,
     Exposed,
     GetDeletedSecret,
     GetSecret,
+    Grant,
     ImportSecrets,
     ListDeletedSecrets,
     ListPolicies,
@@ -35,13 +43,18 @@ from vault.commands import (
     ReadHistory,
     RecordVerification,
     RecoverDeletedSecret,
+    RemoveNetworkRules,
     Replay,
     Restore,
     RestoreSecret,
     RotateKeys,
+    SetNetwork,
     SetPolicy,
     SetSecret,
+    ShowBoundary,
     ShowVault,
+    UnbindTrustedService,
+    UpdateBoundary,
     UpdateSecret,
     UpdateVault,
     WhoCould,
@@ -81,6 +94,13 @@ NEEDS = [
 ]
 KINDS = [type(row.ask("x")).__name__ for row in NEEDS]
 
+NETWORK = VirtualNetwork(
+    id="/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n"
+)
+BACKUP = TrustedService(service="backup", object_id="b")
+BOUNDARY = UpdateBoundary(
+    ip_rules=("198.51.100.7",), networks=(NETWORK,), trusted_services=(BACKUP,)
+)
 ADMINISTRATION: list[Command[Any]] = [
     ShowVault(),
     UpdateVault(administrators=(ALICE.principal, "root")),
@@ -98,6 +118,16 @@ ADMINISTRATION: list[Command[Any]] = [
     PlanRestore(to=2),
     CopyVault(as_of=2),
     RotateKeys(),
+    ChangePolicies(kind="add", grants=(Grant(object_id="carol", secrets=("get",)),)),
+    ShowBoundary(),
+    UpdateBoundary(default_action="Deny"),
+    AddNetworkRules(ip_rules=("203.0.113.9",)),
+    RemoveNetworkRules(ip_rules=("198.51.100.7",)),
+    SetNetwork(network=replace(NETWORK, id=NETWORK.id + "2")),
+    DeleteNetwork(id=NETWORK.id),
+    BindTrustedService(bound=replace(BACKUP, object_id="another")),
+    UnbindTrustedService(bound=BACKUP),
+    Explain(principal=BOB.principal, permission="get", name="active"),
 ]
 
 
@@ -222,6 +252,7 @@ def test_only_an_administrator_governs_the_vault(life: Life, command: Command[An
     life.allow("all", who=MALLORY)
     life.allow("all")
     life(SetPolicy(object_id=BOB.principal, storage=("all",)))
+    life(BOUNDARY)
     life.refuses("access.not-administrator", command, BOB)
     life(DeletePolicy(object_id=ALICE.principal))
     life(command)
