@@ -295,6 +295,26 @@ class SecretVersionRestored(Event, frozen=True, kw_only=True, tag="secret.versio
     content_print: bytes = b""
 
 
+# --- changes: what others are shown --------------------------------------------------------------
+
+
+class AuditGranted(Event, frozen=True, kw_only=True, tag="audit.granted"):
+    """An auditor may read the metadata of a period for ever; no value, and no other period.
+
+    *grant* is the grant's id and *auditor* the fingerprint of the auditor's key, both in hex.
+    *start* and *stop* are the period in microseconds; *changes* and *access* the records of it in
+    each log: the first position, and the one after the last.
+    """
+
+    grant: str
+    auditor: str
+    start: int
+    stop: int
+    changes: tuple[int, int]
+    access: tuple[int, int]
+    label: str = ""
+
+
 # --- changes and access: keys and clocks --------------------------------------------------------
 
 
@@ -457,6 +477,21 @@ class RequestsTurnedAway(Event, frozen=True, kw_only=True, tag="requests.turned-
     throttled: int = 0
 
 
+class EvidencePackaged(Event, frozen=True, kw_only=True, tag="evidence.packaged"):
+    """Evidence of a period was put together to be taken out: its events without values.
+
+    *start*, *stop*, *changes* and *access* are as in `audit.granted`; *digest* is the SHA-256 of the
+    bundle's manifest, in hex.
+    """
+
+    at: int
+    start: int
+    stop: int
+    changes: tuple[int, int]
+    access: tuple[int, int]
+    digest: str
+
+
 class RequestRefused(Event, frozen=True, kw_only=True, tag="request.refused"):
     """A request was not carried out; *outcome* in the context is the code of the refusal."""
 
@@ -487,6 +522,7 @@ Change = (
     | RootKeyRotated
     | StoreAdopted
     | KeysErased
+    | AuditGranted
     | SigningKeyRotated
     | AuditKeyRotated
     | ClockSteppedBack
@@ -503,6 +539,7 @@ Access = (
     | HistoryVerified
     | IdentityChanged
     | RequestsTurnedAway
+    | EvidencePackaged
     | RequestRefused
     | SigningKeyRotated
     | AuditKeyRotated

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from eventstore.events import (
+    AuditGranted,
     AuditKeyRotated,
     Change,
     ClockSteppedBack,
@@ -31,6 +32,7 @@ KeyEvent = (
     | ClockSteppedBack
     | VaultRestored
     | StoreAdopted
+    | AuditGranted
 )
 """The events that change no secret and no rule."""
 
@@ -47,6 +49,8 @@ def apply(rows: Rows, entry: Entry[KeyEvent]) -> list[Put]:
         case RootKeyRotated():
             return _next_block(rows)
         case AuditKeyRotated() | ClockSteppedBack() | VaultRestored() | StoreAdopted():
+            return []
+        case AuditGranted():
             return []
         case _:
             assert_never(entry.event)

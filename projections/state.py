@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Any, assert_never
 
 from eventstore.events import (
+    AuditGranted,
     AuditKeyRotated,
     BoundarySet,
     Change,
@@ -91,6 +92,7 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             | RootKeyRotated()
             | VaultRestored()
             | StoreAdopted()
+            | AuditGranted()
             | KeysErased()
             | ClockSteppedBack()
         ):

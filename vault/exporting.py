@@ -80,6 +80,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "policy.deleted": Operation("VaultPatch", _ENTITY, _UPDATE),
     "history.read": Operation("HistoryRead", _API, _READ),
     "history.verified": Operation("HistoryVerify", _API, _READ),
+    "audit.granted": Operation("AuditGrant", _ENTITY, _CREATE),
+    "evidence.packaged": Operation("EvidencePackage", _API, _READ),
     "identity.changed": Operation("IdentityChange", _ENTITY, _UPDATE),
     "requests.turned-away": Operation("Authentication", _API, _OTHER),
     "signing-key.rotated": Operation("SigningKeyRotate", _ENTITY, _UPDATE),

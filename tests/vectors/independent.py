@@ -404,6 +404,7 @@ EVENTS = {
         "root-key.rotated": "root_epoch provider assurance",
         "store.adopted": "instance changes access",
         "keys.erased": "keys root_epoch provider assurance open_backups",
+        "audit.granted": "grant auditor start stop changes access label",
     },
     "access": {
         "secret.read": "name version at as_of",
@@ -416,6 +417,7 @@ EVENTS = {
         "history.verified": "at changes access",
         "identity.changed": "at change client object_id",
         "requests.turned-away": "at since unauthenticated throttled",
+        "evidence.packaged": "at start stop changes access digest",
         "request.refused": "operation at name version",
     },
 }

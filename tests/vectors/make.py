@@ -182,6 +182,11 @@ _NAMED = {
     "instance": LOG_ID.hex(),
     "change": "client-added",
     "since": 1_789_500_000,
+    "grant": LOG_ID.hex(),
+    "auditor": noise("the auditor's key").hex(),
+    "start": TIME - 90_000_000,
+    "stop": TIME - 1,
+    "digest": noise("a manifest").hex(),
 }
 _NETWORK = (
     "/subscriptions/8fc84c0a-3bd7-4a3e-9f8c-1d2e3f405162/resourceGroups/muniment"
@@ -205,6 +210,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "request.refused": {"name": "db-password", "version": VERSION},
     "requests.turned-away": {"unauthenticated": 12, "throttled": 3},
     "identity.changed": {"client": "shop-app", "object_id": "bob@example.com"},
+    "audit.granted": {"changes": (3, 5), "access": (0, 70_000), "label": "Q3"},
+    "evidence.packaged": {"changes": (3, 5), "access": (70_000, 70_000)},
     "vault.restored": {"origin": LOG_ID.hex()},
     "vault.created": {
         "resource_group": "muniment",
