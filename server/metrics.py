@@ -21,13 +21,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # In seconds: a read takes about one millisecond, a synced commit on a slow disk some ten.
@@ -57,7 +50,7 @@ class LogFacts(NamedTuple):
     size: int
 
 
-class _Counts(msgspec.Struct):
+class Counts(msgspec.Struct):
     """What one worker counted since it started."""
 
     requests: list[tuple[str, int, int]]
@@ -104,9 +97,10 @@ class Metrics:
 
     def text(self, *, ready: bool, logs: Iterable[LogFacts] = ()) -> bytes:
         """All numbers of the service as Prometheus reads them."""
-        registry = CollectorRegistry()
-        registry.register(_Families(list(_families(_sum(self._all()), ready, list(logs)))))
-        return generate_latest(registry)
+        # Most workers are never asked, and need not keep what writes it in their memory.
+        from server.exposition import exposed
+
+        return exposed(_sum(self._all()), ready=ready, logs=logs)
 
     def publish(self) -> None:
         """Let the other workers see what was counted here."""
@@ -129,8 +123,8 @@ class Metrics:
         else:
             self._dirty = True
 
-    def _counts(self) -> _Counts:
-        return _Counts(
+    def _counts(self) -> Counts:
+        return Counts(
             requests=[(*key, number) for key, number in self._requests.items()],
             latency={o: (b, self._seconds[o]) for o, b in self._buckets.items()},
             commits=self._commits,
@@ -138,27 +132,17 @@ class Metrics:
             unauthenticated=self._unauthenticated,
         )
 
-    def _all(self) -> Iterator[_Counts]:
+    def _all(self) -> Iterator[Counts]:
         yield self._counts()
         if self._file is None:
             return
         for path in self._file.parent.iterdir():
             if path != self._file and path.suffix != ".new":
                 with suppress(OSError, msgspec.DecodeError):
-                    yield msgspec.json.decode(path.read_bytes(), type=_Counts)
+                    yield msgspec.json.decode(path.read_bytes(), type=Counts)
 
 
-class _Families:
-    """A collector of what was added up already."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> list[Metric]:
-        return self._families
-
-
-def _sum(counts: Iterable[_Counts]) -> _Counts:
+def _sum(counts: Iterable[Counts]) -> Counts:
     requests: Counter[tuple[str, int]] = Counter()
     latency: dict[str, tuple[list[int], float]] = {}
     commits = committed = unauthenticated = 0
@@ -172,57 +156,10 @@ def _sum(counts: Iterable[_Counts]) -> _Counts:
         commits += each.commits
         committed += each.committed
         unauthenticated += each.unauthenticated
-    return _Counts(
+    return Counts(
         requests=[(*key, number) for key, number in sorted(requests.items())],
         latency=latency,
         commits=commits,
         committed=committed,
         unauthenticated=unauthenticated,
     )
-
-
-def _families(counts: _Counts, ready: bool, logs: list[LogFacts]) -> Iterator[Metric]:
-    requests = CounterMetricFamily(
-        "muniment_requests", "Requests answered.", labels=("operation", "status")
-    )
-    for operation, status, number in counts.requests:
-        requests.add_metric((operation, str(status)), number)
-    yield requests
-    latency = HistogramMetricFamily(
-        "muniment_request_duration_seconds",
-        "From the last byte of a request to its answer, the commit included.",
-        labels=("operation",),
-    )
-    for operation, (buckets, seconds) in sorted(counts.latency.items()):
-        latency.add_metric((operation,), _cumulative(buckets), seconds)
-    yield latency
-    yield CounterMetricFamily("muniment_commits", "Commits made by requests.", value=counts.commits)
-    yield CounterMetricFamily(
-        "muniment_committed_requests",
-        "Requests made durable by a commit; by muniment_commits, how many share one.",
-        value=counts.committed,
-    )
-    yield CounterMetricFamily(
-        "muniment_unauthenticated_requests",
-        "Requests without a valid token; every client's first one is.",
-        value=counts.unauthenticated,
-    )
-    yield GaugeMetricFamily(
-        "muniment_ready", "1 if events can be recorded, else 0.", value=int(ready)
-    )
-    records = GaugeMetricFamily(
-        "muniment_log_records", "Records in a log.", labels=("vault", "log")
-    )
-    for log in logs:
-        records.add_metric((log.vault, log.log), log.size)
-    yield records
-
-
-def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
-    bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
-    total = 0
-    result: list[tuple[str, float]] = []
-    for bound, number in zip(bounds, buckets, strict=True):
-        total += number
-        result.append((bound, total))
-    return result
