@@ -7,16 +7,18 @@ that Key Vault's clients send.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import sys
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 # POSIX promises that so much goes into a pipe in one piece: lines of several workers stay whole.
 _WHOLE: Final = 4096
@@ -73,10 +75,11 @@ class OperationsLog:
         self._lines.append(_json(line) if self._form == "json" else _text(line))
         if len(self._lines) > 1:
             return
-        try:
-            asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:
+        loop = _running_loop()
+        if loop is None:
             self.flush()
+        else:
+            loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what was not written yet."""
@@ -97,6 +100,15 @@ class OperationsLog:
             # Whoever read it is gone, or reads too slowly: the service goes on.  What must not be
             # lost is in the store.
             pass
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    # Who has not loaded asyncio runs no loop: the supervisor, which is to stay small.
+    loaded = sys.modules.get("asyncio")
+    try:
+        return None if loaded is None else loaded.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def now_text() -> str:

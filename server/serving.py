@@ -7,6 +7,7 @@ passphrase of the root key comes through a pipe whose number stands here.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,10 @@ VARIABLE: Final = "MUNIMENT_SERVE"
 APPLICATION: Final = "server.asgi:application"
 DOMAIN: Final = "vault.localhost"
 PORT: Final = 8443
+
+READY: Final = b"ready"
+"""What a worker says to its supervisor when it serves."""
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class ServingError(MunimentError):
@@ -102,6 +107,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def environment(self) -> dict[str, str]:
         """The variable that hands these options to a worker."""
         return {VARIABLE: msgspec.json.encode(self).decode()}
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error of a worker on its way to its supervisor."""
+
+    code: str
+    message: str
+    hint: str
 
 
 class Draining:

@@ -29,8 +29,7 @@ import msgspec
 from eventstore.errors import MunimentError, every_error
 from server import certificates, listeners
 from server.operations_log import OperationsLog
-from server.serving import Options, ServingFailed
-from server.worker import READY, STOPPING, Failure
+from server.serving import READY, STOPPING, Failure, Options, ServingFailed
 
 _YOUNG: Final = 10.0
 """A worker that dies before so many seconds may do it again at once."""

@@ -27,18 +27,15 @@ import msgspec
 from eventstore.errors import MunimentError
 from server.certificates import Pair, pair_in
 from server.operations_log import OperationsLog
-from server.serving import Options, ServingFailed, draining, options_from
-
-READY = b"ready"
-STOPPING = (signal.SIGTERM, signal.SIGINT)
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error on its way to the supervisor."""
-
-    code: str
-    message: str
-    hint: str
+from server.serving import (
+    READY,
+    STOPPING,
+    Failure,
+    Options,
+    ServingFailed,
+    draining,
+    options_from,
+)
 
 
 def main() -> int:
