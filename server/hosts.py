@@ -8,6 +8,7 @@ token authority and the resource.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _HOST = re.compile(r"([0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?", re.ASCII)
@@ -23,7 +24,12 @@ class Target(NamedTuple):
 
 def target_of(hosts: list[str], domain: str) -> Target | None:
     """Whom the Host headers *hosts* name; None if there is not one, or not of *domain*."""
-    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    return _target(hosts[0], domain) if len(hosts) == 1 else None
+
+
+@lru_cache(maxsize=256)
+def _target(host: str, domain: str) -> Target | None:
+    found = _HOST.fullmatch(host)
     if found is None:
         return None
     name, port = found[1].lower(), found[2] or ""

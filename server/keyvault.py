@@ -9,7 +9,7 @@ Names and versions are not judged here but by the vault, after it has authorized
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -87,7 +87,7 @@ class _Asked(NamedTuple):
     """A request, taken apart."""
 
     found: Found
-    query: dict[str, str]
+    query: Mapping[str, str]
     body: bytes
     base: str
     skip: Skiptokens

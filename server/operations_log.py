@@ -58,7 +58,7 @@ class OperationsLog:
                 "operation": operation,
                 "status": status,
                 "durationMs": round(seconds * 1000, 3),
-                "requestId": _word(request),
+                "requestId": request if _WORD.fullmatch(request) else "",
                 "clientRequestId": client_request if _ID.fullmatch(client_request) else "",
                 "principal": _word(principal),
             }
@@ -122,6 +122,7 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=256)
 def _word(text: str) -> str:
     """*text* if it is a plain word; what a caller could have made up is not repeated."""
     return text if _WORD.fullmatch(text) else ""

@@ -6,6 +6,9 @@ knows may come once only: two readers could choose differently.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import unquote_plus
 
 from server.refusals import QueryMalformed
@@ -20,8 +23,12 @@ LARGEST_PAGE = 25
 _KNOWN = (API_VERSION, MAX_RESULTS, SKIP_TOKEN, OUT_CONTENT_TYPE)
 
 
-def parameters(query: str) -> dict[str, str]:
-    """The known parameters of *query*, names in lower case.  Raise QueryMalformed."""
+@lru_cache(maxsize=64)
+def parameters(query: str) -> Mapping[str, str]:
+    """The known parameters of *query*, names in lower case.  Raise QueryMalformed.
+
+    Remembered, since nearly every request says the same: which api-version it speaks.
+    """
     found: dict[str, str] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
@@ -31,10 +38,10 @@ def parameters(query: str) -> dict[str, str]:
         if name in found:
             raise QueryMalformed(f"{name} was given more than once")
         found[name] = unquote_plus(value)
-    return found
+    return MappingProxyType(found)
 
 
-def page_size(given: dict[str, str]) -> int:
+def page_size(given: Mapping[str, str]) -> int:
     """How many items a page may have.  Raise QueryMalformed."""
     text = given.get(MAX_RESULTS, str(LARGEST_PAGE))
     # int() alone would take " 1", "1_0" and digits of other scripts.
