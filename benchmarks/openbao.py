@@ -33,6 +33,7 @@ SECRETS = 10_000
 CONNECTIONS = (1, 8, 32)
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS", "3"))
+WORKERS = int(os.environ.get("WORKERS", "1"))
 GROWTH_REQUESTS = int(os.environ.get("GROWTH_REQUESTS", "200000"))
 DOMAIN = "vault.localhost"
 VALUE = "v" * 200
@@ -307,7 +308,7 @@ def main() -> None:
     if missing:
         print(f"OpenBao was not measured: {' and '.join(missing)} is not installed")
         return
-    with scratch() as folder, muniment(folder) as ours:
+    with scratch() as folder, muniment(folder, WORKERS) as ours:
         tls = folder / "store.tls"
         with openbao(folder / "bao", tls / "server.pem", tls / "server.pem") as theirs:
             compare(ours, theirs, folder)
@@ -349,11 +350,14 @@ def compare(ours: Service, theirs: Service, folder: Path) -> None:
 def grow(service: Service, folder: Path) -> None:
     """Whether memory grows with the number of requests."""
     file, asked = script(service, folder, write=False), 0.0
-    before = service.memory()[1]
+    total, own = service.memory()
     while asked < GROWTH_REQUESTS:
         asked += load(service, file, 32).rate * SECONDS
-    after = service.memory()[1]
-    print(f"after {asked:,.0f} more requests: {after - before:+.1f} MB")
+    now, now_own = service.memory()
+    print(
+        f"after {asked:,.0f} more requests: {now_own - own:+.1f} MB not backed by a file, "
+        f"{now - now_own - total + own:+.1f} MB of mapped files"
+    )
 
 
 def tell(verb: str, connections: int, ours: list[Run], theirs: list[Run]) -> None:
