@@ -63,6 +63,18 @@ def tls_directory(session: Session, given: Path | None) -> Path:
     help="An address, or unix:PATH; may be repeated [127.0.0.1].",
 )
 @port_option
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="name=NAME,...",
+    help="A named listener: address=, interface=, namespace=, vlan=, proxy=v2; may be repeated.",
+)
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    metavar="RANGE",
+    help="Who may say for whom it asks: an address range, or unix; may be repeated.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes [1].")
 @tls_option
 @click.option(
@@ -104,10 +116,21 @@ def serve(session: Session, /, tls: Path | None, **given: Any) -> None:
 
 
 def options_of(
-    session: Session, tls: Path, *, bind: tuple[str, ...], throttle: str, **given: Any
+    session: Session,
+    tls: Path,
+    *,
+    bind: tuple[str, ...],
+    listen: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
+    throttle: str,
+    **given: Any,
 ) -> Options:
-    """What the command line says, as the workers read it."""
+    """What the command line says, as the workers read it.  Raise ListenInvalid or ProxyInvalid."""
+    from server.entrances import listen_of
+    from server.hops import check_proxies
     from server.serving import Options
+
+    listeners = tuple(listen_of(text) for text in listen)
 
     root = session.root_directory
     return Options(
@@ -115,7 +138,9 @@ def options_of(
         root_key=None if root is None else str(root.absolute()),
         state=str(session.settings.state.absolute()),
         tls=str(tls),
-        bind=bind or ("127.0.0.1",),
+        bind=bind or (() if listeners else ("127.0.0.1",)),
+        listen=listeners,
+        proxies=check_proxies(trusted_proxy, listeners),
         throttle=throttle == "on",
         **given,
     )

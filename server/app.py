@@ -23,16 +23,15 @@ from server.http import Request, Response, json_response
 from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
 from server.openapi import openapi
-from server.problems import Problem, unavailable
+from server.problems import Problem, hidden, unavailable
 from server.reading import BodyTooLarge, BodyTooSlow, CallerGone
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, Principal, Unauthenticated
 from server.turned_away import TurnedAway
 from server.turns import Turns
 from vault import names
-from vault.caller import Arrival, Caller
+from vault.caller import Caller
 from vault.commands import RestoreSecret
-from vault.ranges import plain
 from vault.refusals import VaultNotFound
 from vault.service import Vault
 from vault.store import Store
@@ -154,6 +153,8 @@ class Service:
         return response._replace(headers=headers)
 
     async def _answer(self, request: Request, read_body: ReadBody, said: _Said) -> Response:
+        if request.is_hidden:
+            raise hidden()
         if (page := self._page(request)) is not None:
             said.operation = "page"
             return page
@@ -342,11 +343,11 @@ def _caller(request: Request, principal: Principal) -> Caller:
     return Caller(
         principal=principal.oid,
         auth=principal.method,
-        address=plain(request.peer),
+        address=request.peer,
         agent=request.header("user-agent")[: names.MAX_CALLER_TEXT],
         request=request.header("x-ms-client-request-id")[: names.MAX_CALLER_TEXT],
         # Some clients send one id with all that they ask.
         shared=True,
         application=principal.appid[: names.MAX_CALLER_TEXT],
-        arrival=Arrival(),
+        arrival=request.arrival,
     )

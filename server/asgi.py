@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from server.app import Service
+from server.arrivals import OPEN, Door
 from server.http import Request, Response
 from server.reading import read_body
 from server.serving import draining, options_from
@@ -28,12 +29,20 @@ class Application:
         self._body_seconds = body_seconds
         self._service: Service | None = None
 
+    def at(self, door: Door) -> Callable[[Message, Receive, Send], Awaitable[None]]:
+        """The application for those who come in by *door*."""
+
+        async def serve(scope: Message, receive: Receive, send: Send) -> None:
+            await self._serve(scope, receive, send, door)
+
+        return serve
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "lifespan":
                 await self._live(receive, send)
             case "http":
-                await self._serve(scope, receive, send)
+                await self._serve(scope, receive, send, OPEN)
             case other:
                 raise ValueError(f"{other} is not served here")
 
@@ -50,32 +59,36 @@ class Application:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Message, receive: Receive, send: Send, door: Door) -> None:
         if self._service is None:
             raise RuntimeError("the service has not begun")
 
         async def body(most: int) -> bytes:
             return await read_body(receive, most, self._body_seconds)
 
-        request = request_of(scope)
+        request = request_of(scope, door)
         response = await self._service.answer(request, body)
         await _send(response, request.method == "HEAD", send)
 
 
-def request_of(scope: Message) -> Request:
-    """What *scope* says, with no body yet."""
+def request_of(scope: Message, door: Door = OPEN) -> Request:
+    """What *scope* says of one who came in by *door*, with no body yet."""
     client = scope.get("client")
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    # ASGI has the names in lower case.
+    headers = tuple(
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    )
+    came = door.enter(client[0] if client else "", headers)
     return Request(
         method=scope["method"],
         path=raw.partition(b"?")[0].decode("latin-1"),
         query=scope.get("query_string", b"").decode("latin-1"),
-        # ASGI has the names in lower case.
-        headers=tuple(
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        ),
-        peer=client[0] if client else "",
+        headers=headers,
+        peer=came.address,
         scheme=scope.get("scheme", "https"),
+        arrival=came.arrival,
+        is_hidden=came.is_hidden,
     )
 
 

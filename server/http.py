@@ -10,13 +10,18 @@ from typing import NamedTuple
 
 import msgspec
 
+from vault.caller import Arrival
+
 JSON = "application/json; charset=utf-8"
+_UNKNOWN = Arrival()
 
 
 class Request(NamedTuple):
     """What came in.  *path* is as sent, percent-encoded; header names are in lower case.
 
-    *peer* is the caller's address as the server saw it, never what a header says.
+    *peer* is the caller's address: the other end of the connection, or who it came for if a declared
+    proxy is there, and never what the header of anybody else says.  Where such a proxy did not say
+    clearly for whom, the caller *is_hidden*.  *arrival* is the way that the request came by.
     """
 
     method: str
@@ -26,6 +31,8 @@ class Request(NamedTuple):
     body: bytes = b""
     peer: str = ""
     scheme: str = "https"
+    arrival: Arrival = _UNKNOWN
+    is_hidden: bool = False
 
     def all(self, name: str) -> list[str]:
         """Every value of the header *name*, which is in lower case."""

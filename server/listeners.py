@@ -1,4 +1,4 @@
-"""The sockets that the service listens on: its own, or those that systemd hands over.
+"""The sockets that the service listens on: its own, and those that systemd hands over.
 
 All workers accept from the same sockets.  With one of its own each (SO_REUSEPORT), a worker that
 goes would take along the connections that wait in its queue: they would be reset at each renewal of
@@ -13,34 +13,75 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from server import interfaces
+from server.entrances import UNIX, Entrance, Listen, ListenInvalid, check_all, place_of
 from server.serving import AddressUnusable, Options
+from vault.caller import Arrival
 
 FIRST_FD = 3
-UNIX = "unix:"
 
 
-def listeners(
-    options: Options, environ: MutableMapping[str, str] | None = None
-) -> list[socket.socket]:
-    """Listen where *options* say, or on what systemd opened.  Raise AddressUnusable."""
+class Opened(NamedTuple):
+    """A socket that listens, and what a worker is told of it."""
+
+    socket: socket.socket
+    entrance: Entrance
+
+
+def listeners(options: Options, environ: MutableMapping[str, str] | None = None) -> list[Opened]:
+    """Listen where *options* say, and on what systemd opened.
+
+    What systemd opened stands for `bind`.  Raise AddressUnusable, ListenInvalid, InterfaceUnusable
+    or ListenNotPermitted.
+    """
+    check_all(options.listen)
     handed = handed_over(os.environ if environ is None else environ)
-    found = handed or [_opened(bind, options) for bind in options.bind]
+    asked = {listen.name: listen for listen in options.listen if not listen.address}
+    missing = asked.keys() - {name for name, _ in handed}
+    if missing:
+        raise ListenInvalid(f"{min(missing)} has no address, and systemd opened none of that name")
+    found = [_entered(one, asked.get(name, Listen(name=name))) for name, one in handed]
+    wanted = [listen for listen in options.listen if listen.address]
+    if not handed:
+        wanted += [Listen(address=bind) for bind in options.bind]
+    found += [_opened(listen, options) for listen in wanted]
     if not found:
         raise AddressUnusable("there is no address to listen on")
-    for listener in found:
-        _prepare(listener, options)
+    for opened in found:
+        _prepare(opened.socket, options)
     return found
 
 
-def handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """The sockets that systemd opened for this very process; the variables are used up."""
+def _entered(listener: socket.socket, listen: Listen) -> Opened:
+    """*listener*, with what the kernel knows of it and *listen* declares.  Raise ListenInvalid."""
+    # What it is bound to, and not what was asked for: systemd may have bound it.
+    interface = interfaces.bound_to(listener)
+    vlan = interfaces.vlan_of(interface) if interface else None
+    if listen.vlan is not None and vlan not in (None, listen.vlan):
+        raise ListenInvalid(f"interface {interface} is VLAN {vlan}, and not {listen.vlan}")
+    arrival = Arrival(
+        listener=listen.name,
+        interface=interface,
+        vlan=listen.vlan if vlan is None else vlan,
+        namespace=listen.namespace,
+    )
+    is_unix = listener.family == socket.AF_UNIX
+    return Opened(listener, Entrance(listener.fileno(), arrival, is_unix, listen.proxy))
+
+
+def handed_over(environ: MutableMapping[str, str]) -> list[tuple[str, socket.socket]]:
+    """The sockets that systemd opened for this very process, by name; the variables are used up."""
     count, process = environ.pop("LISTEN_FDS", ""), environ.pop("LISTEN_PID", "")
-    environ.pop("LISTEN_FDNAMES", None)
+    names = environ.pop("LISTEN_FDNAMES", "").split(":")
     if not count.isdecimal() or process != str(os.getpid()):
         return []
-    return [_checked(fd) for fd in range(FIRST_FD, FIRST_FD + int(count))]
+    fds = range(FIRST_FD, FIRST_FD + int(count))
+    names += [""] * len(fds)
+    return [(name, _checked(fd)) for name, fd in zip(names, fds, strict=False)]
 
 
 def _checked(fd: int) -> socket.socket:
@@ -56,18 +97,31 @@ def _checked(fd: int) -> socket.socket:
     raise AddressUnusable(f"file descriptor {fd} is not a socket that listens")
 
 
-def _opened(bind: str, options: Options) -> socket.socket:
+def _opened(listen: Listen, options: Options) -> Opened:
+    place, port = listen.address, options.port
     try:
-        if bind.startswith(UNIX):
-            return _unix(Path(bind.removeprefix(UNIX)))
-        return _tcp(bind, options.port)
+        if place.startswith(UNIX):
+            return _entered(_unix(Path(place.removeprefix(UNIX))), listen)
+        if listen.name:
+            place, port = place_of(place, port)
+        return interfaces.within(
+            listen.namespace, partial(_open_there, listen=listen, place=place, port=port)
+        )
     except OSError as error:
-        raise AddressUnusable(
-            f"cannot listen on {bind}, port {options.port}: {error.strerror}"
-        ) from None
+        raise AddressUnusable(f"cannot listen on {place}, port {port}: {error.strerror}") from None
 
 
-def _tcp(address: str, port: int) -> socket.socket:
+def _open_there(listen: Listen, place: str, port: int) -> Opened:
+    """Open a TCP socket in the network namespace of this thread."""
+    listener = _tcp(place, port, listen.interface)
+    try:
+        return _entered(listener, listen)
+    except BaseException:
+        listener.close()
+        raise
+
+
+def _tcp(address: str, port: int, interface: str) -> socket.socket:
     found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, place = found[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -75,8 +129,11 @@ def _tcp(address: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if interface:
+            # Before it has an address: so two listeners may have one, each on its interface.
+            interfaces.bind(listener, interface)
         listener.bind(place)
-    except OSError:
+    except BaseException:
         listener.close()
         raise
     return listener
@@ -127,18 +184,23 @@ def _prepare(listener: socket.socket, options: Options) -> None:
     listener.listen(options.backlog)
 
 
-def close(opened: list[socket.socket], options: Options) -> None:
+def close(opened: list[Opened], options: Options) -> None:
     """Stop listening; a socket file that was made here goes too."""
-    for listener in opened:
-        listener.close()
-    for bind in options.bind:
-        if bind.startswith(UNIX):
-            Path(bind.removeprefix(UNIX)).unlink(missing_ok=True)
+    for one in opened:
+        one.socket.close()
+    for address in (*options.bind, *(listen.address for listen in options.listen)):
+        if address.startswith(UNIX):
+            Path(address.removeprefix(UNIX)).unlink(missing_ok=True)
 
 
-def told(listener: socket.socket) -> str:
+def told(opened: Opened) -> str:
     """Where it listens, for people."""
-    if listener.family == socket.AF_UNIX:
-        return f"{UNIX}{listener.getsockname()}"
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    listener, entrance = opened
+    if entrance.is_unix:
+        place = f"{UNIX}{listener.getsockname()}"
+    else:
+        host, port = listener.getsockname()[:2]
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    arrival = entrance.arrival
+    by = [text for text in (arrival.listener, arrival.interface, arrival.namespace) if text]
+    return f"{place} ({', '.join(by)})" if by else place

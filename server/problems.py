@@ -210,6 +210,11 @@ def method_not_allowed(allowed: Iterable[str]) -> Problem:
     )
 
 
+def hidden() -> Problem:
+    """400 where a proxy hides for whom it asks: who is let in depends on it, and it is recorded."""
+    return Problem(400, "BadRequest", "The proxy does not say clearly whose request this is.")
+
+
 def unavailable() -> Problem:
     """What is needed to answer cannot be read now."""
     headers = (("Retry-After", str(RETRY_AFTER)),)

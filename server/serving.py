@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from eventstore.errors import MunimentError
+from server.entrances import Entrance, Listen
 
 VARIABLE: Final = "MUNIMENT_SERVE"
 APPLICATION: Final = "server.asgi:application"
@@ -62,9 +63,10 @@ class OptionsInvalid(ServingError):
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to serve.  Times are in seconds, sizes in bytes.
 
-    *bind* holds addresses, or `unix:PATH`.  *sockets* holds the file descriptors that a worker
-    listens on; nobody but its supervisor sets it, nor *worker* (from 1, no two alive with the same),
-    *passphrase_fd* and *metrics_directory*.
+    *bind* holds addresses, or `unix:PATH`; *listen* more listeners, each with a name.  *proxies* are
+    the address ranges whose word about a caller's address is taken, or `unix`.  *entrances* are the
+    sockets that a worker listens on; nobody but its supervisor sets it, nor *worker* (from 1, no two
+    alive with the same), *passphrase_fd* and *metrics_directory*.
     """
 
     home: str
@@ -74,6 +76,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     domain: str = DOMAIN
     bind: tuple[str, ...] = ("127.0.0.1",)
     port: int = PORT
+    listen: tuple[Listen, ...] = ()
+    proxies: tuple[str, ...] = ()
     workers: int = 1
     simulate_delete_lag: float = 0
     throttle: bool = False
@@ -83,6 +87,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     # One limit for the head of a request and for an idle connection: granian knows only one.
     header_seconds: float = 30
     header_limit: int = 32 * 1024
+    announcement_seconds: float = 5
     body_seconds: float = 10
     body_limit: int = 64 * 1024
     connections: int = 1024
@@ -94,7 +99,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     # How often the certificate's files are looked at.
     look_seconds: float = 60
     worker: int = 0
-    sockets: tuple[int, ...] = ()
+    entrances: tuple[Entrance, ...] = ()
     channel: int | None = None
     passphrase_fd: int | None = None
     metrics_directory: str | None = None

@@ -28,6 +28,7 @@ import msgspec
 
 from eventstore.errors import MunimentError, every_error
 from server import certificates, listeners
+from server.listeners import Opened
 from server.operations_log import OperationsLog
 from server.serving import READY, STOPPING, Failure, Options, ServingFailed
 
@@ -41,7 +42,7 @@ _SIGNALS: Final = (*STOPPING, signal.SIGHUP)
 class Worker:
     """A worker's process, seen from its supervisor."""
 
-    def __init__(self, options: Options, sockets: list[socket.socket], passphrase: bytes | None):
+    def __init__(self, options: Options, sockets: list[Opened], passphrase: bytes | None):
         mine, its = socket.socketpair()
         reading = None if passphrase is None else _pipe_with(passphrase)
         self.number = options.worker
@@ -51,11 +52,12 @@ class Worker:
         self.said = b""
         handed = msgspec.structs.replace(
             options,
-            sockets=tuple(listener.fileno() for listener in sockets),
+            entrances=tuple(opened.entrance for opened in sockets),
             channel=its.fileno(),
             passphrase_fd=reading,
         )
-        passed = [*handed.sockets, its.fileno(), *([] if reading is None else [reading])]
+        passed = [entrance.fd for entrance in handed.entrances]
+        passed += [its.fileno(), *([] if reading is None else [reading])]
         try:
             self.process = subprocess.Popen(
                 # -P: whatever lies in the directory that this was started in is not imported.
@@ -122,15 +124,15 @@ class Supervisor:
         self._asked: set[int] = set()
         self._number = 0
         self._serves: tuple[tuple[int, int, int], ...] = ()
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Opened] = []
         self._young_deaths = 0
         self._missing_until = 0.0
 
     def run(self, listening: Callable[[list[str]], None] = lambda _: None) -> None:
         """Serve; call *listening* with the addresses once requests are answered.
 
-        Raise ServingFailed, AddressUnusable, TlsNotFound or TlsInvalid, or what kept a worker from
-        opening its store.
+        Raise ServingFailed, TlsNotFound or TlsInvalid, what kept a listener from being opened, or
+        a worker from opening its store.
         """
         pair = certificates.pair_in(Path(self.options.tls))
         certificates.check_pair(pair)
@@ -141,7 +143,7 @@ class Supervisor:
         try:
             self._renew()
             self._replace()
-            listening([listeners.told(listener) for listener in self._sockets])
+            listening([listeners.told(opened) for opened in self._sockets])
             notify("READY=1")
             self._loop()
         finally:

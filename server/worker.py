@@ -25,7 +25,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from eventstore.errors import MunimentError
+from server.arrivals import Door
 from server.certificates import Pair, pair_in
+from server.entrances import Entrance
+from server.front import Front
+from server.hops import Hops
 from server.operations_log import OperationsLog
 from server.serving import (
     READY,
@@ -95,20 +99,28 @@ async def _serve(application: Any, options: Options, channel: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     # Not one word comes this way: it ends when the supervisor does.
     loop.add_reader(channel, stop.set)
-    servers = _servers(application, options)
+    hops = Hops(options.proxies)
+    fronts = _fronts(options, hops)
+    servers = _servers(application, options, hops, fronts)
     lifespan = await _begin(application)
     running = [asyncio.create_task(server.serve()) for server in servers]
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait([*running, waiting], timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done() and not any(task.done() for task in running):
+        for front in fronts.values():
+            front.open()
         os.write(channel, READY + b"\n")
     await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    for front in fronts.values():
+        front.close()
     if waiting.done():
         await _linger(options)
     for server in servers:
         server.stop()
     waiting.cancel()
     ended = await asyncio.gather(*running, return_exceptions=True)
+    for front in fronts.values():
+        await front.end()
     if lifespan is not None:
         await lifespan.shutdown()
     for end in ended:
@@ -128,8 +140,8 @@ async def _linger(options: Options) -> None:
         # An empty name lets the kernel choose one that is in no directory: unix(7), autobind.
         nobodys.bind("")
         nobodys.listen(1)
-        for fd in options.sockets:
-            os.dup2(nobodys.fileno(), fd)
+        for entrance in options.entrances:
+            os.dup2(nobodys.fileno(), entrance.fd)
     await asyncio.sleep(options.linger_seconds)
 
 
@@ -146,7 +158,23 @@ async def _begin(application: Any) -> Any:
     return lifespan
 
 
-def _servers(application: Any, options: Options) -> list[Any]:
+def _fronts(options: Options, hops: Hops) -> dict[int, Front]:
+    """What stands before the entrances whose connections are announced, by their numbers."""
+    return {
+        entrance.fd: Front(
+            entrance,
+            hops,
+            most=options.connections,
+            seconds=options.announcement_seconds,
+            within=options.metrics_directory,
+        )
+        for entrance in options.entrances
+        if entrance.proxy
+    }
+
+
+def _servers(application: Any, options: Options, hops: Hops, fronts: dict[int, Front]) -> list[Any]:
+    """A server for each entrance, so that each request is known to have come by it."""
     from granian.constants import HTTPModes, Interfaces, SSLProtocols
     from granian.http import HTTP1Settings
     from granian.server.embed import Server
@@ -166,10 +194,13 @@ def _servers(application: Any, options: Options) -> list[Any]:
 
     pair: Pair = pair_in(Path(options.tls))
     rsgi = hasattr(application, "__rsgi__")
-    return [
-        Listening(
-            fd,
-            target=application,
+
+    def server(entrance: Entrance) -> Server:
+        front = fronts.get(entrance.fd)
+        door = Door(entrance, hops, None if front is None else front.announced)
+        return Listening(
+            entrance.fd if front is None else front.server.fileno(),
+            target=application.at(door) if hasattr(application, "at") else application,
             # The lifespan is ours: `ready` is said after it, and it is one for all sockets.
             interface=Interfaces.RSGI if rsgi else Interfaces.ASGINL,
             http=HTTPModes.http1,
@@ -185,8 +216,8 @@ def _servers(application: Any, options: Options) -> list[Any]:
             ssl_protocol_min=SSLProtocols.tls12,
             log_enabled=False,
         )
-        for fd in options.sockets
-    ]
+
+    return [server(entrance) for entrance in options.entrances]
 
 
 def _is_unix(fd: int) -> bool:

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eventstore.record import Entry
+from eventstore.events import BoundarySet, Context
+from eventstore.record import Draft, Entry
 from server.identities import Identities
 from server.roll import Issuer, Roll
 from server.tokens import issue
@@ -95,6 +96,14 @@ class Edge:
         """A vault, in this process."""
         with Store.open(self.home, clock=system_clock) as store:
             yield store.vault(vault)
+
+    def set_boundary(self, vault: str = "one", **parts: Any) -> None:
+        """From where the vault can be reached from now on."""
+        with self.opened(vault) as opened:
+            context = Context(principal=ALICE.principal, auth="test", rule="administrator")
+            opened.changes.transact(
+                lambda append: append.append(Draft(context, BoundarySet(**parts)))
+            )
 
     def traces(self, vault: str = "one") -> list[Entry[Any]]:
         with self.opened(vault) as opened, opened.access.snapshot() as snapshot:
