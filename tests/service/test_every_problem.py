@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,22 @@ def unerasable(edge: Edge) -> Answer:
         away.rename(key)
 
 
+def outside(edge: Edge) -> Answer:
+    return bounded(edge, default_action="Deny")
+
+
+def without_public_access(edge: Edge) -> Answer:
+    return bounded(edge, public_network_access=False)
+
+
+def bounded(edge: Edge, **boundary: Any) -> Answer:
+    edge.set_boundary(**boundary)
+    try:
+        return edge.ask("GET", "/secrets/db")
+    finally:
+        edge.set_boundary()
+
+
 Ask = Callable[[Edge], Answer]
 BLOB = "/secrets/restore"
 
@@ -105,6 +122,18 @@ MET: dict[type[MunimentError], tuple[Ask, tuple[int, str, str], str]] = {
         denied,
         (403, "Forbidden", "AccessDenied"),
         "does not have secrets get permission on key vault 'one;location=local'",
+    ),
+    refusals.OutsideBoundary: (
+        outside,
+        (403, "Forbidden", "ForbiddenByFirewall"),
+        "Client address is not authorized and caller is not a trusted service.\r\n"
+        "Client address: 127.0.0.1 from unknown subnet\r\nCaller: appid=",
+    ),
+    refusals.PublicAccessDisabled: (
+        without_public_access,
+        (403, "Forbidden", "ForbiddenByConnection"),
+        "Public network access is disabled and request is not from a trusted service nor via an "
+        "approved private link.\r\nCaller: appid=",
     ),
     refusals.BadParameter: (
         lambda edge: edge.ask("GET", "/secrets", query=f"{VERSION}&maxresults=26"),
@@ -184,8 +213,6 @@ MET: dict[type[MunimentError], tuple[Ask, tuple[int, str, str], str]] = {
 }
 
 NOT_MET_HERE: dict[type[MunimentError], str] = {
-    refusals.OutsideBoundary: "see tests/properties/test_boundary.py",
-    refusals.PublicAccessDisabled: "the same",
     BeingDeleted: "only with --simulate-delete-lag: see below",
     errors.LogUnavailable: "a full disk: see tests/crash/test_service_killed.py",
     refusals.NotAdministrator: "no operation of Key Vault's data plane is an administrator's",

@@ -118,7 +118,7 @@ def test_a_caller_by_ipv6_is_let_in_by_a_subnet_and_by_no_address_rule(
     assert is_let_in(edge, ask_by(edge, inside.over(SIX, "fd77:1::1")))
     assert recorded(edge).address == inside.address6
     assert not is_let_in(edge, ask_by(edge, outside.over(SIX, "fd77:2::1")))
-    edge.set_boundary(default_action="Deny", ip_rules=("0.0.0.0/1", "128.0.0.0/1"))
+    edge.set_boundary(default_action="Deny", ip_rules=("128.0.0.0/2", "64.0.0.0/3"))
     answer = ask_by(edge, inside.over(SIX, "fd77:1::1"))
     assert answer.error == FIREWALL
     told = answer.headers["x-ms-keyvault-network-info"]

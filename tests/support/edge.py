@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eventstore.events import BoundarySet, Context
-from eventstore.record import Draft, Entry
+from msgspec.structs import asdict
+
+from eventstore.events import BoundarySet
+from eventstore.record import Entry
 from server.identities import Identities
 from server.roll import Issuer, Roll
 from server.tokens import issue
@@ -25,7 +27,7 @@ from support.services import DOMAIN, Service, closed_after, free_port
 from support.sign_in import EC, OUTSIDE, RSA, key_set, signed
 from support.vaults import ALICE, check_store
 from vault.access import SECRET_PERMISSIONS
-from vault.commands import SetPolicy
+from vault.commands import SetPolicy, UpdateBoundary
 from vault.service import Vault
 from vault.store import Store, system_clock
 
@@ -98,12 +100,10 @@ class Edge:
             yield store.vault(vault)
 
     def set_boundary(self, vault: str = "one", **parts: Any) -> None:
-        """From where the vault can be reached from now on."""
+        """From where the vault can be reached from now on; whatever is not in *parts* is open."""
+        whole = asdict(BoundarySet(**{"allow_private_ranges": True, **parts}))
         with self.opened(vault) as opened:
-            context = Context(principal=ALICE.principal, auth="test", rule="administrator")
-            opened.changes.transact(
-                lambda append: append.append(Draft(context, BoundarySet(**parts)))
-            )
+            opened.handle(ALICE, UpdateBoundary(**whole))
 
     def traces(self, vault: str = "one") -> list[Entry[Any]]:
         with self.opened(vault) as opened, opened.access.snapshot() as snapshot:
