@@ -447,6 +447,18 @@ def test_an_outside_issuer_cannot_speak_for_a_client_a_local_account_or_the_stor
             assert "may not speak" in told.message
 
 
+@pytest.mark.parametrize("claim", ["appid", "azp"])
+def test_an_outside_issuer_does_not_speak_for_a_registered_application(
+    tmp_path: Path, claim: str
+) -> None:
+    with service(tmp_path) as one:
+        trusting(one)
+        ours = one.identities.add("web").application.client_id
+        for stolen in (ours, ours.upper(), f"{ours}\0", f"\u200b{ours}"):
+            told = refusal(one, signed(outside_claims(**{claim: stolen})))
+            assert "may not speak" in told.message
+
+
 @pytest.mark.parametrize("name", ["", "x" * 257, "a\nb", "\u202eroot"])
 def test_a_token_that_names_nobody_is_refused(tmp_path: Path, name: str) -> None:
     with service(tmp_path) as one:
