@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
 from server import bodies, keyvault
@@ -31,7 +31,7 @@ from server.turned_away import TurnedAway
 from server.turns import Turns
 from vault import names
 from vault.caller import Caller
-from vault.commands import RestoreSecret
+from vault.commands import Command, RestoreSecret
 from vault.refusals import VaultNotFound
 from vault.service import Vault
 from vault.store import Store
@@ -223,7 +223,8 @@ class Service:
         opened = self._opened(target.vault)
         if opened is None:
             raise Problem(404, "VaultNotFound", f"The vault {target.vault[:24]} was not found.")
-        self._hold_back(opened, principal, target.vault)
+        way = (principal.appid, request.peer, request.arrival)
+        self._limit(self._refusals.wait(principal.oid, way, self._clock()), target.vault)
         # The body has no name here: a refusal's traceback holds this frame, and so all of its names,
         # until the garbage collector comes by.
         plan = keyvault.plan(
@@ -233,10 +234,12 @@ class Service:
         if self._throttled:
             self._limit(opened.throttle.wait(plan.operation, self._clock()), target.vault)
         plan = self._lag.before(target.vault, plan, self._clock())
+        caller = _caller(request, principal)
         try:
-            answer = await opened.turns.ask(_caller(request, principal), plan.command)
+            self._hold_back(opened, caller, plan.command, target.vault)
+            answer = await opened.turns.ask(caller, plan.command)
         except MunimentError as refusal:
-            self._note(refusal, principal)
+            self._note(refusal, principal.oid, way)
             raise plan.problem_of(refusal, principal.caller_text, opened.vault.name) from None
         self._lag.after(target.vault, plan, self._clock())
         return plan.render(answer)
@@ -266,8 +269,11 @@ class Service:
             self._turned_away.expect(vault.name.lower())
         return known
 
-    def _hold_back(self, opened: Open, principal: Principal, vault: str) -> None:
-        self._limit(self._refusals.wait(principal.oid, self._clock()), vault)
+    def _hold_back(self, opened: Open, caller: Caller, command: Command[Any], vault: str) -> None:
+        """Amid a flood of refusals, ask the rules alone before another one is recorded."""
+        wait = self._refusals.wait_if_refused(caller.principal, self._clock())
+        if wait > 0 and not opened.vault.lets(caller, command):
+            self._limit(wait, vault)
 
     def _limit(self, wait: float, vault: str) -> None:
         if wait <= 0:
@@ -281,11 +287,11 @@ class Service:
             headers=(("Retry-After", str(max(1, round(wait)))),),
         )
 
-    def _note(self, refusal: MunimentError, principal: Principal) -> None:
+    def _note(self, refusal: MunimentError, principal: str, way: Hashable) -> None:
         if isinstance(refusal, _UNRECORDABLE):
             self._health.failed()
         else:
-            self._refusals.refused(principal.oid, self._clock())
+            self._refusals.refused(principal, way, self._clock())
 
     # -- what was turned away --------------------------------------------------------------------
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
-from support.edge import OUTSIDER, Answer, Edge
+from eventstore.events import (
+    RequestsTurnedAway,
+    Subnet,
+    SubnetRule,
+    TrustedService,
+    VirtualNetwork,
+)
+from server.limits import (
+    ALL_REFUSALS_A_SECOND,
+    ALL_REFUSALS_AT_ONCE,
+    SPARE_REFUSALS_A_SECOND,
+    SPARE_REFUSALS_AT_ONCE,
+)
+from support.edge import OUTSIDER, VERSION, Answer, Edge
 from support.services import closed_after
 from support.vaults import ALICE
-from support.ways import ask_by, over, recorded
+from support.ways import ask_by, client, over, recorded
 from vault.commands import DeletePolicy, SetPolicy
 
 HERE, THERE = "127.0.0.7", "127.0.0.9"
@@ -278,3 +294,57 @@ def test_another_issuers_word_for_the_application_counts_as_its_own_token_says(e
     for claims in ({}, {"appid": "another"}, {"app_displayname": "outside-application"}):
         token = edge.outside(sub=OUTSIDER, **claims)
         assert ask(edge, THERE, token=token).error == FIREWALL
+
+
+# --- floods ---------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_refused_callers_keeps_none_out_who_is_let_in_and_is_bounded(
+    tmp_path: Path,
+) -> None:
+    """Thieves of the very token that is used inside, at many addresses outside."""
+    edge = Edge(tmp_path)
+    with edge.served():
+        edge.set("db")
+        edge.hang_up()
+        edge.set_boundary(**ONLY_HERE)
+        began = time.monotonic()
+        enough = threading.Event()
+        outside: list[int] = []
+
+        def flood(number: int) -> None:
+            token = edge.token()
+            while not enough.is_set():
+                with client(edge, over(edge.port, f"127.0.1.{number}")()) as thief:
+                    for _ in range(100):
+                        outside.append(asked(edge, thief, token))
+
+        flooding = [threading.Thread(target=flood, args=(number,)) for number in range(1, 13)]
+        for thread in flooding:
+            thread.start()
+        inside = []
+        with client(edge, over(edge.port, HERE)()) as honest:
+            while outside.count(429) < 300 and time.monotonic() - began < 60:
+                inside.append(asked(edge, honest, edge.token()))
+        enough.set()
+        for thread in flooding:
+            thread.join()
+        seconds = time.monotonic() - began
+    assert set(inside) == {200}
+    assert set(outside) == {403, 429}
+    refused = [one for one in edge.traces() if one.context.outcome == "boundary.outside"]
+    assert len(refused) == outside.count(403)
+    most = ALL_REFUSALS_AT_ONCE + SPARE_REFUSALS_AT_ONCE + len(flooding)
+    assert len(refused) <= most + (ALL_REFUSALS_A_SECOND + SPARE_REFUSALS_A_SECOND) * seconds
+    # And none of the others was forgotten.
+    counted = [one.event for one in edge.traces() if isinstance(one.event, RequestsTurnedAway)]
+    assert sum(one.throttled for one in counted) == outside.count(429)
+    edge.check()
+
+
+def asked(edge: Edge, connection: HTTPConnection, token: str) -> int:
+    headers = {"Host": edge.host(), "Authorization": f"Bearer {token}"}
+    connection.request("GET", f"/secrets/db?{VERSION}", headers=headers)
+    response = connection.getresponse()
+    response.read()
+    return response.status

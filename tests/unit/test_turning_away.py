@@ -8,7 +8,15 @@ import pytest
 
 from eventstore.errors import LogUnavailable
 from server.health import Health
-from server.limits import REFUSALS_A_SECOND, REFUSALS_AT_ONCE, RefusalLimit
+from server.limits import (
+    ALL_REFUSALS_A_SECOND,
+    ALL_REFUSALS_AT_ONCE,
+    REFUSALS_A_SECOND,
+    REFUSALS_AT_ONCE,
+    SPARE_REFUSALS_A_SECOND,
+    SPARE_REFUSALS_AT_ONCE,
+    RefusalLimit,
+)
 from server.turned_away import TurnedAway
 from support.vaults import check_store, make_vault
 from vault.service import Vault
@@ -30,12 +38,67 @@ def test_refusals_that_were_under_way_at_once_have_to_be_waited_for() -> None:
     recorded = now = 0
     for now in range(60):
         # A thousand requests come before the first of them is refused.
-        admitted = sum(limit.wait("mallory", now) == 0 for _ in range(1000))
+        admitted = sum(limit.wait("mallory", "here", now) == 0 for _ in range(1000))
         for _ in range(admitted):
-            limit.refused("mallory", now)
+            limit.refused("mallory", "here", now)
         recorded += admitted
     assert recorded <= REFUSALS_AT_ONCE + REFUSALS_A_SECOND * now + 1000
-    assert limit.wait("alice", now) == 0
+    assert limit.wait("alice", "here", now) == 0
+
+
+def recorded(limit: RefusalLimit, seconds: int, crowd: list[tuple[str, str]]) -> int:
+    """How many refusals are recorded if all of *crowd* ask 20 times a second, one by one."""
+    count = 0
+    for tick in range(seconds * 20):
+        now = tick / 20
+        for principal, way in crowd:
+            if limit.wait(principal, way, now) or limit.wait_if_refused(principal, now):
+                continue
+            limit.refused(principal, way, now)
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize(("principals", "ways"), [(1, 1), (1, 500), (50, 10), (500, 1)])
+def test_a_flood_has_a_bound_however_many_take_part_in_it(principals: int, ways: int) -> None:
+    seconds = 30
+    crowd = [(f"p{one}", f"w{other}") for one in range(principals) for other in range(ways)]
+    all_of_them = ALL_REFUSALS_AT_ONCE + ALL_REFUSALS_A_SECOND * seconds
+    spare = principals * (SPARE_REFUSALS_AT_ONCE + SPARE_REFUSALS_A_SECOND * seconds)
+    own = len(crowd) * (REFUSALS_AT_ONCE + REFUSALS_A_SECOND * seconds)
+    found = recorded(RefusalLimit(), seconds, crowd)
+    assert found <= min(own, all_of_them + spare)
+    assert found >= min(len(crowd) * 20 * seconds, REFUSALS_A_SECOND * seconds) / 2
+
+
+def test_addresses_without_end_help_a_flood_no_more_than_one() -> None:
+    limit = RefusalLimit()
+    count = 0
+    for number in range(20_000):
+        now, way = number / 2000, f"2001:db8::{number:x}"
+        if not limit.wait("mallory", way, now) and not limit.wait_if_refused("mallory", now):
+            limit.refused("mallory", way, now)
+            count += 1
+    most = ALL_REFUSALS_AT_ONCE + SPARE_REFUSALS_AT_ONCE
+    assert count <= most + (ALL_REFUSALS_A_SECOND + SPARE_REFUSALS_A_SECOND) * 10
+
+
+def test_amid_a_flood_a_principal_that_takes_no_part_is_recorded_one_by_one() -> None:
+    limit = RefusalLimit()
+    for number in range(2 * ALL_REFUSALS_AT_ONCE):
+        limit.refused("mallory", number, 0)
+    assert limit.wait_if_refused("mallory", 0) > 0
+    for _ in range(SPARE_REFUSALS_AT_ONCE - 1):
+        assert not limit.wait_if_refused("bob", 0)
+        limit.refused("bob", "here", 0)
+
+
+def test_a_thief_who_is_refused_elsewhere_does_not_hold_the_owner_of_a_token_back() -> None:
+    limit = RefusalLimit()
+    for _ in range(10 * REFUSALS_AT_ONCE):
+        limit.refused("alice", "there", 0)
+    assert limit.wait("alice", "there", 0) > 0
+    assert limit.wait("alice", "here", 0) == 0
 
 
 def test_while_it_is_red_a_service_tries_once_a_second_however_many_ask(
