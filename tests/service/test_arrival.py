@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 import threading
@@ -195,20 +196,36 @@ def test_an_announcement_that_does_not_come_ends_the_connection(
         assert 0.5 < time.monotonic() - began < 5
 
 
-def test_half_announced_connections_are_bounded_and_hold_up_nobody_else(
-    edge: Edge, ports: dict[str, int]
-) -> None:
-    with ExitStack() as stack:
+def test_half_announced_connections_are_bounded_and_hold_up_nobody_else(tmp_path: Path) -> None:
+    edge, port = Edge(tmp_path), free_port()
+    listen = (Listen(name="announced", address=f"127.0.0.1:{port}", proxy="v2"),)
+    with (
+        edge.served(listen=listen, bind=("127.0.0.1",), proxies=(PROXY,), announcement_seconds=60),
+        ExitStack() as stack,
+    ):
         half = [
-            stack.enter_context(over(ports["announced"], PROXY, GOOD[:10])())
-            for _ in range(MOST_BEGINNING + 20)
+            stack.enter_context(over(port, PROXY, GOOD[:10])()) for _ in range(MOST_BEGINNING + 20)
         ]
-        ends = sum(_is_over(connection) for connection in half)
-        assert ends >= 20
-        assert ask_by(edge, over(ports["front"])).status == 200
-        for connection in half:
-            _is_over(connection, 5)
-    assert ask_by(edge, over(ports["announced"], PROXY, GOOD)).status == 200
+        end = time.monotonic() + 20
+        while len(over_by_now(half)) < 20:
+            assert time.monotonic() < end
+        assert len(over_by_now(half)) == 20
+        assert ask_by(edge, over(edge.port)).status == 404
+        for connection in half[:50]:
+            connection.close()
+        edge.service.wait_for(lambda: ask_now(edge, port) == 404)
+    edge.check()
+
+
+def over_by_now(connections: list[socket.socket]) -> list[socket.socket]:
+    return select.select(connections, [], [], 0.1)[0]
+
+
+def ask_now(edge: Edge, port: int) -> int:
+    try:
+        return ask_by(edge, over(port, PROXY, GOOD)).status
+    except OSError:
+        return 0
 
 
 def _is_over(connection: socket.socket, seconds: float = 0.02) -> bool:

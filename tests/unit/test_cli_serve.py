@@ -167,6 +167,28 @@ def test_what_cannot_be_served_is_told_before_anything_listens(
     assert (ran.status, ran.error["code"]) == (status, code)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (("--listen", "address=127.0.0.1:1"), 2, "serve.listen-invalid"),
+        (("--listen", "name=a,address=127.0.0.1,vlan=5"), 2, "serve.listen-invalid"),
+        (("--listen", "name=a"), 2, "serve.listen-invalid"),
+        (("--listen", "name=a,address=127.0.0.1", "--listen", "name=a"), 2, "serve.listen-invalid"),
+        (("--trusted-proxy", "0.0.0.0/0"), 2, "serve.proxy-invalid"),
+        (("--listen", "name=a,address=127.0.0.1,proxy=v2"), 2, "serve.proxy-invalid"),
+        (("--listen", "name=a,address=127.0.0.1,interface=none"), 1, "serve.interface-unusable"),
+        (("--listen", "name=a,address=192.0.2.1:9"), 1, "serve.address-unusable"),
+    ],
+)
+def test_a_listener_or_proxy_that_cannot_be_is_told(
+    terminal: Terminal, arguments: tuple[str, ...], status: int, code: str
+) -> None:
+    terminal.must("init", "shop")
+    terminal.must("tls", "init")
+    ran = terminal.run("serve", *arguments, "-o", "json")
+    assert (ran.status, ran.error["code"]) == (status, code)
+
+
 def test_without_a_certificate_it_says_how_to_make_one(terminal: Terminal) -> None:
     terminal.must("init")
     ran = terminal.run("serve", "--port", str(free_port()))
