@@ -22,6 +22,7 @@ from typing import Final
 from server import proxy_protocol
 from server.entrances import Entrance
 from server.hops import Hops
+from server.serving import AddressUnusable
 from vault.ranges import plain
 
 MOST_BEGINNING: Final = 256
@@ -48,7 +49,11 @@ class Front:
         self._directory = Path(tempfile.mkdtemp(prefix="front-", dir=within))
         self._inside = str(self._directory / "in")
         self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.server.bind(self._inside)
+        try:
+            self.server.bind(self._inside)
+        except OSError as error:
+            # Its path has at most 107 bytes.
+            raise AddressUnusable(f"cannot listen in {self._directory}: {error}") from None
         self.server.listen(most)
         self._numbers = count()
         self._callers: dict[str, str] = {}
@@ -117,22 +122,26 @@ class Front:
 
     async def _carry(self, outer: socket.socket, peer: str) -> None:
         """One connection, from its header to its end."""
-        with outer, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
-            self._beginning += 1
-            try:
-                address = await asyncio.wait_for(_announcement(outer, peer), self._seconds)
-            except (proxy_protocol.Garbled, OSError, TimeoutError):
-                return
-            finally:
-                self._beginning -= 1
-            name = str(self._directory / str(next(self._numbers)))
-            with suppress(OSError):
+        # Whoever goes away, or is cut off, leaves nothing to be told.
+        with suppress(OSError, proxy_protocol.Garbled), outer:
+            address = await self._announcement(outer, peer)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
+                name = str(self._directory / str(next(self._numbers)))
+                await self._connect(inner, name)
+                self._callers[name] = address
                 try:
-                    await self._connect(inner, name)
-                    self._callers[name] = address
                     await _splice(outer, inner)
                 finally:
-                    self._callers.pop(name, None)
+                    del self._callers[name]
+
+    async def _announcement(self, outer: socket.socket, peer: str) -> str:
+        """Whom the proxy announces in time.  Raise Garbled or OSError."""
+        self._beginning += 1
+        try:
+            # Too late is an OSError as well.
+            return await asyncio.wait_for(_announced(outer, peer), self._seconds)
+        finally:
+            self._beginning -= 1
 
     async def _connect(self, inner: socket.socket, name: str) -> None:
         inner.setblocking(False)
@@ -144,8 +153,7 @@ class Front:
             os.unlink(name)
 
 
-async def _announcement(outer: socket.socket, peer: str) -> str:
-    """Whom the proxy announces.  Raise Garbled or OSError."""
+async def _announced(outer: socket.socket, peer: str) -> str:
     begun = proxy_protocol.beginning(await _exactly(outer, proxy_protocol.FIXED))
     return proxy_protocol.caller(begun, await _exactly(outer, begun.rest)) or peer
 

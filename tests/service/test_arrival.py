@@ -217,6 +217,20 @@ def test_half_announced_connections_are_bounded_and_hold_up_nobody_else(tmp_path
     edge.check()
 
 
+def test_where_no_private_socket_can_be_made_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = Edge(tmp_path)
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    listen = (Listen(name="announced", address=f"127.0.0.1:{free_port()}", proxy="v2"),)
+    with edge.served(listen=listen, proxies=(PROXY,)) as service:
+        assert service.process.wait(20) == 3
+    assert "refused serve.address-unusable" in service.log
+    assert not list(deep.iterdir())
+
+
 def over_by_now(connections: list[socket.socket]) -> list[socket.socket]:
     return select.select(connections, [], [], 0.1)[0]
 
