@@ -115,6 +115,11 @@ def server_options() -> list[click.Option]:
     ]
 
 
+def _own(function: Callable[..., None]) -> list[click.Parameter]:
+    """The parameters that *function* was decorated with."""
+    return list(getattr(function, "__click_params__", ()))
+
+
 def command(name: str, *, remote: bool = False) -> Callable[[Callable[..., None]], Command]:
     """Make a command that gets a `Session` first, and its own parameters by name.
 
@@ -123,6 +128,9 @@ def command(name: str, *, remote: bool = False) -> Callable[[Callable[..., None]
 
     def decorate(function: Callable[..., None]) -> Command:
         shared = [*common_options(), *(server_options() if remote else ())]
+        # A command may mean something else by an option: `explain --as`.
+        taken = {text for own in _own(function) for text in own.opts}
+        shared = [option for option in shared if not taken.intersection(option.opts)]
         names = [option.name for option in shared if option.name]
 
         @functools.wraps(function)
@@ -131,8 +139,7 @@ def command(name: str, *, remote: bool = False) -> Callable[[Callable[..., None]
             function(Session(flags), **given)
 
         made = click.command(name, cls=Command)(run)
-        own = {option.name for option in made.params}
-        made.params.extend(option for option in shared if option.name not in own)
+        made.params.extend(shared)
         return made
 
     return decorate

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from cli import shapes
+from cli import boundary_shapes, shapes
 from cli.as_of import At, point
 from cli.command import command
 from cli.problems import PointInvalid, Usage
@@ -186,8 +186,12 @@ def _row(shape: shapes.Shape) -> shapes.Shape:
 def fields(shape: shapes.Shape, was: str = "before", now: str = "after") -> Iterator[str]:
     """Each attribute of a difference: what it was, and what it is."""
     for field in shape["fields"]:
-        before, after = (cell(field[side]) or "none" for side in (was, now))
-        yield f"{field['name']}: {before} -> {after}"
+        before, after = field[was], field[now]
+        if field["name"] in boundary_shapes.LISTS:
+            told = boundary_shapes.change(before, after)
+        else:
+            told = f"{cell(before) or 'none'} -> {cell(after) or 'none'}"
+        yield f"{field['name']}: {told}"
 
 
 # --- values ---------------------------------------------------------------------------------------

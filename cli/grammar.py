@@ -25,9 +25,11 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     "init": Verb("cli.init:init", "Make a store and its first vault."),
     "vault": {
         "create": Verb("cli.vaults:create", "Make another vault in the store."),
-        "show": Verb("cli.vaults:show", "Show a vault's settings, sizes, keys and checkpoints."),
+        "show": Verb(
+            "cli.vaults:show", "Show a vault's settings, boundary, sizes, keys and checkpoints."
+        ),
         "list": Verb("cli.vaults:list_vaults", "List the vaults of the store."),
-        "update": Verb("cli.vaults:update", "Change a vault's settings."),
+        "update": Verb("cli.vaults:update", "Change a vault's settings and boundary."),
     },
     "secret": {
         "set": Verb("cli.secret_values:set_secret", "Make a new version of a secret."),
@@ -53,6 +55,30 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "delete": Verb("cli.policy:delete", "Take everything from a principal."),
         "list": Verb("cli.policy:list_policies", "List the access policies."),
     },
+    "network-rule": {
+        "add": Verb(
+            "cli.network_rules:add", "Let callers in from more addresses, or from a subnet."
+        ),
+        "remove": Verb("cli.network_rules:remove", "Take rules away; each must stand."),
+        "list": Verb("cli.network_rules:list_rules", "Show from where a vault can be reached."),
+    },
+    "network": {
+        "set": Verb("cli.networks:set_network", "Define a virtual network, or define it anew."),
+        "delete": Verb("cli.networks:delete", "Forget a virtual network; no rule may need it."),
+        "list": Verb("cli.networks:list_networks", "List the virtual networks and their subnets."),
+    },
+    "trusted-service": {
+        "bind": Verb(
+            "cli.trusted_services:bind", "Take a client or a principal for a trusted service."
+        ),
+        "unbind": Verb("cli.trusted_services:unbind", "Take it for a trusted service no longer."),
+        "list": Verb(
+            "cli.trusted_services:list_services", "List the trusted services that are bound."
+        ),
+    },
+    "explain": Verb(
+        "cli.explain:explain", "Tell whether somebody would be let in, and by which rule."
+    ),
     "log": Verb("cli.log:log", "Show what happened, who asked, and who was refused."),
     "who-read": Verb(
         "cli.investigation:who_read", "Show every time that a secret's value was given out."
@@ -60,7 +86,9 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     "exposure": Verb(
         "cli.investigation:exposure", "Show every version that a principal was ever given."
     ),
-    "who-could": Verb("cli.investigation:who_could", "Show who could do what with a secret."),
+    "who-could": Verb(
+        "cli.investigation:who_could", "Show who could do what with a secret, and from where."
+    ),
     "blame": Verb("cli.investigation:blame", "Show which event made each attribute what it is."),
     "diff": Verb(
         "cli.diff:diff", "Show what differs between two points, or two copies of a store."
@@ -123,6 +151,9 @@ NOUNS: Mapping[str, str] = {
     "vault": "Vaults: each has its own logs, policies and settings.",
     "secret": "Secrets: set, read, delete, bring back.",
     "policy": "Access policies: who may do what.",
+    "network-rule": "Network rules: from where a vault's secrets can be reached.",
+    "network": "Virtual networks: which callers come from which subnet.",
+    "trusted-service": "Trusted services: who may pass the boundary as one.",
     "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",

@@ -36,6 +36,7 @@ _EXPOSED = [
 _COULD = [
     Column("PRINCIPAL", "principal"),
     Column("PERMISSIONS", "permissions"),
+    Column("FROM", "_from"),
     Column("RULE", "rule"),
     Column("EVENT", "_event"),
 ]
@@ -99,16 +100,22 @@ def exposure(session: Session, who: str) -> None:
 
 @command("who-could")
 @secret_argument(versions=False)
-@click.option("--at", metavar="POINT", help="By the policies of then: 2h, #18230 [now].")
-def who_could(session: Session, secret: Reference, at: str | None) -> None:
-    """Show who could do what with a secret.
+@click.option("--permission", metavar="WORD", default="", help="Only who could do this: get.")
+@click.option("--as-of", "--at", metavar="POINT", help="By the rules of then: 2h, #18230 [now].")
+def who_could(session: Session, secret: Reference, permission: str, as_of: str | None) -> None:
+    """Show who could do what with a secret, and from where.
 
-    By the policies as they stood, each with the event that let it.
+    By the policies and the boundary as they stood, each with the event that let it.  Who opens the
+    store itself comes over no network: the boundary is not asked then.
     """
     from vault.commands import WhoCould
 
-    _, facts = session.ask(WhoCould(name=secret.name), secret.vault, as_of=at)
-    _emit(session, [shapes.could(fact) for fact in facts], _COULD)
+    asked = WhoCould(name=secret.name, permission=permission)
+    _, facts = session.ask(asked, secret.vault, as_of=as_of)
+    found = [shapes.could(fact) for fact in facts]
+    if session.output.for_people and not session.output.has_query:
+        found = [_could_row(shape) for shape in found]
+    _emit(session, found, _COULD)
 
 
 @command("blame")
@@ -130,6 +137,16 @@ def _emit(session: Session, found: list[shapes.Shape], columns: list[Column]) ->
     if session.output.for_people and not session.output.has_query:
         found = [_row(shape) for shape in found]
     session.output.emit(found, columns, paged=session.paged)
+
+
+def _could_row(shape: shapes.Shape) -> shapes.Shape:
+    from cli.boundary_shapes import few
+
+    client = shape["application"]
+    return shape | {
+        "principal": f"{shape['principal']} via {client}" if client else shape["principal"],
+        "_from": few(shape["from"]) or "no network",
+    }
 
 
 def _row(shape: shapes.Shape) -> shapes.Shape:

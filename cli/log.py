@@ -288,8 +288,9 @@ def _point(session: Session, flag: str, text: str | None) -> Point | None:
 
 
 def _row(row: shapes.Shape) -> shapes.Shape:
-    version = row["version"]
+    version, client = row["version"], row["details"].get("application_id")
     return row | {
+        "name": f"{row['name']} via {client}" if client else row["name"],
         "_record": f"{row['log']} #{row['position']}",
         "_version": version and version[:_VERSION_SHOWN],
     }

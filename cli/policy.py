@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
 _COLUMNS = [
     Column("PRINCIPAL", "objectId"),
+    Column("THROUGH", "applicationId"),
     Column("SECRETS", "secrets"),
     Column("STORAGE", "storage"),
 ]
 _who = click.option("--object-id", required=True, metavar="PRINCIPAL", help="Who is meant.")
+_through = click.option(
+    "--application-id", metavar="ID", default="", help="Only where this client asks for them."
+)
+_vault = click.option("-n", "--name", metavar="VAULT", help="The vault, as --vault-name.")
 
 
 @command("set")
+@_vault
 @_who
+@_through
 @click.option(
     "--secret-permissions",
     cls=Greedy,
@@ -41,7 +48,9 @@ _who = click.option("--object-id", required=True, metavar="PRINCIPAL", help="Who
 )
 def set_policy(
     session: Session,
+    name: str | None,
     object_id: str,
+    application_id: str,
     secret_permissions: tuple[str, ...],
     storage_permissions: tuple[str, ...],
 ) -> None:
@@ -57,28 +66,37 @@ def set_policy(
         object_id=object_id,
         secrets=_words(secret_permissions),
         storage=_words(storage_permissions),
+        application_id=application_id,
     )
-    _, answer = session.ask(asked)
+    _, answer = session.ask(asked, name)
     session.output.emit(shapes.policy(answer))
 
 
 @command("delete")
+@_vault
 @_who
-def delete(session: Session, object_id: str) -> None:
-    """Take everything from a principal."""
+@_through
+def delete(session: Session, name: str | None, object_id: str, application_id: str) -> None:
+    """Take everything from a principal.
+
+    With --application-id only what it may do through that client; without, only what it may do by
+    itself.
+    """
     from vault.commands import DeletePolicy
 
-    _, answer = session.ask(DeletePolicy(object_id=object_id))
+    asked = DeletePolicy(object_id=object_id, application_id=application_id)
+    _, answer = session.ask(asked, name)
     session.output.emit(shapes.policy(answer))
 
 
 @command("list")
+@_vault
 @as_of_option
-def list_policies(session: Session, as_of: str | None) -> None:
+def list_policies(session: Session, name: str | None, as_of: str | None) -> None:
     """List the access policies."""
     from vault.commands import ListPolicies
 
-    _, answers = session.ask(ListPolicies(), as_of=as_of)
+    _, answers = session.ask(ListPolicies(), name, as_of=as_of)
     found = [shapes.policy(answer) for answer in answers]
     if session.output.for_people and not session.output.has_query:
         found = [policy | policy["permissions"] for policy in found]

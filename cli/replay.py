@@ -115,7 +115,8 @@ def _text(shape: shapes.Shape) -> str:
 
 
 def _changes(shape: shapes.Shape) -> Iterator[str]:
-    yield f"{shape['what']} {shape['name']}: {', '.join(shape['kinds'])}"
+    thing = f"{shape['what']} {shape['name']}".rstrip()
+    yield f"{thing}: {', '.join(shape['kinds'])}"
     before, after = shape["before"], shape["after"]
     if before != after:
         sides = [(side or "none")[:_VERSION_SHOWN] for side in (before, after)]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from cli import shapes
+from cli import boundary_shapes, shapes
 from cli.as_of import At, point
 from cli.command import command
+from cli.diff import fields
 from cli.problems import Usage
 from cli.session import Session
-from cli.tables import Column, cell, counted, table
+from cli.tables import Column, cell, counted, table, visible
 
 if TYPE_CHECKING:
     from vault.answers import RestorePlan, SecretBundle
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _VERSION_SHOWN = 8
 LOST = "lost"
+_WIDER_SHOWN = 10
+_RULES = {"policy": "access policies", "boundary": "boundary"}
 
 _COLUMNS = [
     Column("ACTION", "action"),
@@ -44,7 +47,7 @@ class Consent(NamedTuple):
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--to", "to", required=True, metavar="POINT", help="2h, a date, #18230, @FILE.")
 @click.option("--attributes", is_flag=True, help="Put changed attributes and tags back too.")
-@click.option("--policies", is_flag=True, help="Put the access policies back too.")
+@click.option("--policies", is_flag=True, help="Put access policies and boundary back too.")
 @click.option("--prune", is_flag=True, help="Delete what was not there; it can be recovered.")
 @click.option("--into", metavar="VAULT", help="Make a new vault of it, and change nothing here.")
 @click.option("--plan", is_flag=True, help="Show what would be done, and change nothing.")
@@ -90,6 +93,7 @@ def restore(
             return
         if not yes:
             _show(session, _rows(planned))
+        _tell_rules(session, planned)
         what = f"{counted(len(todo), 'step')} to bring {vault.name} back to {at}."
         session.terminal.confirm(what, vault.name, yes=yes)
         back = Restore(plan=replace(asked, to=at.size), head=planned.head)
@@ -113,13 +117,32 @@ def _emit(session: Session, vault: Vault, at: At, plan: RestorePlan, *, done: bo
         output.emit(_rows(plan), _COLUMNS)
     else:
         steps = [shapes.restore_step(step) for step in plan.steps]
-        output.emit({"vault": vault.name, "to": at.shape, "done": done, "steps": steps})
+        told = {"vault": vault.name, "to": at.shape, "done": done, "steps": steps}
+        output.emit(told | {"stays": list(plan.stays)})
     lost = sum(step.action == LOST for step in plan.steps)
     todo = len(plan.steps) - lost
     counts = counted(todo, "step")
     were = "was" if todo == 1 else "were"
-    told = f"{counts} {were} done." if done else f"{counts} to do; nothing was changed."
-    session.terminal.note(told + (f" {lost:,} lost to a purge." if lost else ""))
+    said = f"{counts} {were} done." if done else f"{counts} to do; nothing was changed."
+    if not done:
+        _tell_rules(session, plan)
+    session.terminal.note(said + (f" {lost:,} lost to a purge." if lost else ""))
+
+
+def _tell_rules(session: Session, plan: RestorePlan) -> None:
+    """Say what would be allowed that is not allowed now, and which rules stay."""
+    for step in plan.steps:
+        whose = f"{shapes.via(step.name)}: " if step.name else ""
+        for told in step.wider[:_WIDER_SHOWN]:
+            session.terminal.note(f"WIDER: {whose}{visible(told)}")
+        more = len(step.wider) - _WIDER_SHOWN
+        if more > 0:
+            session.terminal.note(f"WIDER: {whose}and {more:,} more; -o json names them")
+    if plan.stays:
+        what = " and ".join(_RULES[one] for one in plan.stays)
+        session.terminal.note(
+            f"The {what} stood otherwise then, and what stands now stays: see --policies."
+        )
 
 
 def _rows(plan: RestorePlan) -> list[shapes.Shape]:
@@ -133,10 +156,17 @@ def _rows(plan: RestorePlan) -> list[shapes.Shape]:
 def _note(shape: shapes.Shape) -> str:
     if shape["action"] == LOST:
         return shapes.erased_by(shape["erasedBy"])
+    if shape["action"] == "boundary":
+        return _boundary_note(shape)
     if shape["action"] != "policy":
         return ""
-    before, after = (cell(shape[side]) or "none" for side in ("before", "after"))
-    return f"{before} -> {after}"
+    return f"{cell(shape['before']) or 'none'} -> {cell(shape['after']) or 'none'}"
+
+
+def _boundary_note(shape: shapes.Shape) -> str:
+    before, after = shape["before"], shape["after"]
+    pairs = ({"name": name, "before": before[name], "after": after[name]} for name in after)
+    return "; ".join(fields({"fields": pairs}))
 
 
 def _show(session: Session, rows: list[shapes.Shape]) -> None:
@@ -149,7 +179,7 @@ def _show(session: Session, rows: list[shapes.Shape]) -> None:
 
 def _into(session: Session, to: str, name: str, consent: Consent) -> None:
     from cli.progress import Progress
-    from vault.commands import PlanRestore
+    from vault.commands import PlanRestore, ShowBoundary
 
     with session.store() as store:
         vault = store.vault(session.vault_name())
@@ -158,11 +188,15 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
         _, at = _planned(session, vault, PlanRestore(to=point(session, to)))
         if consent.plan:
             _plan_into(session, vault, at, name)
+            _tell_bounds(session, vault)
             return
         what = f"A new vault {name} is made of {vault.name} as of {at}."
         session.terminal.confirm(what, name, yes=consent.yes)
         with Progress("secrets") as progress:
             copied = store.restore_into(session.caller, vault, at.size, name, progress)
+        made = store.vault(name)
+        boundary = made.handle(session.caller, ShowBoundary())
+        _tell_bounds(session, vault)
     session.output.emit(
         {
             "vault": name,
@@ -171,9 +205,23 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
             "secrets": copied.secrets,
             "versions": copied.versions,
             "lost": list(copied.lost),
+            "boundary": boundary_shapes.summary(boundary_shapes.rules(boundary)),
         }
     )
     session.terminal.note("You are its administrator; policies were not copied.")
+
+
+def _tell_bounds(session: Session, source: Vault) -> None:
+    """Say from where the new vault can be reached: never from more places than its source."""
+    from vault.commands import ShowBoundary
+
+    shape = boundary_shapes.rules(source.handle(session.caller, ShowBoundary()))
+    how = boundary_shapes.summary(shape)
+    session.terminal.note(
+        f"It can be reached from where {source.name} can be reached now, whatever held then: "
+        f"public network access {how['publicNetworkAccess']}, default action "
+        f"{how['defaultAction']}, {how['rules']}."
+    )
 
 
 def _plan_into(session: Session, vault: Vault, at: At, name: str) -> None:

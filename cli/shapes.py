@@ -34,6 +34,12 @@ Shape = dict[str, Any]
 
 DOMAIN = "vault.localhost"
 
+ENABLED_FOR = {
+    "deployment": "enabledForDeployment",
+    "disk-encryption": "enabledForDiskEncryption",
+    "template-deployment": "enabledForTemplateDeployment",
+}
+
 
 def secret_id(vault: str, name: str, version: str = "", collection: str = "secrets") -> str:
     """The id under *vault*, a name or the address of the server that answered."""
@@ -103,6 +109,7 @@ def purged(answer: Purged | PurgedAfar) -> Shape:
 
 def policy(answer: Policy) -> Shape:
     return {
+        "applicationId": answer.application_id or None,
         "objectId": answer.object_id,
         "permissions": {"secrets": list(answer.secrets), "storage": list(answer.storage)},
         "position": answer.position,
@@ -110,15 +117,22 @@ def policy(answer: Policy) -> Shape:
 
 
 def vault(answer: VaultFacts) -> Shape:
+    from vault.resource_ids import LOCATION, RESOURCE_GROUP
+
     return {
         "administrators": list(answer.administrators),
         **({"checkpoints": answer.checkpoints} if answer.checkpoints else {}),
         "created": rfc3339(answer.created * SECOND),
+        **{flag: word in answer.enabled_for for word, flag in ENABLED_FOR.items()},
         "enablePurgeProtection": answer.purge_protection,
         "enableSoftDelete": True,
+        "location": answer.location or LOCATION,
         "name": answer.name,
         "records": {"access": answer.access, "changes": answer.changes},
+        "resourceGroup": answer.resource_group or RESOURCE_GROUP,
+        "sku": answer.sku,
         "softDeleteRetentionInDays": answer.retention_days,
+        "tags": answer.vault_tags,
         "vaultUri": f"https://{answer.name}.{DOMAIN}/",
         "verifiers": answer.verifiers,
     }
@@ -137,6 +151,7 @@ def history(answer: HistoryItem) -> Shape:
         "outcome": answer.outcome,
         "rule": answer.rule or None,
         "auth": answer.auth,
+        "application": answer.application or None,
         "address": answer.address or None,
         "agent": answer.agent or None,
         "request": answer.request or None,
@@ -185,9 +200,12 @@ def exposure(answer: ExposureFact) -> Shape:
 
 
 def could(answer: CouldFact) -> Shape:
+    """Who could do what; `from` is empty for who is let in over no network."""
     return {
         "principal": answer.principal,
+        "application": answer.application or None,
         "permissions": list(answer.permissions),
+        "from": list(answer.origins),
         "rule": answer.rule,
         "position": answer.position,
     }
@@ -210,7 +228,7 @@ def difference(answer: Difference) -> Shape:
     """How one thing differs; a value is only the same, different or that of another version."""
     return {
         "what": answer.what,
-        "name": answer.name,
+        "name": via(answer.name),
         "kinds": list(answer.kinds),
         "before": answer.before,
         "after": answer.after,
@@ -231,7 +249,7 @@ def apart(answer: Apart) -> Shape:
     """How one thing differs between the heads of two copies."""
     return {
         "what": answer.what,
-        "name": answer.name,
+        "name": via(answer.name),
         "first": answer.states[0],
         "second": answer.states[1],
         "firstVersion": answer.versions[0],
@@ -251,12 +269,25 @@ def apart(answer: Apart) -> Shape:
 def restore_step(answer: RestoreStep) -> Shape:
     return {
         "action": answer.action,
-        "name": answer.name,
+        "name": via(answer.name),
         "version": answer.version or None,
-        "before": answer.before,
-        "after": answer.after,
+        "before": _side(answer.before),
+        "after": _side(answer.after),
         "erasedBy": answer.erased_by,
+        "wider": list(answer.wider),
     }
+
+
+def _side(side: Any) -> Any:
+    """One side of a rule, with the names and forms of other answers."""
+    if not isinstance(side, dict):
+        return side
+    return {_named(name): _shown(name, value) for name, value in side.items()}
+
+
+def via(holder: str) -> str:
+    """Whose policy it is: a principal, or one through a client."""
+    return holder.replace("\0", " via ")
 
 
 def replay_step(answer: ReplayStep) -> Shape:
@@ -286,7 +317,18 @@ def _date(seconds: int | None) -> str | None:
 
 
 _NAMES = {
+    "allow_private_ranges": "allowPrivateRanges",
     "content_type": "contentType",
+    "default_action": "defaultAction",
+    "deleted_date": "deletionDate",
+    "enabled_for": "enabledFor",
+    "ip_rules": "ipRules",
+    "public_network_access": "publicNetworkAccess",
+    "resource_group": "resourceGroup",
+    "scheduled_purge": "scheduledPurgeDate",
+    "subnet_rules": "virtualNetworkRules",
+    "trusted_services": "trustedServices",
+    "vault_tags": "tags",
     "exp": "expires",
     "nbf": "notBefore",
     "object_id": "objectId",
@@ -303,6 +345,10 @@ def _named(name: str) -> str:
 
 def _shown(name: str, value: Any) -> Any:
     """An attribute's value as other answers show it."""
-    if name.rpartition(" ")[2] in ("exp", "nbf"):
+    if name.rpartition(" ")[2] in ("exp", "nbf", "deleted_date", "scheduled_purge"):
         return _date(value)
-    return list(value) if isinstance(value, tuple) else value
+    from cli import boundary_shapes  # most answers show no rule
+
+    if name == "public_network_access":
+        return boundary_shapes.access(value)
+    return [boundary_shapes.part(one) for one in value] if isinstance(value, tuple) else value

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import shapes
-from cli.as_of import as_of_option
+from cli import boundary_shapes, shapes
+from cli.as_of import Then, as_of_option
 from cli.command import Greedy, command
+from cli.network_rules import warn_of_nobody
 from cli.problems import Usage
 from cli.session import Session
 from cli.tables import Column
+from cli.vault_options import Wanted, vault_options
 
 if TYPE_CHECKING:
-    from vault.answers import VaultFacts
+    from vault.answers import Boundary, VaultFacts
+    from vault.commands import UpdateVault
+    from vault.service import Vault
 
 RETENTION = click.option(
     "--retention-days",
@@ -42,18 +46,25 @@ _name = click.option("-n", "--name", metavar="NAME", help="The vault's name.")
 @_name
 @RETENTION
 @ONE_WAY
+@click.option("-g", "--resource-group", metavar="NAME", default="", help="Its group [muniment].")
+@click.option("-l", "--location", metavar="NAME", default="", help="Where it is [local].")
+@vault_options
 def create(
     session: Session,
     bare: str | None,
     name: str | None,
     retention_days: int,
     purge_protection: str,
+    resource_group: str,
+    location: str,
+    wanted: Wanted,
 ) -> None:
     """Make another vault in the store.
 
-    You become its administrator, with every permission.
+    You become its administrator, with every permission.  What is said of its boundary holds from
+    its first moment on.
     """
-    from vault.commands import ShowVault
+    from vault.commands import NetworkRules, NewVault, ShowBoundary, ShowVault
 
     chosen = _chosen(session, bare, name)
     if chosen is None:
@@ -64,10 +75,20 @@ def create(
             chosen,
             retention_days=retention_days,
             purge_protection=purge_protection == "true",
+            wanted=NewVault(
+                resource_group=resource_group,
+                location=location,
+                sku=wanted.sku or "standard",
+                vault_tags=wanted.tag_map() or {},
+                enabled_for=wanted.enabled_for(),
+                boundary=NetworkRules(**wanted.rules),
+            ),
         )
         facts = vault.handle(session.caller, ShowVault())
+        boundary = vault.handle(session.caller, ShowBoundary())
         several = len(store.vault_names()) > 1
-    _emit(session, facts)
+    _emit(session, facts, boundary)
+    warn_of_nobody(session, boundary)
     if several:
         session.terminal.note(
             "There are several vaults now: name one with --vault-name or MUNIMENT_VAULT."
@@ -79,15 +100,21 @@ def create(
 @_name
 @as_of_option
 def show(session: Session, bare: str | None, name: str | None, as_of: str | None) -> None:
-    """Show a vault's settings, sizes, keys and checkpoints.
+    """Show a vault's settings, boundary, sizes, keys and checkpoints.
 
     The verifier keys are what `muniment verify --verifier` takes: hand them to an auditor.  With
     --as-of there are no checkpoints: those of then are those that were kept.
     """
-    from vault.commands import ShowVault
+    from vault.commands import ShowBoundary, ShowVault
 
-    _, facts = session.ask(ShowVault(), _chosen(session, bare, name), as_of=as_of)
-    _emit(session, facts)
+    with session.vault(_chosen(session, bare, name)) as vault:
+        then = None if as_of is None else Then(session, vault, as_of)
+        if then is None:
+            facts = vault.handle(session.caller, ShowVault())
+            boundary = vault.handle(session.caller, ShowBoundary())
+        else:
+            facts, boundary = then.ask(ShowVault()), then.ask(ShowBoundary())
+    _emit(session, facts, boundary)
 
 
 @command("list")
@@ -113,28 +140,58 @@ def list_vaults(session: Session) -> None:
     help="Nobody can purge before the retention is over; cannot be undone.",
 )
 @click.option(
-    "--administrators", cls=Greedy, metavar="PRINCIPAL ...", help="All who may set policies."
+    "--administrators", cls=Greedy, metavar="PRINCIPAL ...", help="All who may govern the vault."
 )
+@vault_options
 def update(
     session: Session,
     bare: str | None,
     name: str | None,
     purge_protection: str | None,
     administrators: tuple[str, ...],
+    wanted: Wanted,
 ) -> None:
-    """Change a vault's settings."""
+    """Change a vault's settings and boundary.
+
+    All that is named, or nothing; what is not named stays.
+    """
+    from vault.commands import ShowBoundary
+
+    if purge_protection is None and not administrators and wanted.is_empty:
+        raise Usage("say what to change: see --help")
+    with session.vault(_chosen(session, bare, name)) as vault:
+        asked = _update(session, vault, purge_protection, administrators, wanted)
+        facts = vault.handle(session.caller, asked)
+        boundary = vault.handle(session.caller, ShowBoundary())
+    _emit(session, facts, boundary)
+    if wanted.rules:
+        warn_of_nobody(session, boundary)
+
+
+def _update(
+    session: Session,
+    vault: Vault,
+    purge_protection: str | None,
+    administrators: tuple[str, ...],
+    wanted: Wanted,
+) -> UpdateVault:
     from msgspec import UNSET
 
-    from vault.commands import UpdateVault
+    from vault.commands import ShowVault, UpdateVault
 
-    if purge_protection is None and not administrators:
-        raise Usage("say what to change: see --help")
-    asked = UpdateVault(
+    tags = wanted.tag_map()
+    uses = None
+    if wanted.names_uses:
+        stands = vault.handle(session.caller, ShowVault()).enabled_for
+        uses = wanted.enabled_for(stands)
+    return UpdateVault(
         purge_protection=UNSET if purge_protection is None else purge_protection == "true",
         administrators=administrators or UNSET,
+        sku=wanted.sku or UNSET,
+        vault_tags=UNSET if tags is None else tags,
+        enabled_for=UNSET if uses is None else uses,
+        boundary=wanted.update() if wanted.rules else UNSET,
     )
-    _, facts = session.ask(asked, _chosen(session, bare, name))
-    _emit(session, facts)
 
 
 def _chosen(session: Session, bare: str | None, name: str | None) -> str | None:
@@ -144,9 +201,10 @@ def _chosen(session: Session, bare: str | None, name: str | None) -> str | None:
     return session.vault_name(bare or name)
 
 
-def _emit(session: Session, facts: VaultFacts) -> None:
-    shape = shapes.vault(facts)
+def _emit(session: Session, facts: VaultFacts, boundary: Boundary) -> None:
+    shape, rules = shapes.vault(facts), boundary_shapes.boundary(boundary)
     if session.output.for_people and not session.output.has_query:
         # Notes of several lines: `checkpoint show` prints them as they are.
         shape.pop("checkpoints", None)
-    session.output.emit(shape)
+        rules = boundary_shapes.summary(rules)
+    session.output.emit(shape | {"boundary": rules})

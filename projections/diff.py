@@ -6,10 +6,11 @@ the history.  Values are compared by fingerprint and never shown: same, differen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from eventstore.events import (
     BoundarySet,
@@ -23,6 +24,7 @@ from eventstore.events import (
     VaultPurged,
     VaultRecovered,
     VaultUpdated,
+    VirtualNetwork,
 )
 from eventstore.record import Entry
 from projections.rows import (
@@ -48,7 +50,11 @@ Contents = Callable[[Secret, int], SecretContent | None]
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One attribute that differs."""
+    """One attribute that differs.
+
+    Of a list in the boundary, which may have a thousand rules, *before* holds what was taken away
+    and *after* what was added.
+    """
 
     name: str
     before: object
@@ -172,7 +178,35 @@ def _boundary(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
 
 def boundary_fields(before: Boundary | None, after: Boundary | None) -> tuple[Field, ...]:
     """What differs; a vault without a boundary is open, as one is that says nothing."""
-    return _fields(before or BoundarySet(), after or BoundarySet(), *BOUNDARY)
+    sides = [before or BoundarySet(), after or BoundarySet()]
+    return differing(*({name: getattr(side, name) for name in BOUNDARY} for side in sides))
+
+
+def differing(
+    before: Mapping[str, object], after: Mapping[str, object], shown: Iterable[str] = BOUNDARY
+) -> tuple[Field, ...]:
+    """What differs between two boundaries; of a list only what is in one of them."""
+    found = []
+    for name in shown:
+        was, now = before.get(name), after.get(name)
+        if isinstance(was, tuple) and isinstance(now, tuple):
+            old, new = _pieces(was), _pieces(now)
+            was = tuple(one for one in old if one not in new)
+            now = tuple(one for one in new if one not in old)
+        if was != now:
+            found.append(Field(name, was, now))
+    return tuple(found)
+
+
+def _pieces(listed: tuple[object, ...]) -> dict[object, None]:
+    """The parts of a list, in their order; a network comes apart into its subnets."""
+    found: dict[object, None] = {}
+    for one in listed:
+        if isinstance(one, VirtualNetwork) and one.subnets:
+            found |= {replace(one, subnets=(subnet,)): None for subnet in one.subnets}
+        else:
+            found[one] = None
+    return found
 
 
 def _policy(sides: Sides, name: str, entries: list[Entry[Any]]) -> Difference | None:

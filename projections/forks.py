@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from projections.diff import BOUNDARY, POLICY, SETTINGS, Contents, Field
+from eventstore.events import BoundarySet
+from projections.diff import BOUNDARY, POLICY, SETTINGS, Contents, Field, differing
 from projections.rows import (
     Boundary,
     Policy,
@@ -80,12 +81,13 @@ def touched(what: str, name: str, then: Rows, now: Rows, contents: Contents) -> 
 
 
 def _rule(rows: Rows, what: str, name: str) -> Stand:
-    row: Policy | Settings | Boundary | None
+    row: Policy | Settings | Boundary | BoundarySet | None
     shown: tuple[str, ...]
     if what == "policy":
         row, shown = rows.get(policy_key(name), Policy), POLICY
     elif what == "boundary":
         row, shown = rows.get(boundary_key(), Boundary), BOUNDARY
+        row = row or BoundarySet()  # a vault without a boundary is open, as one that says nothing
     else:
         row, shown = rows.get(settings_key(), Settings), SETTINGS
     if row is None:
@@ -138,8 +140,11 @@ def _place(one: Touched) -> tuple[str, str]:
 def _compare(known: Touched, first: Stand, second: Stand) -> Apart | None:
     value = _value(first, second)
     shown = {**first.fields, **second.fields}
-    pairs = [(name, first.fields.get(name), second.fields.get(name)) for name in shown]
-    fields = tuple(Field(*pair) for pair in pairs if pair[1] != pair[2])
+    if known.what == "boundary":
+        fields = differing(first.fields, second.fields)
+    else:
+        pairs = [(name, first.fields.get(name), second.fields.get(name)) for name in shown]
+        fields = tuple(Field(*pair) for pair in pairs if pair[1] != pair[2])
     same = first.state == second.state and first.version == second.version
     if same and not fields and value in ("", "same"):
         return None

@@ -142,7 +142,11 @@ class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of either log, without any value.  *time* is in microseconds."""
+    """One record of either log, without any value.  *time* is in microseconds.
+
+    *application* is the client that asked for the principal.  In *details*, `changed` says of a
+    changed rule or setting what it was and what it is; of a list what was taken away and added.
+    """
 
     log: str
     position: int
@@ -160,6 +164,7 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     cause: int | None = None
     at: int | None = None
     details: dict[str, object] = {}
+    application: str = ""
 
 
 class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,8 +260,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that going back does, or cannot do.
 
-    *action*: recover, value, attributes, delete, policy or lost.  *version* is the one that comes
-    back; *erased_by* the purge that makes it impossible.
+    *action*: recover, value, attributes, delete, policy, boundary or lost.  *version* is the one
+    that comes back; *erased_by* the purge that makes it impossible.  *wider* says in words what
+    would be allowed that is not allowed now.
     """
 
     action: str
@@ -265,14 +271,19 @@ class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):
     erased_by: int | None = None
     before: object = None
     after: object = None
+    wider: tuple[str, ...] = ()
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What going back to *to* does, decided when `changes` had *head* records."""
+    """What going back to *to* does, decided when `changes` had *head* records.
+
+    *stays* names what stood otherwise then and is left as it is: of policies and boundary.
+    """
 
     to: int
     head: int
     steps: tuple[RestoreStep, ...]
+    stays: tuple[str, ...] = ()
 
 
 class ReplayStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -248,8 +248,9 @@ class ShowVault(Command[VaultFacts], frozen=True, kw_only=True):
 class UpdateVault(Command[VaultFacts], frozen=True, kw_only=True):
     """Change the vault's settings, and with them its policies and its boundary: all or nothing.
 
-    Purge protection can only be turned on.  *policies* replaces all that there are; *boundary*
-    leaves virtual networks and trusted services as they are.  An event is recorded for each thing
+    Purge protection can only be turned on.  *policies* replaces all that there are; *boundary* as
+    NetworkRules leaves virtual networks and trusted services as they are, and as UpdateBoundary all
+    that it does not name.  An event is recorded for each thing
     that becomes another one; if none does, the settings are recorded as they stand.
     """
 
@@ -260,7 +261,7 @@ class UpdateVault(Command[VaultFacts], frozen=True, kw_only=True):
     vault_tags: dict[str, str] | UnsetType = UNSET
     enabled_for: tuple[str, ...] | UnsetType = UNSET
     policies: tuple[Grant, ...] | UnsetType = UNSET
-    boundary: NetworkRules | UnsetType = UNSET
+    boundary: NetworkRules | UpdateBoundary | UnsetType = UNSET
 
 
 class ChangePolicies(Command[list[Policy]], frozen=True, kw_only=True):
@@ -498,7 +499,7 @@ class PlanRestore(Command[RestorePlan], frozen=True, kw_only=True):
 
     Deleted secrets come back, changed ones get the old value as a new version.  *attributes* also
     puts attributes, content types and tags back where the value did not change; *policies* the
-    access policies; *prune* deletes what was not there.
+    access policies and the boundary; *prune* deletes what was not there.
     """
 
     records: ClassVar[str] = "history.read"

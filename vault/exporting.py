@@ -193,7 +193,7 @@ def _claim(item: HistoryItem) -> Shape:
         kind = "oid"
     else:
         kind = "upn" if "@" in item.principal else "unique_name"
-    return _known({kind: item.principal, "ipaddr": item.address})
+    return _known({kind: item.principal, "appid": item.application, "ipaddr": item.address})
 
 
 def _secret_properties(item: HistoryItem) -> Shape | None:
@@ -221,6 +221,7 @@ def _ours(item: HistoryItem) -> Shape:
             "name": item.name,
             "version": item.version,
             "auth": item.auth,
+            "application": item.application,
             "rule": item.rule,
             "cause": item.cause,
             "at": item.at,
@@ -329,6 +330,7 @@ def rfc5424(origin: Origin, item: HistoryItem) -> str:
         "auth": item.auth,
         "outcome": item.outcome,
         "rule": item.rule,
+        "application": item.application,
         "name": item.name,
         "version": item.version,
         "address": item.address,

@@ -26,6 +26,7 @@ from projections import diff as differences
 from projections import forks
 from projections.past import PastRows
 from projections.rows import (
+    Known,
     Mark,
     Policy,
     Rows,
@@ -35,6 +36,7 @@ from projections.rows import (
     Version,
     by_name_key,
     listed_key,
+    parted,
     policy_key,
     secret_key,
     settings_key,
@@ -258,7 +260,7 @@ def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Di
     _refuse_unknown(logs, command.names)
     found = _between(logs, before, after)
     wanted = {name.upper() for name in command.names}
-    return [one for one in found if not wanted or one.name.upper() in wanted]
+    return [one for one in found if not wanted or parted(one.name)[0].upper() in wanted]
 
 
 def _between(logs: Logs, before: int, after: int) -> list[differences.Difference]:
@@ -288,7 +290,10 @@ def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
             (Table.KNOWN_SECRETS, secret_key(name).owner),
             (Table.KNOWN_POLICIES, policy_key(name).owner),
         )
-        if not any(logs.rows.get(listed_key(*owner), Mark) for owner in owners):
+        if any(logs.rows.get(listed_key(*owner), Mark) for owner in owners):
+            continue
+        known = (one.name for _, one in logs.rows.scan(Table.KNOWN_POLICIES, Known))
+        if not any(parted(one)[0] == name for one in known):
             raise secrets.not_found(name)
 
 
@@ -344,4 +349,9 @@ def plan_restore(logs: Logs, command: PlanRestore, to: int) -> answers.RestorePl
     _refuse_unknown(logs, command.names)
     then = logs.as_of(to)
     steps = restoring.plan(logs.rows, then, command, logs.erased_by)
-    return answers.RestorePlan(to=to, head=logs.changes.size, steps=tuple(steps))
+    return answers.RestorePlan(
+        to=to,
+        head=logs.changes.size,
+        steps=tuple(steps),
+        stays=restoring.stays(logs.rows, then, command),
+    )

@@ -22,9 +22,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventstore.errors import PositionUnknown
+from eventstore.events import BoundarySet, PolicyDeleted, PolicySet, VaultUpdated
 from eventstore.log import Log
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
+from projections.past import PastRows
 from projections.rows import Mark, Rows, Table, by_name_key, by_principal_key
 from projections.views import Views
 from vault import names
@@ -38,6 +40,9 @@ CHUNK = 500
 
 REMEMBERED = 65_536
 """So many places are kept from the first walk; if there are more, the second looks again."""
+
+_RULES = (VaultUpdated, PolicySet, PolicyDeleted, BoundarySet)
+"""Events that say what stands from then on; what they changed is told beside them."""
 
 _SHOWN = {"type", "name", "object_id", "version", "at", "operation"}
 
@@ -176,6 +181,7 @@ def _read(
                 entry = source.snapshot.entry(position)
                 one = item(log, entry)
                 if fits(one, command):
+                    one = _with_change(source, one, entry)
                     told.append((entry.time, log, telling(source, one, entry)))
         yield from told
 
@@ -273,9 +279,31 @@ def item(log: str, entry: Entry[Any]) -> HistoryItem:
         agent=context.agent,
         request=context.request,
         cause=context.cause,
+        application=context.application,
         at=fields.get("at"),
         details={key: value for key, value in fields.items() if key not in _SHOWN},
     )
+
+
+def _with_change(source: Source, item: HistoryItem, entry: Entry[Any]) -> HistoryItem:
+    """*item*, and if it is about a rule or a setting, what that was before and is after."""
+    if not isinstance(entry.event, _RULES):
+        return item
+    from projections import diff as differences  # most records are of secrets
+
+    at = item.position
+    sides = differences.Sides(
+        PastRows(source.rows, at), PastRows(source.rows, at + 1), source.rows, _no_content
+    )
+    fields = [one.fields for one in differences.diff(sides, [entry])]
+    changed = msgspec.to_builtins(fields[0] if fields else ())
+    # Lists of a thousand rules are told by what became of them.
+    kept = {} if isinstance(entry.event, BoundarySet) else item.details
+    return msgspec.structs.replace(item, details=kept | {"changed": changed})
+
+
+def _no_content(*_: Any) -> None:
+    """A rule has no content."""
 
 
 def fits(item: HistoryItem, command: ReadHistory) -> bool:

@@ -75,8 +75,10 @@ def decide(boundary: Boundary, command: BoundaryChange) -> BoundarySet:
             return replace(stands, trusted_services=left)
 
 
-def replaced(boundary: Boundary, rules: NetworkRules) -> BoundarySet:
-    """The boundary with *rules*; networks and trusted services stay."""
+def replaced(boundary: Boundary, rules: NetworkRules | UpdateBoundary) -> BoundarySet:
+    """The boundary with *rules*; what they do not name stays."""
+    if isinstance(rules, UpdateBoundary):
+        return decide(boundary, rules)
     return _checked(replace(event_of(boundary), **asdict(rules)))
 
 

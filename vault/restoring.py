@@ -17,6 +17,7 @@ from eventstore.events import (
     SecretSet,
     SecretUpdated,
 )
+from projections.diff import boundary_fields
 from projections.rows import (
     Known,
     Policy,
@@ -24,12 +25,16 @@ from projections.rows import (
     Secret,
     Table,
     Version,
+    parted,
     policy_key,
     secret_key,
     version_key,
 )
+from vault import widening
 from vault.answers import RestoreStep
 from vault.commands import PlanRestore
+from vault.network_rules import event_of
+from vault.rules import boundary_of
 from vault.secrets import DAY, Decision, Facts
 
 Contents = Callable[[Secret, int], SecretContent | None]
@@ -37,16 +42,25 @@ ErasedBy = Callable[[Secret], int | None]
 
 
 def plan(now: Rows, then: Rows, command: PlanRestore, erased_by: ErasedBy) -> list[RestoreStep]:
-    """What would be done, by name; policies last."""
+    """What would be done, by name; policies and boundary last."""
     wanted = {name.upper() for name in command.names}
     steps: list[RestoreStep] = []
     known = {one.name for _, one in now.scan(Table.KNOWN_SECRETS, Known)}
     for name in sorted(known, key=str.upper):
         if not wanted or name.upper() in wanted:
             steps += _secret(now, then, name, command, erased_by)
-    if command.policies:
-        steps += _policies(now, then)
-    return steps
+    return steps + rules(now, then) if command.policies else steps
+
+
+def rules(now: Rows, then: Rows) -> list[RestoreStep]:
+    """What would be done to bring policies and boundary back."""
+    return [*_policies(now, then), *_boundary(now, then)]
+
+
+def stays(now: Rows, then: Rows, command: PlanRestore) -> tuple[str, ...]:
+    """What *command* leaves otherwise than it stood then."""
+    left = [] if command.policies or command.names else rules(now, then)
+    return tuple(dict.fromkeys(step.action for step in left))
 
 
 def _secret(
@@ -97,7 +111,23 @@ def _policies(now: Rows, then: Rows) -> Iterator[RestoreStep]:
         was, stands = (rows.get(policy_key(principal), Policy) for rows in (then, now))
         before, after = (_permissions(policy) for policy in (stands, was))
         if before != after:
-            yield RestoreStep(action="policy", name=principal, before=before, after=after)
+            wider = widening.policy(stands, was)
+            yield RestoreStep(
+                action="policy", name=principal, before=before, after=after, wider=wider
+            )
+
+
+def _boundary(now: Rows, then: Rows) -> Iterator[RestoreStep]:
+    stands, was = boundary_of(now), boundary_of(then)
+    fields = boundary_fields(stands, was)
+    if fields:
+        yield RestoreStep(
+            action="boundary",
+            name="",
+            before={field.name: field.before for field in fields},
+            after={field.name: field.after for field in fields},
+            wider=widening.boundary(stands, was),
+        )
 
 
 def _permissions(policy: Policy | None) -> dict[str, tuple[str, ...]] | None:
@@ -120,8 +150,18 @@ def decide(
         case "policy":
             was = then.get(policy_key(name), Policy)
             if was is None:
-                return Decision(PolicyDeleted(object_id=name))
-            return Decision(PolicySet(object_id=name, secrets=was.secrets, storage=was.storage))
+                object_id, application_id = parted(name)
+                return Decision(PolicyDeleted(object_id=object_id, application_id=application_id))
+            return Decision(
+                PolicySet(
+                    object_id=was.object_id,
+                    secrets=was.secrets,
+                    storage=was.storage,
+                    application_id=was.application_id,
+                )
+            )
+        case "boundary":
+            return Decision(event_of(boundary_of(then)))
         case "value" | "attributes":
             return _brought_back(now, then, step, contents, facts)
         case _:
