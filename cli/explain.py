@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 @command("explain")
-@click.argument("permission", metavar="PERMISSION")
-@click.argument("secret", metavar="[NAME]", required=False, default="")
+@click.argument("words", metavar="PERMISSION [NAME]", nargs=-1, required=True)
 @click.option("--as", "who", metavar="PRINCIPAL", required=True, help="Who would ask.")
 @click.option("--app-id", metavar="ID", default="", help="The client that asks for them.")
 @click.option("--address", metavar="IP", default="", help="From where [over no network].")
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
 @as_of_option
 def explain(
     session: Session,
-    permission: str,
-    secret: str,
+    words: tuple[str, ...],
     who: str,
     app_id: str,
     address: str,
@@ -51,11 +49,13 @@ def explain(
     """
     from vault.commands import Explain
 
+    if len(words) > 2:
+        raise Usage("name one permission, and at most one secret")
     arrival = _arrival(address, listener, interface, vlan, namespace)
     asked = Explain(
         principal=who,
-        permission=permission,
-        name=secret,
+        permission=words[0],
+        name="".join(words[1:]),
         address=address,
         application=app_id,
         arrival=arrival,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from support.life import Life, life_in
 from vault.boundary import Rules
 from vault.caller import Arrival, Caller
 from vault.commands import (
+    Command,
     DeleteSecret,
     Explain,
     GetSecret,
@@ -80,7 +82,11 @@ callers = st.builds(
         listener=st.sampled_from(["", "front"]),
     ),
 )
-COMMANDS = {"get": GetSecret(name="db"), "list": ListSecrets(), "delete": DeleteSecret(name="no")}
+COMMANDS: dict[str, Command[Any]] = {
+    "get": GetSecret(name="db"),
+    "list": ListSecrets(),
+    "delete": DeleteSecret(name="no"),
+}
 FAR = Arrival()
 
 
