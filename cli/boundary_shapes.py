@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.tables import counted
+from cli.tables import cell, counted
 
 if TYPE_CHECKING:
     from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
@@ -122,7 +122,7 @@ def summary(shape: Shape) -> Shape:
 def told(one: Any) -> str:
     """A part of a list in one word."""
     if not isinstance(one, dict):
-        return str(one)
+        return cell(one)
     if "service" in one:
         return f"{one['service']}={one.get('applicationId') or one.get('objectId')}"
     if "subnets" in one:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 TRUTH = click.Choice(("true", "false"), case_sensitive=False)
 
 _COLUMNS = [Column("RULE", "rule"), Column("VALUE", "value"), Column("NOTE", "note")]
+_BLAME = [
+    Column("RULE", "attribute"),
+    Column("VALUE", "value"),
+    Column("SINCE", "_since"),
+    Column("BY", "principal"),
+    Column("TIME", "time"),
+]
 _addresses = click.option(
     "--ip-address",
     "addresses",
@@ -106,17 +113,36 @@ def remove(
 
 @command("list")
 @_vault
+@click.option("--blame", is_flag=True, help="Since when each part stands, and by whose hand.")
 @as_of_option
-def list_rules(session: Session, name: str | None, as_of: str | None) -> None:
+def list_rules(session: Session, name: str | None, blame: bool, as_of: str | None) -> None:
     """Show from where a vault can be reached."""
     from vault.commands import ShowBoundary
 
+    if blame:
+        _blame(session, name, as_of)
+        return
     _, answer = session.ask(ShowBoundary(), name, as_of=as_of)
     shape = boundary_shapes.rules(answer)
     if session.output.for_people and not session.output.has_query:
         session.output.emit(boundary_shapes.rows(shape), _COLUMNS)
     else:
         session.output.emit(shape)
+
+
+def _blame(session: Session, name: str | None, as_of: str | None) -> None:
+    from cli import shapes
+    from vault.commands import BlameBoundary
+
+    _, facts = session.ask(BlameBoundary(), name, as_of=as_of)
+    found = [shapes.blame(fact) for fact in facts]
+    if session.output.for_people and not session.output.has_query:
+        found = [
+            shape
+            | {"value": boundary_shapes.told(shape["value"]), "_since": f"#{shape['position']}"}
+            for shape in found
+        ]
+    session.output.emit(found, _BLAME)
 
 
 def emit(session: Session, answer: Boundary) -> None:

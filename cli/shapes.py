@@ -351,4 +351,6 @@ def _shown(name: str, value: Any) -> Any:
 
     if name == "public_network_access":
         return boundary_shapes.access(value)
-    return [boundary_shapes.part(one) for one in value] if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [boundary_shapes.part(one) for one in value]
+    return boundary_shapes.part(value)

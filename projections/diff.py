@@ -190,7 +190,7 @@ def differing(
     for name in shown:
         was, now = before.get(name), after.get(name)
         if isinstance(was, tuple) and isinstance(now, tuple):
-            old, new = _pieces(was), _pieces(now)
+            old, new = pieces(was), pieces(now)
             was = tuple(one for one in old if one not in new)
             now = tuple(one for one in new if one not in old)
         if was != now:
@@ -198,7 +198,7 @@ def differing(
     return tuple(found)
 
 
-def _pieces(listed: tuple[object, ...]) -> dict[object, None]:
+def pieces(listed: tuple[object, ...]) -> dict[object, None]:
     """The parts of a list, in their order; a network comes apart into its subnets."""
     found: dict[object, None] = {}
     for one in listed:

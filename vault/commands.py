@@ -436,6 +436,13 @@ class Blame(Command[list[BlameFact]], frozen=True, kw_only=True):
     as_of: Point | None = None
 
 
+class BlameBoundary(Command[list[BlameFact]], frozen=True, kw_only=True):
+    """Which event made each part of the boundary stand."""
+
+    records: ClassVar[str] = "history.read"
+    as_of: Point | None = None
+
+
 class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
     """Who could do what with *name*, and from where, by the policies and the boundary as they stood.
 

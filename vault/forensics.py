@@ -50,11 +50,13 @@ from vault import (
     history,
     names,
     restoring,
+    rule_blame,
     rules,
     secrets,
 )
 from vault.commands import (
     Blame,
+    BlameBoundary,
     Command,
     Diff,
     DiffFork,
@@ -131,6 +133,9 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
             found, what = disclosure.exposure(logs, command), "exposure"
         case Blame():
             found, what = _blame(logs, command, points), "blame"
+        case BlameBoundary():
+            _, size = logs.at(points)
+            found, what = list(rule_blame.blame(logs.changes, logs.rows, size)), "blame"
         case WhoCould():
             found, what = list(_who_could(logs, command, points)), "who-could"
         case Explain():

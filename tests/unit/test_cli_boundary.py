@@ -236,6 +236,33 @@ def test_the_log_tells_what_each_event_changed(made: Terminal) -> None:
     assert "      ipRules: +203.0.113.0/24\n" in told
 
 
+def test_each_rule_is_blamed_on_the_event_that_brought_it(terminal: Terminal) -> None:
+    terminal.must("network-rule", "add", "--ip-address", "198.51.100.7")
+    blamed = terminal.json("network-rule", "list", "--blame")
+    since = [(one["attribute"], one["position"]) for one in blamed]
+    assert since == [
+        ("defaultAction", 5),
+        ("bypass", 0),
+        ("ipRules", 5),
+        ("ipRules", 10),
+        ("virtualNetworkRules", 7),
+        ("publicNetworkAccess", 0),
+        ("allowPrivateRanges", 0),
+        ("networks", 6),
+        ("trustedServices", 8),
+    ]
+    then = terminal.json("network-rule", "list", "--blame", "--as-of", "#5")
+    assert [one["attribute"] for one in then if one["position"] == 5] == [
+        "defaultAction",
+        "ipRules",
+    ]
+    terminal.must("network-rule", "remove", "--ip-address", "203.0.113.0/24")
+    terminal.must("network-rule", "add", "--ip-address", "203.0.113.0/24")
+    text = terminal.must("network-rule", "list", "--blame").text
+    [line] = [one for one in text.splitlines() if "203.0.113.0/24" in one]
+    assert "#12" in line
+
+
 def test_a_thousand_rules_are_told_by_what_became_of_them(terminal: Terminal) -> None:
     many = [f"8.{n >> 8}.{n & 255}.1" for n in range(999)]
     terminal.must("network-rule", "add", "--ip-address", ",".join(many))
