@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from eventstore.log import Log
 from support.other_process import OtherProcess, StillClock, outcome
@@ -29,7 +30,7 @@ from support.vault_model import DAY, SECOND, Records, Trace, VaultModel, World
 from support.vaults import ALICE, BOB, MALLORY, START, check_store, make_store, open_store
 from vault import history
 from vault.access import SECRET_PERMISSIONS
-from vault.caller import Caller
+from vault.caller import Arrival, Caller
 from vault.commands import (
     BackupSecret,
     Command,
@@ -49,7 +50,9 @@ from vault.commands import (
     RotateKeys,
     SetPolicy,
     SetSecret,
+    ShowBoundary,
     ShowVault,
+    UpdateBoundary,
     UpdateSecret,
     UpdateVault,
 )
@@ -71,7 +74,10 @@ tags = st.none() | st.dictionaries(st.sampled_from("ab"), st.sampled_from(["", "
 starts = st.sampled_from(["", "api-key", "DB"])
 limits = st.sampled_from([None, 0, 1, 2])
 vaults = st.sampled_from(sorted(RETENTION))
-callers = st.sampled_from([*[ALICE] * 8, BOB, MALLORY])
+AFAR = replace(ALICE, address="203.0.113.9", arrival=Arrival())
+THROUGH = replace(BOB, application="portal", address="198.51.100.7", arrival=Arrival())
+callers = st.sampled_from([*[ALICE] * 8, BOB, MALLORY, AFAR, THROUGH])
+clients = st.sampled_from(["", "", "portal"])
 permissions = st.lists(st.sampled_from([*SECRET_PERMISSIONS, "all"]), max_size=4) | st.just(["fly"])
 which = st.integers(0, 5)
 where = st.integers(0, 9)
@@ -305,19 +311,34 @@ class VaultMachine(RuleBasedStateMachine):
 
     @rule(
         vault=vaults, caller=callers, who=st.sampled_from(sorted(PEOPLE)), there=elsewhere,
-        allowed=maybe(permissions.map(tuple)),
+        allowed=maybe(permissions.map(tuple)), client=clients,
     )  # fmt: skip
-    def set_policy(self, vault: str, caller: Caller, who: str, there: bool, allowed: Any) -> None:
-        self.ask(vault, caller, SetPolicy(object_id=who, secrets=allowed), there)
+    def set_policy(
+        self, vault: str, caller: Caller, who: str, there: bool, allowed: Any, client: str
+    ) -> None:
+        command = SetPolicy(object_id=who, secrets=allowed, application_id=client)
+        self.ask(vault, caller, command, there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere,
+        default=maybe(st.sampled_from(["Allow", "Deny"])),
+        rules=maybe(st.lists(st.sampled_from(["203.0.113.9/32", "198.51.100.7/32", "10.0.0.0/8"]),
+                             max_size=2, unique=True).map(tuple)),
+    )  # fmt: skip
+    def bound(self, vault: str, caller: Caller, there: bool, default: Any, rules: Any) -> None:
+        self.ask(vault, caller, UpdateBoundary(default_action=default, ip_rules=rules), there)
 
     @rule(vault=vaults, who=st.sampled_from(sorted(PEOPLE)))
     def grant_everything(self, vault: str, who: str) -> None:
         administrator = PEOPLE[self.models[vault].administrators[0]]
         self.ask(vault, administrator, SetPolicy(object_id=who, secrets=("all",)), there=False)
 
-    @rule(vault=vaults, caller=callers, who=st.sampled_from(sorted(PEOPLE)), there=elsewhere)
-    def delete_policy(self, vault: str, caller: Caller, who: str, there: bool) -> None:
-        self.ask(vault, caller, DeletePolicy(object_id=who), there)
+    @rule(
+        vault=vaults, caller=callers, who=st.sampled_from(sorted(PEOPLE)), there=elsewhere,
+        client=clients,
+    )  # fmt: skip
+    def delete_policy(self, vault: str, caller: Caller, who: str, there: bool, client: str) -> None:
+        self.ask(vault, caller, DeletePolicy(object_id=who, application_id=client), there)
 
     @rule(
         vault=vaults, caller=callers, there=elsewhere,
@@ -334,7 +355,7 @@ class VaultMachine(RuleBasedStateMachine):
 
     @rule(
         vault=vaults, caller=callers, there=elsewhere,
-        command=st.sampled_from([ShowVault(), ListPolicies()]),
+        command=st.sampled_from([ShowVault(), ShowBoundary(), ListPolicies()]),
     )  # fmt: skip
     def look_at_vault(self, vault: str, caller: Caller, there: bool, command: Any) -> None:
         self.ask(vault, caller, command, there)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from support.other_process import Refused
 from vault import answers
@@ -41,11 +42,12 @@ TOLERATED = 50_000
 
 
 class Refusal(Exception):
-    """The model's no, and the secret in the way of a request that names none."""
+    """The model's no, the secret in the way of a request that names none, and the rule that says it."""
 
-    def __init__(self, code: str, about: str = "") -> None:
+    def __init__(self, code: str, about: str = "", rule: str = "") -> None:
         super().__init__(code)
         self.about = about
+        self.rule = rule
 
 
 class Trace(NamedTuple):
@@ -148,14 +150,19 @@ class VaultModel:
         self.protected = False
         self.administrators: tuple[str, ...] = (owner,)
         self.secrets: dict[str, Secret] = {}
-        self.policies: dict[str, answers.Policy] = {}
+        self.policies: dict[tuple[str, str], answers.Policy] = {}
+        self.boundary = answers.Boundary(
+            default_action="Allow", bypass="AzureServices", ip_rules=(), subnet_rules=(),
+            public_network_access=True, allow_private_ranges=False, networks=(),
+            trusted_services=(), position=0,
+        )  # fmt: skip
         self.backups: defaultdict[str, list[int]] = defaultdict(list)
         self.foreign: defaultdict[str, set[int]] = defaultdict(set)
         self.changes, self.access = Records(), Records()
         first = self.changes.append(now, "vault.created", owner, "store owner", name)
         self.created = self.changes.seconds(first)
         at = self.changes.append(now, "policy.set", owner, "store owner", owner)
-        self.policies[owner] = answers.Policy(
+        self.policies[owner, ""] = answers.Policy(
             object_id=owner, secrets=SECRET_PERMISSIONS, storage=STORAGE_PERMISSIONS, position=at
         )
 
@@ -167,26 +174,38 @@ class VaultModel:
         self._retire()
         seen = self.changes.size
         try:
-            self._rule = self._authorize(caller.principal, command)
+            self._rule = self._authorize(caller, command)
             self._caller = caller.principal
             return self._answers[type(command)](self, command, given)
         except Refusal as refusal:
             code = str(refusal)
             name = getattr(command, "name", "")[:127] or refusal.about
             self.access.append(
-                now, command.records, caller.principal, "", name, outcome=code, at=seen
+                now, command.records, caller.principal, refusal.rule, name, outcome=code, at=seen
             )
             return Refused(code)
 
-    def _authorize(self, who: str, command: c.Command[Any]) -> str:
+    def _authorize(self, caller: Caller, command: c.Command[Any]) -> str:
         need = NEEDS.get(type(command))
         if need is None:
-            if who not in self.administrators:
+            if caller.principal not in self.administrators:
                 raise Refusal("access.not-administrator")
             return "administrator"
-        if who not in self.policies or need not in self.policies[who].secrets:
-            raise Refusal("access.denied")
-        return f"policy #{self.policies[who].position}"
+        by = self._pass_boundary(caller)
+        for client in dict.fromkeys(("", caller.application)):
+            policy = self.policies.get((caller.principal, client))
+            if policy is not None and need in policy.secrets:
+                return f"policy #{policy.position}{by}"
+        raise Refusal("access.denied")
+
+    def _pass_boundary(self, caller: Caller) -> str:
+        """Of a caller over a network, what lets him in: here rules are single addresses."""
+        if caller.arrival is None or self.boundary.default_action == "Allow":
+            return ""
+        place = f"(boundary #{self.boundary.position})"
+        if f"{caller.address}/32" in self.boundary.ip_rules:
+            return f", address {caller.address}/32 {place}"
+        raise Refusal("boundary.outside", rule=f"default action Deny {place}")
 
     def _retire(self) -> None:
         due = [
@@ -430,7 +449,7 @@ class VaultModel:
     # -- rules -----------------------------------------------------------------------------------
 
     def _set_policy(self, command: c.SetPolicy, given: Any) -> Any:
-        known = self.policies.get(command.object_id)
+        known = self.policies.get((command.object_id, command.application_id))
         secrets = () if known is None else known.secrets
         storage = () if known is None else known.storage
         if command.secrets is not UNSET:
@@ -440,21 +459,41 @@ class VaultModel:
             secrets = tuple(one for one in SECRET_PERMISSIONS if every or one in command.secrets)
         at = self._change("policy.set", command.object_id)
         policy = answers.Policy(
-            object_id=command.object_id, secrets=secrets, storage=storage, position=at
+            object_id=command.object_id,
+            application_id=command.application_id,
+            secrets=secrets,
+            storage=storage,
+            position=at,
         )
-        self.policies[command.object_id] = policy
+        self.policies[command.object_id, command.application_id] = policy
         return policy
 
     def _delete_policy(self, command: c.DeletePolicy, given: Any) -> Any:
-        if command.object_id not in self.policies:
+        who = command.object_id, command.application_id
+        if who not in self.policies:
             raise Refusal("policy.not-found")
-        del self.policies[command.object_id]
+        del self.policies[who]
         at = self._change("policy.deleted", command.object_id)
-        return answers.Policy(object_id=command.object_id, secrets=(), storage=(), position=at)
+        return answers.Policy(
+            object_id=who[0], application_id=who[1], secrets=(), storage=(), position=at
+        )
 
     def _list_policies(self, command: c.ListPolicies, given: Any) -> Any:
         self._read("vault.read")
         return [policy for _, policy in sorted(self.policies.items())]
+
+    def _update_boundary(self, command: c.UpdateBoundary, given: Any) -> Any:
+        named = {"default_action": command.default_action, "ip_rules": command.ip_rules}
+        said = {name: one for name, one in named.items() if one is not UNSET}
+        if any(rule.startswith("10.") for rule in said.get("ip_rules", ())):
+            raise Refusal("boundary.range-invalid")
+        at = self._change("boundary.set")
+        self.boundary = replace(self.boundary, **said, position=at)
+        return self.boundary
+
+    def _show_boundary(self, command: c.ShowBoundary, given: Any) -> Any:
+        self._read("vault.read")
+        return self.boundary
 
     def _update_vault(self, command: c.UpdateVault, given: Any) -> Any:
         if self.protected and command.purge_protection is False:
@@ -544,6 +583,8 @@ class VaultModel:
         c.ListPolicies: _list_policies,
         c.UpdateVault: _update_vault,
         c.ShowVault: _show,
+        c.UpdateBoundary: _update_boundary,
+        c.ShowBoundary: _show_boundary,
         c.ReadHistory: _history,
         c.RotateKeys: _rotate,
     }
