@@ -33,15 +33,15 @@ def explain(rows: Rows, settings: Settings, boundary: Boundary, command: Explain
     if permission not in access.SECRET_PERMISSIONS:
         known = ", ".join(access.SECRET_PERMISSIONS)
         raise PermissionUnknown(f"unknown permission {permission[:40]!r}; known: {known}")
-    outcomes: list[str] = []
-    boundary_told, policy_told = "", ""
+    outcomes = _ended(settings)
+    boundary_told, policy_told, boundary_allows = "", "", True
     try:
         admitted = Rules(boundary).admit(caller)
         boundary_told = admitted.rule or _unbounded(boundary, caller)
     except (OutsideBoundary, PublicAccessDisabled) as refusal:
         boundary_told = _refused(refusal)
+        boundary_allows = False
         outcomes.append(refusal.code)
-    boundary_allows = not outcomes
     try:
         policy_told = access.permit(rows, settings, caller, permission)
     except AccessDenied as refusal:
@@ -55,6 +55,13 @@ def explain(rows: Rows, settings: Settings, boundary: Boundary, command: Explain
         policy_allows=AccessDenied.code not in outcomes,
         outcome=outcomes[0] if outcomes else "ok",
     )
+
+
+def _ended(settings: Settings) -> list[str]:
+    """What a vault that is deleted, or purged, answers before it asks any rule."""
+    if settings.deleted_date is None:
+        return []
+    return ["vault.not-found" if settings.purged else "vault.is-deleted"]
 
 
 def _caller(command: Explain) -> Caller:

@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from eventstore.errors import MunimentError
 from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
+from projections.rows import Policy, Put, Settings, policy_key
+from projections.state import State
 from support.life import Life, life_in
-from vault.boundary import Rules
+from vault.boundary import OPEN, Rules
 from vault.caller import Arrival, Caller
 from vault.commands import (
     Command,
@@ -27,6 +29,7 @@ from vault.commands import (
     UpdateVault,
     WhoCould,
 )
+from vault.explaining import explain
 from vault.rules import boundary_of
 
 NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n"
@@ -177,3 +180,18 @@ def test_the_boundary_that_is_shown_is_the_one_that_decides(life: Life) -> None:
         stands = boundary_of(life.vault.views.reader(snapshot.transaction))
     assert replace(life(ShowBoundary()), position=0) == replace(shown, position=0)
     assert Rules(stands).range_of("203.0.113.9") == "203.0.113.0/24"
+
+
+@pytest.mark.parametrize(
+    ("purged", "code"), [(False, "vault.is-deleted"), (True, "vault.not-found")]
+)
+def test_a_vault_that_is_no_more_lets_nobody_in_whatever_its_rules_say(
+    purged: bool, code: str
+) -> None:
+    gone = Settings("v", 90, False, ("ann",), 1, 0, deleted_date=2, purged=purged)
+    rows = State()
+    rows.put([Put(policy_key("ann"), Policy("ann", ("get",), (), 1))])
+    told = explain(rows, gone, OPEN, Explain(principal="ann", permission="get"))
+    assert (told.allowed, told.outcome) == (False, code)
+    assert told.boundary_allows
+    assert told.policy_allows
