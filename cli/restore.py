@@ -190,13 +190,13 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
             _plan_into(session, vault, at, name)
             _tell_bounds(session, vault)
             return
+        _tell_bounds(session, vault)
         what = f"A new vault {name} is made of {vault.name} as of {at}."
         session.terminal.confirm(what, name, yes=consent.yes)
         with Progress("secrets") as progress:
             copied = store.restore_into(session.caller, vault, at.size, name, progress)
         made = store.vault(name)
         boundary = made.handle(session.caller, ShowBoundary())
-        _tell_bounds(session, vault)
     session.output.emit(
         {
             "vault": name,
@@ -218,7 +218,7 @@ def _tell_bounds(session: Session, source: Vault) -> None:
     shape = boundary_shapes.rules(source.handle(session.caller, ShowBoundary()))
     how = boundary_shapes.summary(shape)
     session.terminal.note(
-        f"It can be reached from where {source.name} can be reached now, whatever held then: "
+        f"The new vault is reached from where {source.name} is now, whatever held then: "
         f"public network access {how['publicNetworkAccess']}, default action "
         f"{how['defaultAction']}, {how['rules']}."
     )

@@ -40,6 +40,9 @@ from vault.refusals import (
 )
 
 MAX_TRUSTED_SERVICES = 200
+MAX_ALL_SUBNETS = 1000
+MAX_ALL_RANGES = 1000
+"""Of all networks together: each change records them all, and each request may look at them all."""
 
 V = TypeVar("V")
 
@@ -172,7 +175,15 @@ def _networks(wanted: tuple[VirtualNetwork, ...]) -> tuple[VirtualNetwork, ...]:
         raise NetworkInvalid(f"a vault has at most {ranges.MAX_NETWORKS} virtual networks")
     if len({one.id.lower() for one in wanted}) < len(wanted):
         raise NetworkInvalid("two virtual networks have one id")
-    return tuple(ranges.check_network(one) for one in wanted)
+    found = tuple(ranges.check_network(one) for one in wanted)
+    subnets = [subnet for network in found for subnet in network.subnets]
+    blocks = sum(len(subnet.ranges) for subnet in subnets)
+    if len(subnets) > MAX_ALL_SUBNETS or blocks > MAX_ALL_RANGES:
+        raise NetworkInvalid(
+            f"{len(subnets):,} subnets with {blocks:,} ranges; the networks of a vault have at most "
+            f"{MAX_ALL_SUBNETS:,} and {MAX_ALL_RANGES:,}"
+        )
+    return found
 
 
 def _redefined(stands: BoundarySet, networks: tuple[VirtualNetwork, ...]) -> BoundarySet:

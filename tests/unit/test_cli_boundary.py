@@ -305,7 +305,7 @@ def test_a_restore_of_the_rules_says_what_gets_wider_and_brings_all_back(
 
 def test_a_new_vault_of_the_past_is_not_wider_than_its_source_is_now(terminal: Terminal) -> None:
     planned = terminal.must("restore", "--to", "#4", "--into", "copied", "--plan")
-    assert "from where main can be reached now, whatever held then" in planned.told
+    assert "from where main is now, whatever held then" in planned.told
     terminal.must("restore", "--to", "#4", "--into", "copied", "--yes")
     here, there = (
         terminal.json("network-rule", "list", "--vault-name", name) for name in ("main", "copied")

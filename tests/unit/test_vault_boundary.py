@@ -36,6 +36,7 @@ from vault.commands import (
     UpdateBoundary,
     UpdateVault,
 )
+from vault.network_rules import MAX_ALL_RANGES
 from vault.ranges import MAX_IP_RULES
 
 NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/intranet"
@@ -121,6 +122,7 @@ def test_an_administrator_outside_the_boundary_still_changes_it(life: Life) -> N
     assert life(UpdateBoundary(public_network_access=True), AFAR).public_network_access
 
 
+RANGES = tuple(f"10.{n >> 8}.{n & 255}.0/24" for n in range(MAX_ALL_RANGES + 1))
 REFUSED: dict[str, tuple[str, Command[Any]]] = {
     "a private range without leave": (
         "boundary.range-invalid",
@@ -151,6 +153,10 @@ REFUSED: dict[str, tuple[str, Command[Any]]] = {
     "two networks of one id": (
         "boundary.network-invalid",
         UpdateBoundary(networks=(INTRANET, replace(INTRANET, id=NETWORK.upper()))),
+    ),
+    "too many ranges of subnets": (
+        "boundary.network-invalid",
+        SetNetwork(network=replace(INTRANET, subnets=(Subnet(name="web", ranges=RANGES),))),
     ),
     "a default action that is none": (
         "vault.setting-invalid",
