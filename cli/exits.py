@@ -115,6 +115,9 @@ EXITS: dict[str, int] = {
     "store.exists": CONFLICT,
     "vault.not-found": NOT_FOUND,
     "vault.exists": CONFLICT,
+    "vault.is-deleted": CONFLICT,
+    "vault.deleted-not-found": NOT_FOUND,
+    "vault.purge-protected": DENIED,
     "vault.not-chosen": USAGE,
     # The HTTPS edge's: a request that cannot be read.
     "api-version.missing": USAGE,

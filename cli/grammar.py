@@ -30,6 +30,11 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         ),
         "list": Verb("cli.vaults:list_vaults", "List the vaults of the store."),
         "update": Verb("cli.vaults:update", "Change a vault's settings and boundary."),
+        "delete": Verb("cli.vault_deletion:delete", "Delete a vault; it can be recovered."),
+        "list-deleted": Verb("cli.vault_deletion:list_deleted", "List the deleted vaults."),
+        "show-deleted": Verb("cli.vault_deletion:show_deleted", "Show a deleted vault."),
+        "recover": Verb("cli.vault_deletion:recover", "Bring a deleted vault back."),
+        "purge": Verb("cli.vault_deletion:purge", "Destroy the keys of a deleted vault, for ever."),
     },
     "secret": {
         "set": Verb("cli.secret_values:set_secret", "Make a new version of a secret."),

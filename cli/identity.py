@@ -213,7 +213,7 @@ def record(
     session: Session, known: Identities, change: str, client: str = "", object_id: str = ""
 ) -> None:
     """Write down in every vault's `access` what is done, before it takes effect or is given out."""
-    for vault in known.store.vaults():
+    for vault in (*known.store.active(), *known.store.deleted()):
         vault.record_identity_change(session.caller, change, client, object_id)
 
 

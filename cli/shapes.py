@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eventstore.checkpoint import Checkpoint
     from projections.diff import Difference
     from projections.forks import Apart
+    from projections.rows import Settings
     from vault.answers import (
         Attributes,
         BlameFact,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         HistoryItem,
         Policy,
         Purged,
+        PurgedVault,
         ReadFact,
         ReplayStep,
         RestoreStep,
@@ -104,6 +106,31 @@ def purged(answer: Purged | PurgedAfar) -> Shape:
         "position": answer.position,
         "provider": answer.provider,
         "receipt": answer.receipt,
+    }
+
+
+def purged_vault(answer: PurgedVault) -> Shape:
+    return {
+        "assurance": answer.assurance,
+        "id": answer.id,
+        "keys": answer.keys,
+        "name": answer.name,
+        "openBackups": list(answer.open_backups),
+        "position": answer.position,
+        "provider": answer.provider,
+        "receipt": answer.receipt,
+    }
+
+
+def deleted_vault(vault_id: str, settings: Settings) -> Shape:
+    """A deleted vault, in the words of az; *vault_id* names it where its history is read."""
+    gone = (settings.deleted_date or 0, settings.scheduled_purge or 0)
+    return {
+        "deletionDate": rfc3339(gone[0] * SECOND),
+        "id": vault_id,
+        "name": settings.name,
+        "purgeProtectionEnabled": settings.purge_protection,
+        "scheduledPurgeDate": rfc3339(gone[1] * SECOND),
     }
 
 

@@ -108,10 +108,12 @@ class VaultPurged(Event, frozen=True, kw_only=True, tag="vault.purged"):
     """A deleted vault is gone: its name is free, and these keys are to be destroyed.
 
     They are those of all its secrets and backups, as runs: the first and the last number of each.
-    The records stay, and still verify.
+    The records stay, and still verify.  *open_backups* are the keys of blobs that other vaults
+    issued, and that could still bring a value back.
     """
 
     keys: tuple[tuple[int, int], ...]
+    open_backups: tuple[int, ...] = ()
 
 
 class PolicySet(Event, frozen=True, kw_only=True, tag="policy.set"):
@@ -358,7 +360,8 @@ class StoreAdopted(Event, frozen=True, kw_only=True, tag="store.adopted"):
 class KeysErased(Event, frozen=True, kw_only=True, tag="keys.erased"):
     """Erasure receipt: these keys are destroyed, and so is the root key that could reach them.
 
-    *open_backups* are the keys of issued blobs that could still bring the value back.
+    *open_backups* are the keys of issued blobs that could still bring the value back.  *runs* are
+    further keys, the first and the last number of each run: a vault may have a million of them.
     """
 
     keys: tuple[int, ...]
@@ -366,6 +369,7 @@ class KeysErased(Event, frozen=True, kw_only=True, tag="keys.erased"):
     provider: str
     assurance: str
     open_backups: tuple[int, ...] = ()
+    runs: tuple[tuple[int, int], ...] = ()
 
 
 class ClockSteppedBack(Event, frozen=True, kw_only=True, tag="clock.stepped-back"):

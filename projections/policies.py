@@ -19,11 +19,13 @@ from eventstore.events import (
 from eventstore.record import Entry
 from projections.rows import (
     Boundary,
+    Erasure,
     Policy,
     Put,
     Rows,
     Settings,
     boundary_key,
+    erasure_key,
     holder,
     policy_key,
     settings_key,
@@ -60,7 +62,10 @@ def apply(rows: Rows, entry: Entry[RuleEvent]) -> list[Put]:
                 event.enabled_for,
             )
             return [Put(settings_key(), settings)]
-        case VaultUpdated() | VaultDeleted() | VaultRecovered() | VaultPurged():
+        case VaultPurged() as event:
+            erasure = Erasure((), event.open_backups, event.keys)
+            return [*_settings(rows, entry), Put(erasure_key(at), erasure)]
+        case VaultUpdated() | VaultDeleted() | VaultRecovered():
             return _settings(rows, entry)
         case PolicySet() as event:
             who = holder(event.object_id, event.application_id)

@@ -154,10 +154,17 @@ class Keys(Row, frozen=True):
 
 
 class Erasure(Row, frozen=True):
-    """Keys that an event said are to be destroyed, with no receipt yet."""
+    """Keys that an event said are to be destroyed, with no receipt yet; *runs* by first and last."""
 
     keys: tuple[int, ...]
     open_backups: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...] = ()
+
+    def numbers(self) -> Iterator[int]:
+        """All of them, one by one."""
+        yield from self.keys
+        for first, last in self.runs:
+            yield from range(first, last + 1)
 
 
 class Backup(Row, frozen=True):

@@ -32,7 +32,7 @@ from server.turns import Turns
 from vault import names
 from vault.caller import Caller
 from vault.commands import Command, RestoreSecret
-from vault.refusals import VaultNotFound
+from vault.refusals import ErasurePending, VaultIsDeleted, VaultNotFound
 from vault.service import Vault
 from vault.store import Store
 
@@ -108,7 +108,7 @@ class Service:
 
     async def begin(self) -> None:
         """Open the vaults, and begin to write down now and then what was turned away."""
-        for vault in self._store.vaults():
+        for vault in self._store.active():
             self._opened(vault.name)
         self._counting = asyncio.create_task(self._count())
 
@@ -237,12 +237,25 @@ class Service:
         caller = _caller(request, principal)
         try:
             self._hold_back(opened, caller, plan.command, target.vault)
-            answer = await opened.turns.ask(caller, plan.command)
+            answer = await self._ask_vault(opened, target.vault, caller, plan.command)
         except MunimentError as refusal:
             self._note(refusal, principal.oid, way)
             raise plan.problem_of(refusal, principal.caller_text, opened.vault.name) from None
         self._lag.after(target.vault, plan, self._clock())
         return plan.render(answer)
+
+    async def _ask_vault(
+        self, opened: Open, name: str, caller: Caller, command: Command[Any]
+    ) -> Any:
+        try:
+            return await opened.turns.ask(caller, command)
+        except (VaultIsDeleted, VaultNotFound):
+            # Somebody deleted it; or purged it, and there may be another one of that name.
+            self._open.pop(name, None)
+            found = self._opened(name)
+            if found is None:
+                raise
+            return await found.turns.ask(caller, command)
 
     async def _whole(
         self, opened: Open, request: Request, principal: Principal, read_body: ReadBody
@@ -261,8 +274,10 @@ class Service:
         if known is None:
             try:
                 vault = self._store.vault(name)
-            except VaultNotFound:
+            except (VaultNotFound, VaultIsDeleted):
                 return None
+            except ErasurePending:
+                raise unavailable() from None
             known = Open(vault, Turns(vault, self._committed), Throttle(self._clock()))
             # Hosts are lower case here, whatever the vault's name is.
             self._open[vault.name.lower()] = known

@@ -52,7 +52,8 @@ class Problem(Exception):
 class _Row(NamedTuple):
     """What an error is at this edge.  An empty *message* is the error's own.
 
-    *message* may hold {name} (with its version), {permission}, {caller}, {origin} and {vault}.
+    *message* may hold {name} (with its version), {permission}, {caller}, {origin}, {vault} and
+    {vault_name}.
     """
 
     status: int
@@ -71,6 +72,7 @@ _GONE = _Row(
     + _HELP
     + "2125182",
 )
+_NO_VAULT = _Row(404, "VaultNotFound", message="The vault {vault_name} was not found.")
 _LATER = _Row(
     503, "ServiceUnavailable", message="The service is temporarily unavailable.", retry=True
 )
@@ -141,7 +143,8 @@ ROWS: dict[type[MunimentError], _Row] = {
         "Key Vault service will automatically purge it after the retention period has passed.\r\n"
         "Vault: {vault}",
     ),
-    refusals.VaultNotFound: _Row(404, "VaultNotFound"),
+    refusals.VaultNotFound: _NO_VAULT,
+    refusals.VaultIsDeleted: _NO_VAULT,
     errors.LogConflict: _Row(409, "Conflict"),
     errors.RequestIdReused: _Row(409, "Conflict", "RequestIdReused"),
     # What could not be recorded was not done.
@@ -178,6 +181,7 @@ def problem_of(
             caller=caller_text,
             origin=getattr(error, "origin", ""),
             vault=f"{vault};location={LOCATION}",
+            vault_name=vault,
         )
     else:
         message = error.message

@@ -47,6 +47,7 @@ def service_of(options: Options) -> Service:
         logs = [
             LogFacts(vault.name, log.identity.kind_name, log.head().size)
             for vault in store.vaults()
+            if not vault.settings.purged  # several may have had one name
             for log in (vault.changes, vault.access)
         ]
         text = metrics.text(ready=service.ready(), logs=logs)

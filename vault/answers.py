@@ -78,6 +78,22 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
     open_backups: tuple[int, ...]
 
 
+class PurgedVault(msgspec.Struct, frozen=True, kw_only=True):
+    """The purge of a vault and its erasure receipt.  *keys* is how many were destroyed, used or not.
+
+    *id* names the vault from then on: its records stay, and its name is free.
+    """
+
+    name: str
+    id: str
+    position: int
+    receipt: int
+    provider: str
+    assurance: str
+    keys: int
+    open_backups: tuple[int, ...]
+
+
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """An encrypted blob with all versions of one secret; how many, only its vault knows."""
 

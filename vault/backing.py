@@ -57,8 +57,10 @@ def backup(
     for done, vault in enumerate(vaults):
         place = directory / "vaults" / vault.changes.path.parent.name
         place.mkdir(mode=0o700)
+        # Several that were purged may have had one name.
+        shown = vault.id if vault.settings.purged else vault.name
         for log in (vault.access, vault.changes):
-            records[f"{vault.name}/{log.path.name}"] = log.copy(place / log.path.name)
+            records[f"{shown}/{log.path.name}"] = log.copy(place / log.path.name)
         write_durably(place / "made", b"")
         if progress is not None:
             progress(done + 1, len(vaults))

@@ -23,6 +23,7 @@ from vault.answers import (
     Imported,
     Policy,
     Purged,
+    PurgedVault,
     ReadFact,
     ReplayStep,
     RestorePlan,
@@ -275,6 +276,24 @@ class ChangePolicies(Command[list[Policy]], frozen=True, kw_only=True):
     records: ClassVar[str] = "policy.set"
     kind: str
     grants: tuple[Grant, ...]
+
+
+class DeleteVault(Command[VaultFacts], frozen=True, kw_only=True):
+    """Delete the vault with all that is in it; it can be recovered until its retention is over."""
+
+    records: ClassVar[str] = "vault.deleted"
+
+
+class RecoverVault(Command[VaultFacts], frozen=True, kw_only=True):
+    """Bring the deleted vault back, with all that was in it."""
+
+    records: ClassVar[str] = "vault.recovered"
+
+
+class PurgeVault(Command[PurgedVault], frozen=True, kw_only=True):
+    """Destroy the keys of all secrets and backups of the deleted vault, and give its name free."""
+
+    records: ClassVar[str] = "vault.purged"
 
 
 class SetPolicy(Command[Policy], frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from projections.rows import (
     R,
     Rows,
     Secret,
+    Settings,
     Table,
     Version,
     backed_up_key,
@@ -35,6 +36,7 @@ from projections.rows import (
     exposure_key,
     past_of,
     secret_key,
+    settings_key,
     version_key,
 )
 from projections.trail import ANYBODY, COPY
@@ -278,7 +280,8 @@ def _exposed(
 def _status(logs: Logs, row: Exposure) -> str:
     secret = logs.rows.get(secret_key(row.name), Secret)
     version = logs.rows.get(version_key(row.name, row.version), Version)
-    if secret is None or version is None:
+    settings = logs.rows.get(settings_key(), Settings)
+    if secret is None or version is None or (settings is not None and settings.purged):
         return "purged"
     if secret.deleted_date is not None:
         return "deleted"

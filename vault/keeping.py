@@ -1,4 +1,4 @@
-"""What a vault does by itself: ends retentions, finishes erasures, rotates keys.
+"""What a vault does by itself: ends retentions, its own too, finishes erasures, rotates keys.
 
 An erasure is three steps: the event that says so is committed, the keys are destroyed, the receipt
 is committed.  A crash between them leaves an erasure without a receipt in the views, and whoever
@@ -8,7 +8,8 @@ comes next finishes it.  Destroying twice is harmless; a receipt is appended onc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -21,7 +22,12 @@ from eventstore.record import Draft, Entry
 from eventstore.transaction import Append
 from projections.rows import Due, Erasure, Rows, Secret, Table, erasure_key, secret_key
 from projections.views import Views
+from vault.lifecycle import is_over
+from vault.reading import settings_of
 from vault.refusals import ErasurePending
+
+if TYPE_CHECKING:
+    from vault.writing import Writing
 
 ITSELF = Context(principal="muniment", auth="internal")
 
@@ -53,23 +59,37 @@ class Keeping:
 
     def mind(self, rows: Rows) -> None:
         """Raise Overdue if there is something to catch up with."""
-        if self._due(rows) or _pending(rows):
+        if self._is_over(rows) or self._due(rows) or _pending(rows):
             raise Overdue
 
     def catch_up(self) -> None:
         """Purge what is due, then finish every erasure that has no receipt."""
         with self._changes.snapshot() as snapshot:
             rows = self._views.reader(snapshot.transaction)
+            over = self._is_over(rows)
             due = bool(self._due(rows))
             pending = bool(_pending(rows))
-        if due:
+        if over:
+            self._changes.transact(self._purge_all)
+        elif due:
             self._changes.transact(self._purge_due)
-        if due or pending:
+        if over or due or pending:
             self.finish_erasures()
 
     # -- retention -------------------------------------------------------------------------------
 
+    def _is_over(self, rows: Rows) -> bool:
+        """Whether the vault itself was deleted, and its retention is over."""
+        return is_over(settings_of(rows), self._clock() // _SECOND)
+
+    def _purge_all(self, append: Append) -> None:
+        rows = self._views.reader(append.transaction)
+        if self._is_over(rows):  # and nobody was quicker
+            self._retiring(append, rows).end()
+
     def _due(self, rows: Rows) -> list[Due]:
+        if settings_of(rows).purged:
+            return []  # their keys went with the vault's
         now = self._clock() // _SECOND
         found = []
         for order, due in rows.scan(Table.DUE, Due):
@@ -80,14 +100,17 @@ class Keeping:
 
     def _purge_due(self, append: Append) -> None:
         rows = self._views.reader(append.transaction)
-        context = replace(ITSELF, rule="retention")
-        from vault.writing import Writing
-
-        writing = Writing(append, rows, self._keyring, self._entropy, context)
+        writing = self._retiring(append, rows)
         for due in self._due(rows):
             secret = rows.get(secret_key(due.name), Secret)
             if secret is not None:
                 writing.retire(secret)
+
+    def _retiring(self, append: Append, rows: Rows) -> Writing:
+        from vault.writing import Writing  # hardly ever is anything due
+
+        context = replace(ITSELF, rule="retention")
+        return Writing(append, rows, self._keyring, self._entropy, context)
 
     # -- erasure ---------------------------------------------------------------------------------
 
@@ -106,7 +129,7 @@ class Keeping:
             pending = _pending(self._views.reader(snapshot.transaction))
         if not pending:
             return {}
-        numbers = [number for erasure in pending.values() for number in erasure.keys]
+        numbers = chain.from_iterable(erasure.numbers() for erasure in pending.values())
         try:
             destroyed = self._keyring.destroy(numbers)
             return self._changes.transact(lambda append: self._receipts(append, pending, destroyed))
@@ -127,6 +150,7 @@ class Keeping:
                 provider=destroyed.provider,
                 assurance=destroyed.assurance,
                 open_backups=erasure.open_backups,
+                runs=erasure.runs,
             )
             context = replace(ITSELF, rule="erasure", cause=cause)
             receipts[cause] = append.append(Draft(context, event))

@@ -290,7 +290,10 @@ def erased_by(live: Rows, secret: Secret) -> int | None:
     None if none did, or if this copy of the log is older than the purge.
     """
     erased = live.get(erased_key(secret.key), Erased)
-    return None if erased is None else erased.at
+    if erased is not None:
+        return erased.at
+    settings = settings_of(live)
+    return settings.at if settings.purged else None
 
 
 def policy_answer(policy: Policy) -> answers.Policy:

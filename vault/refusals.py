@@ -336,9 +336,32 @@ class VaultNotFound(VaultError):
 
 
 class VaultExists(VaultError):
-    """The store has a vault of that name already."""
+    """The store has a vault of that name already, or a deleted one that holds it."""
 
     code = "vault.exists"
+
+
+class VaultIsDeleted(VaultError):
+    """The vault is deleted: it can be recovered, or purged."""
+
+    code = "vault.is-deleted"
+    hint = (
+        "muniment vault recover NAME, or muniment vault purge NAME; its history is read with "
+        "--vault-name and its id, which `muniment vault list-deleted` shows"
+    )
+
+
+class DeletedVaultNotFound(VaultError):
+    """The store has no deleted vault of that name."""
+
+    code = "vault.deleted-not-found"
+    hint = "`muniment vault list-deleted` shows the names"
+
+
+class VaultPurgeIsProtected(VaultError):
+    """Purge protection is on: the vault is purged when its retention is over."""
+
+    code = "vault.purge-protected"
 
 
 class VaultNotChosen(VaultError):

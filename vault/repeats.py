@@ -49,6 +49,9 @@ _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.PurgeDeletedSecret: events.SecretPurged,
     commands.BackupSecret: events.SecretBackedUp,
     commands.RestoreSecret: events.SecretRestored,
+    commands.DeleteVault: events.VaultDeleted,
+    commands.RecoverVault: events.VaultRecovered,
+    commands.PurgeVault: events.VaultPurged,
 }
 
 
@@ -120,6 +123,8 @@ def _is_repeated(
         case commands.RestoreSecret(blob=blob):
             header = backup.read_header(blob, store_id())
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
+        case commands.DeleteVault() | commands.RecoverVault() | commands.PurgeVault():
+            return True  # of which vault, its log says
         case _:
             return _same_name(event.name, getattr(command, "name", ""))
 

@@ -42,11 +42,14 @@ from vault.caller import Caller
 from vault.commands import (
     Command,
     CopyVault,
+    DeleteVault,
     Malformed,
     NewVault,
     PurgeDeletedSecret,
+    PurgeVault,
     ReadHistory,
     RecordVerification,
+    RecoverVault,
     Replay,
     Restore,
     RotateKeys,
@@ -54,6 +57,7 @@ from vault.commands import (
     UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
+from vault.lifecycle import check_alive
 from vault.points import Resolved
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
@@ -108,6 +112,17 @@ class Vault:
         self.changes.close()
         self.access.close()
 
+    @property
+    def id(self) -> str:
+        """What names the vault also when it is purged: the id of its `changes`."""
+        return self.changes.identity.log_id.hex()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they stand."""
+        with self.changes.snapshot() as snapshot:
+            return settings_of(self.views.reader(snapshot.transaction))
+
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
         return self.respond(caller, command).answer
@@ -121,6 +136,7 @@ class Vault:
             rows = self.views.reader(snapshot.transaction)
             try:
                 names.check_caller(caller)
+                check_alive(settings_of(rows), command)
                 self._pass_boundary(rows, caller, command)
                 authorize(rows, settings_of(rows), caller, command)
             except VaultError:
@@ -221,9 +237,25 @@ class Vault:
                 assurance=receipt.event.assurance,
                 open_backups=receipt.event.open_backups,
             )
-        if isinstance(command, UpdateVault):
+        if isinstance(command, PurgeVault):
+            return self._tell_end(outcome)
+        if isinstance(command, UpdateVault | DeleteVault | RecoverVault):
             return self._facts()
         return outcome.answer
+
+    def _tell_end(self, outcome: Outcome) -> answers.PurgedVault:
+        purged = outcome.entries[0]
+        receipt = self.keeping.receipt(purged.position)
+        return answers.PurgedVault(
+            name=self.name,
+            id=self.id,
+            position=purged.position,
+            receipt=receipt.position,
+            provider=receipt.event.provider,
+            assurance=receipt.event.assurance,
+            keys=sum(last - first + 1 for first, last in receipt.event.runs),
+            open_backups=receipt.event.open_backups,
+        )
 
     def _rotate(self, caller: Caller, command: RotateKeys, seen: Seen) -> list[answers.HistoryItem]:
         from vault.history import item
@@ -274,8 +306,10 @@ class Vault:
         """
         seen.size = snapshot.size
         names.check_caller(caller)
+        settings = settings_of(rows)
+        check_alive(settings, command)
         admitted = self._pass_boundary(rows, caller, command)
-        rule = authorize(rows, settings_of(rows), caller, command)
+        rule = authorize(rows, settings, caller, command)
         seen.points = resolved(snapshot, command)
         return f"{rule}, {admitted.rule}" if admitted.rule else rule
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -42,11 +43,15 @@ from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
 from eventstore.transaction import Append
 from projections import state, trail
+from projections.rows import Settings
 from projections.views import Pointer, Views
 from vault import names
 from vault.caller import Caller
 from vault.commands import CopyVault, NewVault
+from vault.lifecycle import is_deleted
 from vault.refusals import (
+    DeletedVaultNotFound,
+    ErasurePending,
     StoreExists,
     StoreNotFound,
     VaultExists,
@@ -168,6 +173,7 @@ class Store:
         self._clock = clock
         self._entropy = entropy
         self._vaults: dict[str, Vault] = {}
+        self._opening = threading.RLock()
 
     @property
     def store_id(self) -> bytes:
@@ -259,26 +265,84 @@ class Store:
         return sorted(made.parent.name for made in (self.home / "vaults").glob("*/made"))
 
     def vaults(self) -> list[Vault]:
-        """All vaults, by name."""
-        for vault_id in self.vault_ids():
-            if vault_id not in self._vaults:
-                self._vaults[vault_id] = self._open_vault(self.home / "vaults" / vault_id)
-        return sorted(self._vaults.values(), key=lambda vault: names.folded(vault.name))
+        """All vaults, by name; also those that are deleted, and those that were purged."""
+        with self._opening:
+            for vault_id in self.vault_ids():
+                if vault_id not in self._vaults:
+                    opened = self._open_vault(self.home / "vaults" / vault_id)
+                    self._vaults[vault_id] = opened
+                    self._settled(opened)  # nobody asks for a purged one: whoever opens it, ends it
+            found = list(self._vaults.values())
+        return sorted(found, key=lambda vault: (names.folded(vault.name), vault.id))
+
+    def active(self) -> list[Vault]:
+        """The vaults that answer, by name."""
+        return [vault for vault in self.vaults() if self._settled(vault).deleted_date is None]
+
+    def deleted(self) -> list[Vault]:
+        """The vaults that can be recovered, by name."""
+        return [vault for vault in self.vaults() if _is_deleted(self._settled(vault))]
 
     def vault_names(self) -> list[str]:
-        return [vault.name for vault in self.vaults()]
+        """The names of the vaults that answer."""
+        return [vault.name for vault in self.active()]
 
     def vault(self, name: str | None = None) -> Vault:
-        """The vault of that name, or the only one.  Raise VaultNotFound or VaultNotChosen."""
-        found = self.vaults()
+        """The vault of that name, or the only one; by its id a vault that was deleted or purged.
+
+        Raise VaultNotFound, VaultIsDeleted or VaultNotChosen.
+        """
         if name is None:
+            found = self.active()
             if len(found) != 1:
                 raise VaultNotChosen(f"the store has {len(found)} vaults")
             return found[0]
-        for vault in found:
-            if names.folded(vault.name) == names.folded(name):
+        vault = self._holder(name) or self._by_id(name)
+        if vault is None:
+            raise VaultNotFound(f"the store has no vault {name[:40]!r}")
+        settings = vault.settings
+        if _is_deleted(settings) and vault.id != name:
+            raise is_deleted(settings)
+        return vault
+
+    def deleted_vault(self, name: str) -> Vault:
+        """The deleted vault of that name.  Raise DeletedVaultNotFound."""
+        vault = self._holder(name)
+        if vault is None or vault.settings.deleted_date is None:
+            raise DeletedVaultNotFound(f"the store has no deleted vault {name[:40]!r}")
+        return vault
+
+    def _holder(self, name: str) -> Vault | None:
+        """The vault that has *name*, active or deleted.
+
+        What the vaults that ever had it left undone is done first: a purge whose retention is over,
+        or whose keys a crash left.  Raise ErasurePending.
+        """
+        for vault in self.vaults():
+            if names.folded(vault.name) != names.folded(name):
+                continue
+            if vault.settings.deleted_date is not None:
+                vault.keeping.catch_up()
+            if not vault.settings.purged:
                 return vault
-        raise VaultNotFound(f"the store has no vault {name[:40]!r}")
+        return None
+
+    def _by_id(self, vault_id: str) -> Vault | None:
+        return next((vault for vault in self.vaults() if vault.id == vault_id), None)
+
+    def _settled(self, vault: Vault) -> Settings:
+        """The settings of *vault* once it is purged, if it is time."""
+        if vault.settings.deleted_date is not None:
+            # The vault's own requests say so: one that cannot be purged now keeps nobody else.
+            with suppress(ErasurePending, LogUnavailable):
+                vault.keeping.catch_up()
+        return vault.settings
+
+    def _check_free(self, name: str) -> None:
+        held = self._holder(name)
+        if held is not None:
+            state = "" if held.settings.deleted_date is None else "deleted "
+            raise VaultExists(f"the store has a {state}vault {held.name} already")
 
     def create_vault(
         self,
@@ -299,8 +363,7 @@ class Store:
         names.check_principal(caller.principal)
         founded = _founded(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
-            if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
-                raise VaultExists(f"the store has a vault {name} already")
+            self._check_free(name)
             directory = self._make_vault(caller, founded)
             return self._finish_vault(directory, self._open_vault(directory))
 
@@ -324,8 +387,7 @@ class Store:
         source.handle(caller, CopyVault(as_of=size))
         settings = source.settings_as_of(size)
         with self._alone():
-            if names.folded(name) in {names.folded(known) for known in self.vault_names()}:
-                raise VaultExists(f"the store has a vault {name} already")
+            self._check_free(name)
             directory = self._make_vault(
                 caller,
                 _founded(
@@ -348,9 +410,10 @@ class Store:
 
     def _finish_vault(self, directory: Path, vault: Vault) -> Vault:
         # The last step: a vault whose making a crash cut short is not there.
-        with failing_disk(directory):
+        # Else another thread could open it for a second time, which LMDB does not survive.
+        with self._opening, failing_disk(directory):
             write_durably(directory / "made", b"")
-        self._vaults[directory.name] = vault
+            self._vaults[directory.name] = vault
         return vault
 
     def _open_vault(self, directory: Path) -> Vault:
@@ -485,6 +548,10 @@ def _check_placed(vault: Vault, directory: Path) -> None:
     made_with = {log.numbers().signing[0] // FANOUT for log in (vault.changes, vault.access)}
     if len(made_with) > 1:
         raise LogMisplaced(f"{vault.access.path}: here is the access log of another vault")
+
+
+def _is_deleted(settings: Settings) -> bool:
+    return settings.deleted_date is not None and not settings.purged
 
 
 def root_directory_of(home: Path, configuration: Configuration) -> Path:

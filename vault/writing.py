@@ -22,6 +22,7 @@ from eventstore.events import (
     SecretSet,
     SecretUpdated,
     SecretVersionRestored,
+    VaultPurged,
     VaultRestored,
 )
 from eventstore.keyring import Keyring
@@ -38,7 +39,7 @@ from projections.rows import (
     backup_key,
     keys_key,
 )
-from vault import answers, backup, names, repeats, rules, secrets
+from vault import answers, backup, lifecycle, names, repeats, rules, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -46,9 +47,12 @@ from vault.commands import (
     Command,
     DeletePolicy,
     DeleteSecret,
+    DeleteVault,
     ImportSecrets,
     PurgeDeletedSecret,
+    PurgeVault,
     RecoverDeletedSecret,
+    RecoverVault,
     Restore,
     RestoreSecret,
     SetPolicy,
@@ -133,6 +137,14 @@ class Writing:
         """Record that a deleted secret's retention is over."""
         return self._record(secrets.purge(secret))
 
+    def end(self) -> Entry[Any]:
+        """Record that a deleted vault's retention is over."""
+        return self._record(Decision(self._purge()))
+
+    def _purge(self) -> VaultPurged:
+        created: Any = self._append.entry(0).event
+        return lifecycle.purge(self._rows, created.first_key)
+
     def _record(self, decision: Decision) -> Entry[Any]:
         event, content, key = decision
         if content is not None and key is not None:
@@ -160,6 +172,9 @@ class Writing:
                 opened = self._open_blob(blob)
                 held = self._reading.secret(opened.name)
                 return secrets.restore(held, opened, self._new_key)
+            case DeleteVault() | RecoverVault() | PurgeVault():
+                now, settings = self._facts().now, self._reading.settings
+                return [Decision(lifecycle.decide(settings, command, now, self._purge))]
             case (
                 SetSecret()
                 | UpdateSecret()
@@ -248,7 +263,9 @@ class Writing:
                 return [_policy(entry) for entry in entries]
             case BackupSecret():
                 return self._backup(entries[0])
-            case UpdateVault() | PurgeDeletedSecret():
+            case (
+                UpdateVault() | PurgeDeletedSecret() | DeleteVault() | RecoverVault() | PurgeVault()
+            ):
                 return None  # told by the service: it also needs the receipt, or both heads
             case _ if isinstance(event, BoundarySet):
                 return answers.Boundary(**asdict(event), position=entries[0].position)

@@ -11,22 +11,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eventstore.events import KeysErased, RootKeyRotated, SecretPurged
-from support.vaults import ALICE, Clock, make_vault
+from eventstore.errors import KeyErased
+from eventstore.events import KeysErased, RootKeyRotated, SecretPurged, VaultPurged
+from support.vaults import ALICE, START, Clock, make_vault, open_store
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
+    DeleteVault,
     GetDeletedSecret,
     GetSecret,
     ListSecretVersions,
     PurgeDeletedSecret,
+    PurgeVault,
     RestoreSecret,
     RotateKeys,
     SetSecret,
 )
 from vault.refusals import (
     DeletedSecretNotFound,
+    DeletedVaultNotFound,
     SecretNotFound,
     VaultError,
     VaultExists,
@@ -36,6 +40,7 @@ from vault.store import Store
 
 VAULT = "test-vault"
 SECOND = "second-vault"
+DOOMED = "doomed-vault"
 ASKED = Caller(principal=ALICE.principal, auth=ALICE.auth, request="asked-once")
 """Who asks for the operation: a request id makes asking again harmless."""
 
@@ -79,6 +84,8 @@ class Operation(NamedTuple):
     stands: Callable[[Place, Store, Vault], bool]
     already_done: tuple[type[VaultError], ...] = ()
     """What asking again may say, if it cannot carry a request id."""
+    prepare: Callable[[Place], None] | None = None
+    """What must be there besides."""
 
 
 # --- secrets ------------------------------------------------------------------------------------
@@ -201,6 +208,39 @@ def was_vault_made(place: Place, store: Store, vault: Vault) -> bool:
     return True
 
 
+def prepare_doomed(place: Place) -> None:
+    """A second vault, deleted, with secrets and a backup."""
+    with open_store(place.home, Clock(START + 500_000)) as store:
+        vault = store.create_vault(ALICE, DOOMED)
+        for name in ("one", "two"):
+            vault.handle(ALICE, SetSecret(name=name, value=f"{name}-value"))
+        vault.handle(ALICE, BackupSecret(name="one"))
+        vault.handle(ALICE, DeleteVault())
+
+
+def ask_purge_vault(place: Place, store: Store, vault: Vault) -> object:
+    return store.deleted_vault(DOOMED).handle(ASKED, PurgeVault()).keys
+
+
+def was_vault_purged(place: Place, store: Store, vault: Vault) -> bool:
+    """A purge that stands has its receipt, and its keys are gone, as soon as anybody came by."""
+    [doomed] = [one for one in store.vaults() if one.name == DOOMED]
+    if doomed in store.deleted():
+        assert not [one for one in entries_of(doomed) if isinstance(one.event, VaultPurged)]
+        return False
+    purged, receipt = entries_of(doomed)[-2:]
+    assert isinstance(purged.event, VaultPurged)
+    assert isinstance(receipt.event, KeysErased)
+    assert receipt.context.cause == purged.position
+    for number in {one.content_key for one in entries_of(doomed)} - {None}:
+        try:
+            store.keyring.key(number)
+        except KeyErased:
+            continue
+        raise AssertionError(f"key {number} is still there")
+    return True
+
+
 OPERATIONS = {
     "read": Operation(ask_read, was_read),
     "set": Operation(ask_set, was_set),
@@ -211,6 +251,9 @@ OPERATIONS = {
     "rotate-root": Operation(ask_rotate_root, was_root_rotated),
     "rebuild": Operation(ask_rebuild, was_rebuilt),
     "create-vault": Operation(ask_vault, was_vault_made, (VaultExists,)),
+    "purge-vault": Operation(
+        ask_purge_vault, was_vault_purged, (DeletedVaultNotFound,), prepare_doomed
+    ),
 }
 
 

@@ -19,10 +19,12 @@ from support.vaults import ALICE, Clock, check, verify_store
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
+    DeleteVault,
     GetSecret,
     ListDeletedSecrets,
     ListSecrets,
     PurgeDeletedSecret,
+    PurgeVault,
     RecoverDeletedSecret,
     RestoreSecret,
     RotateKeys,
@@ -113,6 +115,15 @@ class Siege:
     def restore(self, name: str, blob: bytes, vault: Vault) -> None:
         vault.handle(ALICE, RestoreSecret(blob=blob))
         self._of[vault, name] = list(self._of[self.vault, name])
+        self.copy()
+
+    def purge_other(self) -> None:
+        """End the second vault, with all that is in it."""
+        self.other.handle(ALICE, DeleteVault())
+        self.copy()
+        self.other.handle(ALICE, PurgeVault())
+        for vault, name in [place for place in self._of if place[0] is self.other]:
+            self.marks.gone.extend(self._of.pop((vault, name)))
         self.copy()
 
     def wait(self, days: int, gone: tuple[str, ...]) -> None:
@@ -272,3 +283,27 @@ def test_before_the_purge_the_same_attacker_opens_what_is_purged_later(siege: Si
     # It is the root key's destruction that ends it: with the old one everything still opens.
     assert all(siege.attacker.opens(old_root).hold(mark) for mark in siege.marks.gone)
     assert not any(siege.opened().hold(mark) for mark in siege.marks.gone)
+
+
+def test_the_purge_of_a_vault_closes_all_that_ever_was_in_it(siege: Siege) -> None:
+    for name in ("kept", "db", "deleted", "expired"):
+        siege.set(name, siege.other)
+    siege.set("kept")
+    siege.set("db", siege.other, size=9_000)
+    for secret in ("deleted", "db"):
+        siege.attacker.gets_blob(siege.other.handle(ALICE, BackupSecret(name=secret)).blob)
+    siege.other.handle(ALICE, DeleteSecret(name="deleted"))
+    siege.other.rebuild()
+    siege.read_all()
+    siege.store.rotate_root_key(ALICE)
+    siege.set("late", siege.other)
+    before = siege.attacker.opens(siege.root_key())
+    siege.purge_other()
+    opened = siege.opened()
+    assert all(before.hold(mark) for mark in siege.marks.gone)
+    assert [mark for mark in siege.marks.gone if opened.hold(mark)] == []
+    assert [mark for mark in siege.marks.open if not opened.hold(mark)] == []
+    assert len(siege.marks.gone) > 15
+    assert opened.blobs == set()
+    # and what an auditor may see stays
+    assert any(b"vault.purged" in text for text in opened.metadata)

@@ -387,7 +387,7 @@ EVENTS = {
         "vault.updated": "purge_protection administrators sku vault_tags enabled_for",
         "vault.deleted": "scheduled_purge",
         "vault.recovered": "",
-        "vault.purged": "keys",
+        "vault.purged": "keys open_backups",
         "policy.set": "object_id secrets storage application_id",
         "policy.deleted": "object_id application_id",
         "boundary.set": "default_action bypass ip_rules subnet_rules public_network_access "
@@ -403,7 +403,7 @@ EVENTS = {
         "secret.version-restored": _SET + " created updated value_print content_print",
         "root-key.rotated": "root_epoch provider assurance",
         "store.adopted": "instance changes access",
-        "keys.erased": "keys root_epoch provider assurance open_backups",
+        "keys.erased": "keys root_epoch provider assurance open_backups runs",
         "audit.granted": "grant auditor start stop changes access label",
     },
     "access": {

@@ -205,7 +205,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "secret.read": {"as_of": 200},
     "policy.set": {"secrets": ("get", "list"), "storage": ("get",)},
     "secret.purged": {"backups": (11, 70_000)},
-    "keys.erased": {"open_backups": (11,)},
+    "keys.erased": {"open_backups": (11,), "runs": ((9, 63), (70_000, 70_063))},
     "signing-key.rotated": {"also": (2,)},
     "request.refused": {"name": "db-password", "version": VERSION},
     "requests.turned-away": {"unauthenticated": 12, "throttled": 3},
@@ -220,7 +220,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
         "enabled_for": ("deployment",),
     },
     "vault.updated": {"sku": "premium", "vault_tags": {"team": "shop"}},
-    "vault.purged": {"keys": ((9, 63), (70_000, 70_063))},
+    "vault.purged": {"keys": ((9, 63), (70_000, 70_063)), "open_backups": (11,)},
     "policy.deleted": {"application_id": "8fc84c0a-3bd7-4a3e-9f8c-1d2e3f405162"},
     "boundary.set": {
         "default_action": "Deny",
