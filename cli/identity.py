@@ -59,6 +59,11 @@ _days = click.option(
     metavar="FILE",
     help="Sign in by this key or certificate (PEM), and with no secret.",
 )
+@click.option(
+    "--store-administrator",
+    is_flag=True,
+    help="It may make vaults over HTTPS, and see how each of them is set up.",
+)
 @_days
 def add(
     session: Session,
@@ -66,6 +71,7 @@ def add(
     object_id: str | None,
     client_id: str | None,
     public_key: Path | None,
+    store_administrator: bool,
     days: int,
 ) -> None:
     """Register a client, and print its secret.
@@ -82,8 +88,10 @@ def add(
             client_id=client_id or "",
             keys=keys,
             lifetime=days * _DAY,
+            store_administrator=store_administrator,
         )
-        record(session, known, "client-added", name, made.application.object_id)
+        added = "store-administrator-added" if store_administrator else "client-added"
+        record(session, known, added, name, made.application.object_id)
         _emit_secret(session, known, made)
     session.terminal.note(
         f"It may do nothing yet: muniment policy set --object-id {made.application.object_id} "
@@ -258,6 +266,7 @@ def _client(one: Application) -> Shape:
         "clientId": one.client_id,
         "objectId": one.object_id,
         "created": rfc3339(one.created * 1_000_000),
+        "storeAdministrator": one.store_administrator,
         "secretsEnd": [rfc3339(secret.expires * 1_000_000) for secret in one.secrets],
         "keys": [key.id[:16] for key in one.keys],
     }

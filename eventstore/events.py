@@ -459,8 +459,9 @@ class HistoryVerified(Event, frozen=True, kw_only=True, tag="history.verified"):
 class IdentityChanged(Event, frozen=True, kw_only=True, tag="identity.changed"):
     """Who may sign in to the store's service changed, or was given a token by hand.
 
-    *change* is of: client-added, client-removed, secret-rotated, issuer-trusted, issuer-distrusted,
-    signing-key-rotated, tokens-revoked, token-issued.  *client* is a client's name or an issuer.
+    *change* is of: client-added, store-administrator-added, client-removed, secret-rotated,
+    issuer-trusted, issuer-distrusted, signing-key-rotated, tokens-revoked, token-issued.  *client* is
+    a client's name or an issuer.
     """
 
     at: int

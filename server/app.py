@@ -15,8 +15,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
-from server import bodies, keyvault
+from server import arm, bodies, keyvault
 from server.authority import Authority
+from server.control_plane import LARGEST_BODY, ControlPlane, problem_for
 from server.health import Health
 from server.hosts import Target, target_of
 from server.http import Request, Response, json_response
@@ -104,6 +105,7 @@ class Service:
         self._turned_away = TurnedAway(clock=time.time)
         self._health = Health(store)
         self._counting: asyncio.Task[None] | None = None
+        self._control = ControlPlane(store, skip, tenant)
         self._blobs = asyncio.Semaphore(_MOST_BLOBS)
 
     async def begin(self) -> None:
@@ -119,6 +121,7 @@ class Service:
         self._write_counts()
         self._authenticator.close()
         self._authority.close()
+        self._control.close()
         self._store.close()
 
     def ready(self) -> bool:
@@ -161,10 +164,12 @@ class Service:
         target = target_of(request.all("host"), self._domain)
         if target is None:
             raise Problem(400, "BadRequest", "The Host header names no vault of this service.")
+        if not target.vault and arm.owns(request.path):
+            return await self._manage(request, target, read_body, said)
         if not target.vault:
             return await self._authorize_clients(request, target, read_body, said)
         said.vault = target.vault
-        principal = await self._authenticate(request, target)
+        principal = await self._authenticate(request, target, target.vault)
         said.principal = principal.oid
         return await self._ask(request, target, principal, read_body, said)
 
@@ -181,19 +186,22 @@ class Service:
 
     # -- who are you -----------------------------------------------------------------------------
 
-    async def _authenticate(self, request: Request, target: Target) -> Principal:
+    async def _authenticate(
+        self, request: Request, target: Target, vault: str, *, manages: bool = False
+    ) -> Principal:
         try:
-            return await self._authenticator.admit(request, target.resource)
+            return await self._authenticator.admit(request, target.resource, manages=manages)
         except Unauthenticated as unknown:
-            self._turned_away.unauthenticated(target.vault)
+            self._turned_away.unauthenticated(vault)
             challenge = (
                 f'Bearer authorization="{target.resource}/{self._tenant}", '
                 f'resource="{target.resource}"'
             )
             if unknown.error:
                 challenge += f', error="{unknown.error}"'
+            code = "Unauthorized" if not manages else "InvalidAuthenticationToken"
             raise Problem(
-                401, "Unauthorized", str(unknown), headers=(("WWW-Authenticate", challenge),)
+                401, code, str(unknown), headers=(("WWW-Authenticate", challenge),)
             ) from None
         except MunimentError as unreadable:
             # Whom the token names cannot be looked up: nobody is let in, and it may pass.
@@ -209,6 +217,24 @@ class Service:
         if response is None:
             raise Problem(404, "NotFound", "There is nothing at this address.")
         return response
+
+    async def _manage(
+        self, request: Request, target: Target, read_body: ReadBody, said: _Said
+    ) -> Response:
+        """What the control plane answers."""
+        found = arm.find(request.method, request.path)
+        said.vault = found.vault.lower()
+        principal = await self._authenticate(request, target, said.vault, manages=True)
+        said.principal, said.operation = principal.oid, found.route.operation
+        way = (principal.appid, request.peer, request.arrival)
+        self._limit(self._refusals.wait(principal.oid, way, self._clock()), said.vault)
+        whole = await _with_body(request, read_body, LARGEST_BODY)
+        caller = _caller(request, principal)
+        try:
+            return await self._control.answer(whole, found, target.base, caller)
+        except MunimentError as refusal:
+            self._note(refusal, principal.oid, way)
+            raise problem_for(refusal, found, caller) from None
 
     # -- what may you ----------------------------------------------------------------------------
 
@@ -371,4 +397,5 @@ def _caller(request: Request, principal: Principal) -> Caller:
         shared=True,
         application=principal.appid[: names.MAX_CALLER_TEXT],
         arrival=request.arrival,
+        store_administrator=principal.store_administrator,
     )

@@ -24,7 +24,15 @@ from server.http import Request, Response, json_response
 from server.identities import Identities
 from server.roll import MAX_SECRET, SKEW, Application, Roll, claimed
 from server.signatures import Refused, parse, public_key, verify
-from server.tokens import LIFETIME, Issued, issue, origin, own_audiences, own_issuer
+from server.tokens import (
+    LIFETIME,
+    Issued,
+    issue,
+    management_audiences,
+    origin,
+    own_audiences,
+    own_issuer,
+)
 
 T = TypeVar("T")
 
@@ -235,8 +243,6 @@ _ROUTES: Final[dict[tuple[str, ...], tuple[str, Handler]]] = {
     ("msi", "token"): ("GET", Authority._managed),
     ("common", "discovery", "instance"): ("GET", _known(discovery.instance)),
     ("metadata", "endpoints"): ("GET", _known(discovery.endpoints)),
-    ("subscriptions",): ("GET", _known(discovery.subscriptions)),
-    ("tenants",): ("GET", _known(discovery.subscriptions)),
 }
 
 
@@ -293,7 +299,8 @@ def _audience_of_scope(asked: _Asked, scope: str) -> str:
 
 def _audience(asked: _Asked, resource: str) -> str:
     """*resource*, if a token for it is of any use here."""
-    if resource.lower() not in own_audiences(asked.base):
+    known = (*own_audiences(asked.base), *management_audiences(asked.base))
+    if resource.lower() not in known:
         raise OAuthError("invalid_resource", 500011, f"The resource is {asked.base}.")
     return resource.lower()
 

@@ -81,12 +81,12 @@ _blob = msgspec.json.Decoder(BlobBody)
 
 def read_set(body: bytes) -> SetBody:
     """Raise BodyMalformed."""
-    return _read(_set, body)
+    return read(_set, body)
 
 
 def read_update(body: bytes) -> UpdateBody:
     """Raise BodyMalformed."""
-    return _read(_update, body)
+    return read(_update, body)
 
 
 def read_blob(body: bytes) -> bytes:
@@ -94,7 +94,7 @@ def read_blob(body: bytes) -> bytes:
 
     Raise BodyMalformed or BackupInvalid.
     """
-    text = _read(_blob, body).value.rstrip("=").replace("+", "-").replace("/", "_")
+    text = read(_blob, body).value.rstrip("=").replace("+", "-").replace("/", "_")
     if not _BASE64.fullmatch(text) or len(text) % 4 == 1:
         raise BackupInvalid
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -114,7 +114,8 @@ def _date(name: str, given: int | float | None | UnsetType) -> int | None | Unse
     return int(given)
 
 
-def _read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The JSON object *body* as *decoder* has it.  Raise BodyMalformed."""
     decoded = _decoded(decoder, body)
     read, wrong = decoded
     # Raised here, where no failure of a parser is being handled, so that none hangs on to it.

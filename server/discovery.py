@@ -67,13 +67,13 @@ def instance(base: str, roll: Roll, _: int) -> Response:
 
 
 def endpoints(base: str, roll: Roll, _: int) -> Response:
-    """What `az cloud register` and its kin read; there is no resource manager behind it."""
+    """What `az cloud register` and its kin read: this service is the resource manager as well."""
     host = base.partition("://")[2]
     told = {
         "name": "Muniment",
         "authentication": {
             "loginEndpoint": base,
-            "audiences": [base],
+            "audiences": [f"{base}/", base],
             "tenant": roll.tenant,
             "identityProvider": "AAD",
         },
@@ -81,8 +81,3 @@ def endpoints(base: str, roll: Roll, _: int) -> Response:
         "suffixes": {"keyVaultDns": host},
     }
     return json_response(200, told, _PUBLIC)
-
-
-def subscriptions(_: str, __: Roll, ___: int) -> Response:
-    """`az login` asks for them, and there are none."""
-    return json_response(200, {"value": []})

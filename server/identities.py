@@ -241,6 +241,7 @@ class Identities:
         client_id: str = "",
         keys: tuple[ClientKey, ...] = (),
         lifetime: int = SECRET_LIFETIME,
+        store_administrator: bool = False,
     ) -> NewSecret:
         """Register a client.  Raise IdentityInvalid or IdentityExists.
 
@@ -251,6 +252,7 @@ class Identities:
             client_id=client_id.lower() or self._guid(),
             object_id=object_id.lower() or self._guid(),
             created=self.now,
+            store_administrator=store_administrator,
         )
         if keys:
             made = self.change(lambda roll: roll.adding(application).with_keys(name, keys))

@@ -102,7 +102,10 @@ class ClientKey(_Part, frozen=True, kw_only=True):
 
 
 class Application(_Part, frozen=True, kw_only=True):
-    """A client: *client_id* is what it signs in with, *object_id* what policies know it by."""
+    """A client: *client_id* is what it signs in with, *object_id* what policies know it by.
+
+    A *store_administrator* may make vaults, and see how each of them is set up.
+    """
 
     name: str
     client_id: str
@@ -110,6 +113,7 @@ class Application(_Part, frozen=True, kw_only=True):
     created: int
     secrets: tuple[HashedSecret, ...] = ()
     keys: tuple[ClientKey, ...] = ()
+    store_administrator: bool = False
 
 
 class Issuer(_Part, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ from vault.refusals import PrincipalInvalid
 from vault.store import system_clock
 
 KEY_VAULT: Final = "https://vault.azure.net"
+RESOURCE_MANAGERS: Final = ("https://management.azure.com", "https://management.core.windows.net")
 LIFETIME: Final = 3600
 """Seconds that a token of ours lives, unless it is said otherwise."""
 
@@ -56,7 +57,10 @@ _ITSELF: Final = "muniment"
 
 
 class Principal(NamedTuple):
-    """Who asks: *oid* is what policies know.  *method* says how the issuer knew them, if it is ours."""
+    """Who asks: *oid* is what policies know.  *method* says how the issuer knew them, if it is ours.
+
+    Only a client that is registered here can be a *store_administrator*.
+    """
 
     oid: str
     appid: str
@@ -64,6 +68,7 @@ class Principal(NamedTuple):
     issuer: str
     name: str
     method: str = "token"
+    store_administrator: bool = False
 
     @property
     def caller_text(self) -> str:
@@ -124,28 +129,30 @@ class Authenticator:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def admit(self, request: Request, resource: str) -> Principal:
+    async def admit(self, request: Request, resource: str, *, manages: bool = False) -> Principal:
         """As `authenticate`, and waits for an issuer's keys without holding up the event loop."""
         try:
-            return self.authenticate(request, resource)
+            return self.authenticate(request, resource, manages=manages)
         except KeysAwaited as awaited:
             await asyncio.wait([asyncio.wrap_future(awaited.arrived)])
-            return self.authenticate(request, resource)
+            return self.authenticate(request, resource, manages=manages)
 
-    def authenticate(self, request: Request, resource: str) -> Principal:
+    def authenticate(self, request: Request, resource: str, *, manages: bool = False) -> Principal:
         """Who sends *request* to *resource* (`https://domain[:port]`).  Raise Unauthenticated.
 
-        It never waits: see KeysAwaited.
+        What *manages* vaults takes a token that was made for that.  It never waits: see KeysAwaited.
         """
         token = bearer(request)
         roll = self._roll()
         now = self._clock() // 1_000_000
-        place = sha256(f"{resource}\n{token}".encode("utf-8", "surrogatepass")).digest()
+        accepted = (management_audiences if manages else own_audiences)(resource)
+        asked = f"{accepted[0]}\n{resource}\n{token}"
+        place = sha256(asked.encode("utf-8", "surrogatepass")).digest()
         believed = self._believed.get(place)
         if believed is not None and now < believed.until:
             return believed.principal
         try:
-            principal, until = self._believe(roll, parse(token), origin(resource), now)
+            principal, until = self._believe(roll, parse(token), origin(resource), accepted, now)
         except Refused as refused:
             raise Unauthenticated(**_unreadable(str(refused))) from None
         self._remember(place, _Believed(principal, min(until, now + _REMEMBERED_FOR)))
@@ -154,13 +161,13 @@ class Authenticator:
     # --- what is believed -------------------------------------------------------------------------
 
     def _believe(
-        self, roll: Roll, parsed: Parsed, resource: str, now: int
+        self, roll: Roll, parsed: Parsed, resource: str, accepted: tuple[str, ...], now: int
     ) -> tuple[Principal, int]:
         claims = parsed.claims
         if claims.iss == own_issuer(resource, roll.tenant):
             verify(parsed, self._own_keys(parsed.header.kid))
             until = _check_time(claims, now)
-            _check_audience(claims, own_audiences(resource))
+            _check_audience(claims, accepted)
             _check_tenant(claims, roll.tenant)
             return _client(roll, claims), until
         issuer = next((one for one in roll.issuers if one.issuer == claims.iss), None)
@@ -168,7 +175,7 @@ class Authenticator:
             raise _wrong_issuer(roll, resource, claims.iss)
         verify(parsed, self._issuer_keys(issuer, parsed.header.kid))
         until = _check_time(claims, now)
-        _check_audience(claims, issuer.audiences or own_audiences(resource))
+        _check_audience(claims, issuer.audiences or accepted)
         if issuer.tenant:
             _check_tenant(claims, issuer.tenant)
         return _outsider(roll, claims), until
@@ -248,6 +255,20 @@ def own_audiences(resource: str) -> tuple[str, ...]:
     return tuple(one + slash for one in named for slash in ("", "/"))
 
 
+def management_audiences(resource: str) -> tuple[str, ...]:
+    """What a token that manages vaults may be made for: Azure's resource manager, or this service.
+
+    By this service's address with a slash at its end, as resource managers write theirs.  Without
+    one it is what every client of a vault asks for, as its challenge says, and what a program got
+    to read a secret does not open the control plane.
+    """
+    named = [one + slash for one in RESOURCE_MANAGERS for slash in ("/", "")]
+    here = origin(resource)
+    if ":" not in here.partition("://")[2]:
+        named.append(f"{here}:443/")
+    return (f"{here}/", *named)
+
+
 def _check_time(claims: Claims, now: int) -> int:
     """Give the second after which the token is believed no more."""
     if not now <= claims.exp + SKEW:
@@ -291,7 +312,15 @@ def _client(roll: Roll, claims: Claims) -> Principal:
     if known is None or known.object_id != claims.oid:
         raise Refused("the client is no longer registered")
     method = claims.amr[0] if claims.amr else "token"
-    return Principal(known.object_id, known.client_id, roll.tenant, claims.iss, known.name, method)
+    return Principal(
+        known.object_id,
+        known.client_id,
+        roll.tenant,
+        claims.iss,
+        known.name,
+        method,
+        known.store_administrator,
+    )
 
 
 def _outsider(roll: Roll, claims: Claims) -> Principal:

@@ -15,6 +15,7 @@ from vault.commands import (
     BackupSecret,
     Command,
     DeleteSecret,
+    DescribeVault,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
@@ -71,9 +72,11 @@ def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[A
     permission = NEEDS.get(command.kind if isinstance(command, Malformed) else type(command))
     if permission is not None:
         return permit(rows, settings, caller, permission)
-    if caller.principal not in settings.administrators:
-        raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
-    return "administrator"
+    if caller.principal in settings.administrators:
+        return "administrator"
+    if caller.store_administrator and isinstance(command, DescribeVault):
+        return "store administrator"
+    raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
 
 
 def permit(rows: Rows, settings: Settings, caller: Caller, permission: str) -> str:

@@ -157,6 +157,24 @@ class VaultFacts(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_purge: int | None = None
 
 
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """A vault as a resource provider shows it: how it is set up, and nothing of its logs."""
+
+    name: str
+    created: int
+    retention_days: int
+    purge_protection: bool
+    resource_group: str
+    location: str
+    sku: str
+    vault_tags: dict[str, str]
+    enabled_for: tuple[str, ...]
+    policies: tuple[Policy, ...]
+    boundary: Boundary
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
+
+
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     """One record of either log, without any value.  *time* is in microseconds.
 

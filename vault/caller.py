@@ -24,6 +24,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     *application* is the client that asks for the principal.  A caller without an *arrival* came over
     no network: it opened the store itself, and the boundary is not its matter.
 
+    A *store_administrator* may make vaults, and see how each of them is set up.
+
     An id that is *shared* may stand with other requests too, as the correlation ids of some clients
     do: only a repetition of the newest request under it is recognized, and all else is new.
     """
@@ -36,3 +38,4 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool = False
     application: str = ""
     arrival: Arrival | None = None
+    store_administrator: bool = False

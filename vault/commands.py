@@ -26,6 +26,7 @@ from vault.answers import (
     PurgedVault,
     ReadFact,
     ReplayStep,
+    Resource,
     RestorePlan,
     SecretBundle,
     VaultFacts,
@@ -244,6 +245,12 @@ class ShowVault(Command[VaultFacts], frozen=True, kw_only=True):
 
     records: ClassVar[str] = "vault.read"
     as_of: Point | None = None
+
+
+class DescribeVault(Command[Resource], frozen=True, kw_only=True):
+    """The settings, the policies and the boundary together, as they stand: a resource."""
+
+    records: ClassVar[str] = "vault.read"
 
 
 class UpdateVault(Command[VaultFacts], frozen=True, kw_only=True):

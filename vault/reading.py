@@ -45,6 +45,7 @@ from vault import answers, names
 from vault.boundary import OPEN
 from vault.commands import (
     Command,
+    DescribeVault,
     GetDeletedSecret,
     GetSecret,
     ListDeletedSecrets,
@@ -69,6 +70,22 @@ READS = (
     ListDeletedSecrets,
     ListPolicies,
     ShowBoundary,
+    DescribeVault,
+)
+
+
+_SET_UP = (
+    "name",
+    "created",
+    "retention_days",
+    "purge_protection",
+    "resource_group",
+    "location",
+    "sku",
+    "vault_tags",
+    "enabled_for",
+    "deleted_date",
+    "scheduled_purge",
 )
 
 
@@ -126,8 +143,17 @@ class Reading:
                 return Answered(self.policies(), seen(VaultRead, what="policies"))
             case ShowBoundary():
                 return Answered(self.boundary(), seen(VaultRead, what="boundary"))
+            case DescribeVault():
+                return Answered(self._resource(), seen(VaultRead, what="resource"))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a read")
+
+    def _resource(self) -> answers.Resource:
+        return answers.Resource(
+            **{name: getattr(self.settings, name) for name in _SET_UP},
+            policies=tuple(self.policies()),
+            boundary=self.boundary(),
+        )
 
     # -- rows ------------------------------------------------------------------------------------
 

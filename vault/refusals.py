@@ -37,6 +37,13 @@ class NotAdministrator(VaultError):
     hint = "`muniment vault show` names the administrators"
 
 
+class NotStoreAdministrator(VaultError):
+    """Only an administrator of the store may make a vault over the network."""
+
+    code = "access.not-store-administrator"
+    hint = "`muniment identity add NAME --store-administrator` registers one"
+
+
 class OutsideBoundary(VaultError):
     """The vault's boundary does not let the caller in.
 
@@ -118,6 +125,12 @@ class RetentionInvalid(BadParameter):
     """Deleted secrets are kept 7 to 90 days."""
 
     code = "retention.invalid"
+
+
+class RetentionIsFixed(BadParameter):
+    """How long what is deleted is kept is said when a vault is made, and never changed."""
+
+    code = "vault.retention-is-fixed"
 
 
 class PermissionUnknown(BadParameter):

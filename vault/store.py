@@ -59,6 +59,7 @@ from vault.refusals import (
     VaultNotFound,
 )
 from vault.service import Vault
+from vault.trace import context as context_of
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress
@@ -338,7 +339,8 @@ class Store:
                 vault.keeping.catch_up()
         return vault.settings
 
-    def _check_free(self, name: str) -> None:
+    def check_free(self, name: str) -> None:
+        """Raise VaultExists if a vault has *name*, or a deleted one holds it."""
         held = self._holder(name)
         if held is not None:
             state = "" if held.settings.deleted_date is None else "deleted "
@@ -363,7 +365,7 @@ class Store:
         names.check_principal(caller.principal)
         founded = _founded(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
-            self._check_free(name)
+            self.check_free(name)
             directory = self._make_vault(caller, founded)
             return self._finish_vault(directory, self._open_vault(directory))
 
@@ -387,7 +389,7 @@ class Store:
         source.handle(caller, CopyVault(as_of=size))
         settings = source.settings_as_of(size)
         with self._alone():
-            self._check_free(name)
+            self.check_free(name)
             directory = self._make_vault(
                 caller,
                 _founded(
@@ -432,7 +434,7 @@ class Store:
         directory = self.home / "vaults" / log_id.hex()
         views = Views(self.keyring, self._entropy, state.apply)
         traces = Views(self.keyring, self._entropy, trail.apply)
-        context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+        context = _maker(caller)
         created = replace(founded.created, first_key=block + _FIRST)
 
         def work(append: Append) -> None:
@@ -548,6 +550,13 @@ def _check_placed(vault: Vault, directory: Path) -> None:
     made_with = {log.numbers().signing[0] // FANOUT for log in (vault.changes, vault.access)}
     if len(made_with) > 1:
         raise LogMisplaced(f"{vault.access.path}: here is the access log of another vault")
+
+
+def _maker(caller: Caller) -> Context:
+    """Who makes a vault: whoever has the store, or over a network an administrator of it."""
+    if caller.arrival is None:
+        return Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+    return context_of(caller, "store administrator")
 
 
 def _is_deleted(settings: Settings) -> bool:
