@@ -94,7 +94,7 @@ def az_cli(session: Session, domain: str, port: int, tls: Path | None) -> None:
         f'export AZURE_CONFIG_DIR="$HOME/.azure-{domain}"',
         *([] if trust is None else [f"export REQUESTS_CA_BUNDLE={shlex.quote(trust)}"]),
         f"az cloud register --name {_CLOUD} --endpoint-resource-manager {base}"
-        f" --endpoint-active-directory {base} --endpoint-active-directory-resource-id {base}"
+        f" --endpoint-active-directory {base} --endpoint-active-directory-resource-id {base}/"
         f" --suffix-keyvault-dns {suffix}",
         f"az cloud set --name {_CLOUD}",
         "az config set core.instance_discovery=false",

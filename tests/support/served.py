@@ -71,7 +71,7 @@ def key_and_certificate() -> tuple[bytes, bytes]:
 class Served:
     """A store of two vaults behind `muniment serve`, with a client that may do all in both.
 
-    Two more clients may do less, and in the first vault only: `reader` may get and list, and
+    `manager` may make further vaults.  Two more clients may do less, and in the first vault only: `reader` may get and list, and
     `holder`, which signs in by its key, may get and set.  They are let in before it starts, since
     it looks for new ones once a second.
     """
@@ -87,6 +87,7 @@ class Served:
         self.terminal.must("vault", "create", VAULTS[1])
         self.terminal.must("tls", "init")
         self.all = self.let_in("all", *VAULTS, permissions=("all",))
+        self.manager = self.let_in("manager", permissions=(), options=("--store-administrator",))
         self.reader = self.let_in("reader", VAULTS[0], permissions=("get", "list"))
         key, certificate = key_and_certificate()
         self.holder_key, public = directory / "holder.pem", directory / "holder.crt"
