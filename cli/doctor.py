@@ -81,7 +81,7 @@ def _settings(session: Session) -> list[Finding]:
 
 
 def _surroundings(session: Session) -> list[Finding]:
-    from vault.store import read_configuration, root_directory_of
+    from vault.configuration import read_configuration, root_directory_of
 
     home = session.home
     try:

@@ -36,7 +36,8 @@ def init(
     copy of the key.  You become the vault's administrator.  The vault is called `main` unless you
     say otherwise.
     """
-    from vault.store import Store, default_root_directory
+    from vault.configuration import default_root_directory
+    from vault.store import Store
 
     def passphrase() -> bytes:
         return session.new_passphrase(session.settings.resolve("passphrase_file").value)

@@ -71,8 +71,8 @@ def seen_of(session: Session, directory: Path) -> Checkpoint | None:
 def check_vaults_of(session: Session) -> None:
     """Hold the store to the vaults that were seen in it, without a key.  Raise RolledBack."""
     from cli.kept import check_vaults
+    from vault.configuration import read_configuration
     from vault.refusals import StoreNotFound
-    from vault.store import read_configuration
 
     try:
         seen = session.kept.vaults(read_configuration(session.home).store_id)

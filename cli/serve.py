@@ -159,7 +159,7 @@ def _check_extra() -> None:
 def _passphrase(session: Session) -> bytes | None:
     """Asked for once, here: a worker has no terminal, and another may be started at any time."""
     from eventstore.errors import StoreLocked
-    from vault.store import read_configuration
+    from vault.configuration import read_configuration
 
     if read_configuration(session.home).provider != "passphrase":
         return None

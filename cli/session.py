@@ -182,7 +182,7 @@ class Session:
 
     def _instance(self) -> str:
         """Which copy of a store this is; empty if it is none, or cannot be read."""
-        from vault.store import read_configuration
+        from vault.configuration import read_configuration
 
         try:
             return read_configuration(self.home).instance

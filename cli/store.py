@@ -37,7 +37,7 @@ def backup(session: Session, directory: Path) -> None:
     it is.
     """
     from vault.backing import backup as back_up
-    from vault.store import root_directory_of
+    from vault.configuration import root_directory_of
 
     with session.store() as store:
         with Progress("vaults") as progress:
@@ -66,7 +66,7 @@ def import_store(session: Session, directory: Path, plan: bool) -> None:
     a root key and signing keys of its own, so that it and its original can be told apart.
     """
     from vault.backing import adopt
-    from vault.store import default_root_directory, read_configuration
+    from vault.configuration import default_root_directory, read_configuration
 
     home = session.home.absolute()
     root = session.root_directory or default_root_directory(directory)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
 from server import arm, bodies, keyvault
+from server.arm_openapi import arm_openapi
 from server.authority import Authority
 from server.control_plane import LARGEST_BODY, ControlPlane, problem_for
 from server.health import Health
@@ -181,6 +182,8 @@ class Service:
             return json_response(200 if ready else 503, {"ready": ready})
         if request.path == "/openapi.json":
             return _description()
+        if request.path == "/openapi-control-plane.json":
+            return _description_of_control_plane()
         make = self._pages.get(request.path)
         return None if make is None else make()
 
@@ -223,7 +226,7 @@ class Service:
     ) -> Response:
         """What the control plane answers."""
         found = arm.find(request.method, request.path)
-        said.vault = found.vault.lower()
+        said.vault = found.vault[: names.MAX_VAULT_NAME].lower()
         principal = await self._authenticate(request, target, said.vault, manages=True)
         said.principal, said.operation = principal.oid, found.route.operation
         way = (principal.appid, request.peer, request.arrival)
@@ -299,7 +302,7 @@ class Service:
         known = self._open.get(name)
         if known is None:
             try:
-                vault = self._store.vault(name)
+                vault = self._store.named(name)
             except (VaultNotFound, VaultIsDeleted):
                 return None
             except ErasurePending:
@@ -356,6 +359,11 @@ class Service:
 def _description() -> Response:
     """What the service offers; made once, since any stranger may ask for it."""
     return json_response(200, openapi())
+
+
+@cache
+def _description_of_control_plane() -> Response:
+    return json_response(200, arm_openapi())
 
 
 def _guid(random: bytes) -> str:

@@ -234,9 +234,8 @@ class ControlPlane:
 
     def _named(self, asked: Asked) -> Vault | None:
         try:
-            names.check_vault_name(asked.found.vault)  # and no id
-            return self._store.vault(asked.found.vault)
-        except (VaultNotFound, VaultIsDeleted, VaultNameInvalid):
+            return self._store.named(asked.found.vault)
+        except (VaultNotFound, VaultIsDeleted):
             return None
 
     def _is_in_group(self, vault: Vault, asked: Asked) -> bool:

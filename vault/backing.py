@@ -24,8 +24,9 @@ from eventstore.errors import RootKeyMissing
 from eventstore.events import Context
 from projections.rebuild import Progress
 from vault.caller import Caller
+from vault.configuration import Passphrase, default_root_directory, read_configuration
 from vault.refusals import StoreExists
-from vault.store import Passphrase, Store, default_root_directory, read_configuration
+from vault.store import Store
 
 IDENTITIES: Final = "identities"
 """What the service keeps in the store: sealed, and not looked into here."""

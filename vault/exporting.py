@@ -99,7 +99,9 @@ STATUSES: Final[Mapping[str, int]] = {
     "boundary.outside": 403,
     "boundary.public-access-disabled": 403,
     "secret.disabled": 403,
+    "access.not-store-administrator": 403,
     "secret.purge-protected": 403,
+    "vault.purge-protected": 405,
     "secret.not-found": 404,
     "secret.deleted-not-found": 404,
     "secret.erased": 404,
@@ -109,15 +111,18 @@ STATUSES: Final[Mapping[str, int]] = {
     "boundary.network-not-found": 404,
     "boundary.rule-not-found": 404,
     "vault.not-found": 404,
+    "vault.is-deleted": 404,
+    "vault.deleted-not-found": 404,
     "log.no-such-position": 404,
     "secret.is-deleted": 409,
     "secret.exists": 409,
+    "vault.exists": 409,
     "boundary.network-in-use": 409,
     "log.conflict": 409,
     "request.id-reused": 409,
     "purge.erasure-pending": 500,
 }
-"""What Key Vault's data plane answers for an outcome; what is not here is a bad request."""
+"""What Key Vault answers for an outcome; what is not here is a bad request."""
 
 _SIGNATURES = {
     200: "OK",
@@ -125,6 +130,7 @@ _SIGNATURES = {
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
     409: "Conflict",
     500: "Internal Server Error",
 }

@@ -28,6 +28,7 @@ MAX_TAGS = 15
 MAX_TAG_NAME = MAX_TAG_VALUE = 256
 RETENTION_DAYS = range(7, 91)
 MAX_CALLER_TEXT = 1024
+MAX_VAULT_NAME = 24
 MAX_DATE = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
 
@@ -54,7 +55,7 @@ def check_version(version: str) -> str:
 
 
 def check_vault_name(name: str) -> None:
-    if not (3 <= len(name) <= 24 and _VAULT_NAME.fullmatch(name)):
+    if not (3 <= len(name) <= MAX_VAULT_NAME and _VAULT_NAME.fullmatch(name)):
         raise VaultNameInvalid(
             f"the vault name {name[:40]!r} is not 3 to 24 letters, digits and single hyphens, "
             "a letter first"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,7 +25,6 @@ from msgspec.structs import replace
 from eventstore import record
 from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import (
-    FormatUnknown,
     KeyringNotFound,
     LogMisplaced,
     LogUnavailable,
@@ -35,12 +33,12 @@ from eventstore.errors import (
     RootKeyMissing,
     StoreLocked,
 )
-from eventstore.events import BoundarySet, Context, Event, VaultCreated
+from eventstore.events import Context
 from eventstore.keyring import Erasure, Keyring
 from eventstore.keytree import FANOUT
 from eventstore.log import Log
 from eventstore.record import LOG_ID_SIZE, Draft, Kind
-from eventstore.rootkey import FileRootKey, PassphraseRootKey, RootKey
+from eventstore.rootkey import PassphraseRootKey, RootKey
 from eventstore.transaction import Append
 from projections import state, trail
 from projections.rows import Settings
@@ -48,6 +46,15 @@ from projections.views import Pointer, Views
 from vault import names
 from vault.caller import Caller
 from vault.commands import CopyVault, NewVault
+from vault.configuration import (
+    FORMAT,
+    Configuration,
+    Passphrase,
+    default_root_directory,
+    read_configuration,
+    root_directory_of,
+    root_key_of,
+)
 from vault.lifecycle import is_deleted
 from vault.refusals import (
     DeletedVaultNotFound,
@@ -59,13 +66,11 @@ from vault.refusals import (
     VaultNotFound,
 )
 from vault.service import Vault
-from vault.trace import context as context_of
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress
     from vault.copying import Copied
-
-FORMAT = 1
+    from vault.founding import Founding
 
 NEW_VAULT: Final = NewVault()
 
@@ -75,62 +80,6 @@ _KEYS_OF = {
     record.CHANGES.name: (_CHANGES_SIGNING, _CHANGES_AUDIT),
     record.ACCESS.name: (_ACCESS_SIGNING, _ACCESS_AUDIT),
 }
-
-Passphrase = Callable[[], bytes]
-
-_STORE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-
-class Founding(NamedTuple):
-    """The first events of a vault, checked; the first key is not known yet."""
-
-    created: VaultCreated
-    rules: tuple[Event, ...]
-
-
-class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `store.json` holds.  An empty *root* is the default place, beside the store.
-
-    *instance* tells a store that was made of a copy from its original, which has the same ids.
-    """
-
-    format: int
-    store_id: str
-    provider: str
-    root: str = ""
-    instance: str = ""
-
-
-def read_configuration(home: Path) -> Configuration:
-    """Read `store.json`.  Raise StoreNotFound or FormatUnknown."""
-    try:
-        text = (home / "store.json").read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreNotFound(f"there is no store in {home}") from None
-    try:
-        read = msgspec.json.decode(text, type=Configuration)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise FormatUnknown(f"{home / 'store.json'} is not of a form that is known") from None
-    if read.format != FORMAT or read.provider not in ("file", "passphrase"):
-        raise FormatUnknown(f"{home / 'store.json'}: format {read.format}, {read.provider!r}")
-    ids = (read.store_id, read.instance or read.store_id)
-    if not all(map(_STORE_ID.fullmatch, ids)) or "\0" in read.root:
-        raise FormatUnknown(f"{home / 'store.json'} names no store, or no place for a root key")
-    return read
-
-
-def default_root_directory(home: Path) -> Path:
-    """Beside the store, never inside it."""
-    home = home.absolute()
-    return home.with_name(home.name + ".key")
-
-
-def _root_key(provider: str, directory: Path, passphrase: Passphrase | None) -> RootKey:
-    if provider == "file":
-        return FileRootKey(directory)
-    if passphrase is None:
-        raise StoreLocked
-    return PassphraseRootKey(directory, passphrase())
 
 
 def _begun(home: Path, root: RootKey, entropy: Callable[[int], bytes]) -> Keyring | None:
@@ -197,7 +146,7 @@ class Store:
         if (home / "store.json").exists():
             raise StoreExists(f"there is a store in {home} already")
         directory = root_directory or default_root_directory(home)
-        root = _root_key(provider, directory, passphrase)
+        root = root_key_of(provider, directory, passphrase)
         with ExitStack() as made, failing_disk(home):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             (home / "vaults").mkdir(exist_ok=True, mode=0o700)
@@ -235,7 +184,7 @@ class Store:
         directory = root_directory or root_directory_of(home, configuration)
         if not directory.is_dir():
             raise RootKeyMissing(f"there is no root key in {directory}")
-        root = _root_key(configuration.provider, directory, passphrase)
+        root = root_key_of(configuration.provider, directory, passphrase)
         try:
             keyring = Keyring.open(home / "keyring", root, entropy=entropy)
         except KeyringNotFound:
@@ -293,16 +242,21 @@ class Store:
 
         Raise VaultNotFound, VaultIsDeleted or VaultNotChosen.
         """
-        if name is None:
-            found = self.active()
-            if len(found) != 1:
-                raise VaultNotChosen(f"the store has {len(found)} vaults")
-            return found[0]
-        vault = self._holder(name) or self._by_id(name)
+        if name is not None:
+            known = [vault for vault in self.vaults() if vault.id == name]
+            return known[0] if known else self.named(name)
+        found = self.active()
+        if len(found) != 1:
+            raise VaultNotChosen(f"the store has {len(found)} vaults")
+        return found[0]
+
+    def named(self, name: str) -> Vault:
+        """The vault that answers to *name*, which is no id.  Raise VaultNotFound or VaultIsDeleted."""
+        vault = self._holder(name)
         if vault is None:
             raise VaultNotFound(f"the store has no vault {name[:40]!r}")
         settings = vault.settings
-        if _is_deleted(settings) and vault.id != name:
+        if settings.deleted_date is not None:
             raise is_deleted(settings)
         return vault
 
@@ -327,9 +281,6 @@ class Store:
             if not vault.settings.purged:
                 return vault
         return None
-
-    def _by_id(self, vault_id: str) -> Vault | None:
-        return next((vault for vault in self.vaults() if vault.id == vault_id), None)
 
     def _settled(self, vault: Vault) -> Settings:
         """The settings of *vault* once it is purged, if it is time."""
@@ -362,8 +313,10 @@ class Store:
         """
         names.check_vault_name(name)
         names.check_retention(retention_days)
+        from vault.founding import founded_by  # a vault is made once and opened often
+
         names.check_principal(caller.principal)
-        founded = _founded(caller, name, retention_days, purge_protection, wanted)
+        founded = founded_by(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
             self.check_free(name)
             directory = self._make_vault(caller, founded)
@@ -384,6 +337,7 @@ class Store:
         whatever held then.  Raise NotAdministrator.
         """
         from vault.copying import fill
+        from vault.founding import founded_by
 
         names.check_vault_name(name)
         source.handle(caller, CopyVault(as_of=size))
@@ -392,7 +346,7 @@ class Store:
             self.check_free(name)
             directory = self._make_vault(
                 caller,
-                _founded(
+                founded_by(
                     caller,
                     name,
                     settings.retention_days,
@@ -429,12 +383,14 @@ class Store:
         return vault
 
     def _make_vault(self, caller: Caller, founded: Founding) -> Path:
+        from vault.founding import maker
+
         block = self.keyring.allocate()
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
         views = Views(self.keyring, self._entropy, state.apply)
         traces = Views(self.keyring, self._entropy, trail.apply)
-        context = _maker(caller)
+        context = maker(caller)
         created = replace(founded.created, first_key=block + _FIRST)
 
         def work(append: Append) -> None:
@@ -513,34 +469,6 @@ class Store:
             ) from problem
 
 
-def _founded(
-    caller: Caller,
-    name: str,
-    retention_days: int,
-    purge_protection: bool,
-    wanted: NewVault = NEW_VAULT,
-) -> Founding:
-    """How a vault begins.  Raise what is wrong with its rules."""
-    from vault import network_rules, policies  # a vault is made once and opened often
-
-    created = VaultCreated(
-        name=name,
-        retention_days=retention_days,
-        purge_protection=purge_protection,
-        administrators=(caller.principal,),
-        first_key=0,
-        resource_group=wanted.resource_group,
-        location=wanted.location,
-        sku=policies.check_sku(wanted.sku),
-        vault_tags=policies.check_vault_tags(wanted.vault_tags),
-        enabled_for=policies.check_enabled_for(wanted.enabled_for),
-    )
-    given = policies.founding(wanted.policies, caller.principal, is_for_maker=wanted.is_for_maker)
-    boundary = network_rules.founding(wanted.boundary, wanted.networks, wanted.trusted_services)
-    is_open = boundary == BoundarySet()
-    return Founding(created, (*given, *(() if is_open else (boundary,))))
-
-
 def _check_placed(vault: Vault, directory: Path) -> None:
     # All vaults of a store are sealed under one keyring, so a log of another one opens as well: its
     # records would be told as this vault's.  Nothing public ties `access` to `changes`, but the first
@@ -552,20 +480,8 @@ def _check_placed(vault: Vault, directory: Path) -> None:
         raise LogMisplaced(f"{vault.access.path}: here is the access log of another vault")
 
 
-def _maker(caller: Caller) -> Context:
-    """Who makes a vault: whoever has the store, or over a network an administrator of it."""
-    if caller.arrival is None:
-        return Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-    return context_of(caller, "store administrator")
-
-
 def _is_deleted(settings: Settings) -> bool:
     return settings.deleted_date is not None and not settings.purged
-
-
-def root_directory_of(home: Path, configuration: Configuration) -> Path:
-    """Where the root key's slots are."""
-    return Path(configuration.root) if configuration.root else default_root_directory(home)
 
 
 def _point(views: Views, pointer: Pointer, append: Append) -> None:

@@ -20,9 +20,10 @@ from eventstore.errors import LogUnavailable, OutcomeUnknown
 from eventstore.storage import open_environment
 from support.vaults import ALICE, Clock, check_store, make_vault, open_store
 from vault.commands import GetSecret, ListSecrets, SetSecret
+from vault.configuration import default_root_directory
 from vault.refusals import SecretNotFound
 from vault.service import Vault
-from vault.store import Store, default_root_directory
+from vault.store import Store
 
 STANDS = "the commit takes place, and an error is told"
 FAILS = "the commit does not take place"

@@ -28,7 +28,7 @@ from eventstore.rootkey import Argon2Cost, FileRootKey, PassphraseRootKey
 from projections.rows import ROWS, Row, Settings, settings_key
 from projections.views import Reader, Sealer, decode_pointer
 from vault import backup
-from vault.store import read_configuration
+from vault.configuration import read_configuration
 
 KEY, OTHER_KEY, LOG_ID, STORE_ID = b"k" * 32, b"o" * 32, b"a log of 16 byte", b"a store, 16 byte"
 ORIGIN = f"muniment/{LOG_ID.hex()}/changes"

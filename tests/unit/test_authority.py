@@ -209,7 +209,8 @@ def test_the_azure_cli_finds_its_endpoints(tmp_path: Path) -> None:
     with service(tmp_path) as one:
         said = told(one.ask("GET", "/metadata/endpoints", query="api-version=2022-09-01"))
         assert said["authentication"]["loginEndpoint"] == RESOURCE
-        assert told(one.ask("GET", "/subscriptions")) == {"value": []}
+        # With a slash at the end: a token for the resource manager, and not for a vault.
+        assert said["authentication"]["audiences"][0] == f"{RESOURCE}/"
 
 
 def test_a_legacy_client_gets_a_token_for_a_resource(tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_a_removed_client_gets_no_token(tmp_path: Path) -> None:
         "",
         RESOURCE,
         "/.default",
-        "https://management.azure.com/.default",
+        "https://graph.microsoft.com/.default",
         "https://evil.example/.default",
         f"{SCOPE} https://vault.azure.net/.default",
         f"{RESOURCE}.evil.example/.default",
@@ -633,7 +634,7 @@ def test_a_managed_identity_needs_its_header(tmp_path: Path) -> None:
         "resource=https://vault.localhost:8443",
         "api-version=1&resource=https://vault.localhost:8443",
         "api-version=2019-08-01",
-        "api-version=2019-08-01&resource=https://management.azure.com/",
+        "api-version=2019-08-01&resource=https://graph.microsoft.com/",
         "api-version=2019-08-01&resource=%ff",
         "api-version=2019-08-01&resource=a&resource=https://vault.localhost:8443",
     ],

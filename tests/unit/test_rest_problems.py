@@ -343,6 +343,7 @@ EXPECTED_FAILURES = (
     "purge.erasure-pending",
     "vault.error",
     *("policy.not-found", "store.not-found", "store.exists", "vault.exists", "vault.not-chosen"),
+    *("access.not-store-administrator", "vault.deleted-not-found", "vault.purge-protected"),
 )
 
 

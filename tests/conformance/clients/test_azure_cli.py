@@ -24,6 +24,8 @@ class AzureCli:
         self._served = served
         self._environ = {
             **served.terminal.environ,
+            # Each has its own, since a cloud is registered once.
+            "HOME": str(served.terminal.directory / f"home-of-{client['name']}"),
             "AZURE_CORE_COLLECT_TELEMETRY": "false",
             "PATH": os.pathsep.join((os.path.dirname(found), os.environ["PATH"])),
         }

@@ -12,7 +12,7 @@ from support.served import PROGRAMS, Program, Served
 
 @pytest.fixture(scope="module")
 def told(served: Served) -> dict[str, Any]:
-    from vault.store import read_configuration
+    from vault.configuration import read_configuration
 
     digits = read_configuration(served.terminal.home).store_id
     parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
