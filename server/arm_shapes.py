@@ -10,13 +10,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from server.problems import LOCATION
+from vault import resource_ids
 from vault.answers import Boundary, Policy, Resource
+from vault.resource_ids import LOCATION
 
 Shape = dict[str, Any]
-
-DEFAULT_GROUP: Final = "muniment"
-"""The resource group of a vault that was made without one."""
 
 VAULTS: Final = "Microsoft.KeyVault/vaults"
 
@@ -33,17 +31,12 @@ class Place(NamedTuple):
         return f"/subscriptions/{self.subscription}"
 
 
-def group_of(resource: Resource) -> str:
-    return resource.resource_group or DEFAULT_GROUP
-
-
 def location_of(resource: Resource) -> str:
     return resource.location or LOCATION
 
 
 def vault_id(place: Place, resource: Resource) -> str:
-    group = group_of(resource)
-    return f"{place.scope}/resourceGroups/{group}/providers/{VAULTS}/{resource.name}"
+    return resource_ids.vault_id(place.subscription, resource.resource_group, resource.name)
 
 
 def generic(place: Place, resource: Resource) -> Shape:

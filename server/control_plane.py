@@ -23,9 +23,9 @@ from server import arm, arm_bodies, arm_shapes, forms
 from server.arm import Found
 from server.arm_bodies import PutBody, Stands
 from server.arm_problems import IN_DELETED_STATE, arm_problem, told
-from server.arm_shapes import DEFAULT_GROUP, Place, Shape
+from server.arm_shapes import Place, Shape
 from server.http import Request, Response, json_response
-from server.problems import LOCATION, Problem
+from server.problems import Problem
 from server.refusals import QueryMalformed
 from server.skiptoken import Place as ListPlace
 from server.skiptoken import Skiptokens
@@ -52,6 +52,7 @@ from vault.refusals import (
     VaultNameInvalid,
     VaultNotFound,
 )
+from vault.resource_ids import LOCATION, RESOURCE_GROUP, subscription_id
 from vault.service import Vault
 from vault.store import Store
 
@@ -79,8 +80,7 @@ class ControlPlane:
         self._store = store
         self._skip = skip
         self._tenant = tenant
-        # One subscription, the store; as a GUID, since clients hold it to be one.
-        self.subscription = _guid(store.configuration.instance or store.configuration.store_id)
+        self.subscription = subscription_id(store.store_id)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="control-plane")
 
     def close(self) -> None:
@@ -239,7 +239,9 @@ class ControlPlane:
             return None
 
     def _is_in_group(self, vault: Vault, asked: Asked) -> bool:
-        return (vault.settings.resource_group or DEFAULT_GROUP).lower() == asked.found.group.lower()
+        return (
+            vault.settings.resource_group or RESOURCE_GROUP
+        ).lower() == asked.found.group.lower()
 
     # -- vaults that ended -----------------------------------------------------------------------
 
@@ -266,7 +268,7 @@ class ControlPlane:
         vaults = [
             vault
             for vault in self._seen_by(asked, self._store.active())
-            if not group or (vault.settings.resource_group or DEFAULT_GROUP).lower() == group
+            if not group or (vault.settings.resource_group or RESOURCE_GROUP).lower() == group
         ]
         return self._page(asked, vaults, arm_shapes.vault)
 
@@ -332,8 +334,8 @@ class ControlPlane:
 
     def _list_groups(self, asked: Asked) -> Response:
         seen = self._seen_by(asked, self._store.active())
-        named = {vault.settings.resource_group or DEFAULT_GROUP for vault in seen}
-        groups = sorted(named | {DEFAULT_GROUP}, key=str.lower)
+        named = {vault.settings.resource_group or RESOURCE_GROUP for vault in seen}
+        groups = sorted(named | {RESOURCE_GROUP}, key=str.lower)
         return json_response(200, {"value": [arm_shapes.group(asked.place, one) for one in groups]})
 
     def _get_group(self, asked: Asked) -> Response:
@@ -421,7 +423,7 @@ def _attempt(read: Callable[[], PutBody]) -> tuple[PutBody | None, BadParameter 
 
 
 def _group(vault: Vault) -> str:
-    return (vault.settings.resource_group or DEFAULT_GROUP).lower()
+    return (vault.settings.resource_group or RESOURCE_GROUP).lower()
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -453,7 +455,3 @@ def _next_link(asked: Asked, token: str, size: int) -> str:
     query = {**asked.query, "$top": str(size), "$skiptoken": token}
     path = asked.request.path
     return f"https://{asked.place.host}{path}?{urlencode(query, safe='$')}"
-
-
-def _guid(digits: str) -> str:
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -73,10 +73,7 @@ def _update(rows: Rows, command: UpdateVault) -> list[Event]:
         events += policies.replace_policies(rows, command.policies)
     if not isinstance(command.boundary, UnsetType):
         boundary = boundary_of(rows)
-        if isinstance(command.boundary, UpdateBoundary):
-            wanted = network_rules.decide(boundary, command.boundary)
-        else:
-            wanted = network_rules.replaced(boundary, command.boundary)
+        wanted = network_rules.replaced(boundary, command.boundary)
         events += [] if wanted == network_rules.event_of(boundary) else [wanted]
     # Somebody was allowed to change the vault and asked for it: that stands in its history.
     return events or [updated]

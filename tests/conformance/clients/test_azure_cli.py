@@ -109,7 +109,6 @@ def test_az_keyvault_makes_changes_and_ends_a_vault(served: Served) -> None:
     assert {one["name"] for one in az.vault("list")} == {"acme", "az-made", "two"}
     az.vault("update", "-n", "az-made", "-g", "shop", "--set", "tags.team=shop")
     az.vault("set-policy", "-n", "az-made", "--object-id", who, "--secret-permissions", "all")
-    az.vault("secret", "set", "--vault-name", "az-made", "-n", "db", "--value", "v")
     rule = ("--ip-address", "203.0.113.9")
     az.vault("network-rule", "add", "-n", "az-made", *rule)
     [range_] = az.vault("network-rule", "list", "-n", "az-made")["ipRules"]

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 
 from support.served import PROGRAMS, Program, Served
+from vault.configuration import read_configuration
+from vault.resource_ids import subscription_id
 
 
 @pytest.fixture(scope="module")
 def told(served: Served) -> dict[str, Any]:
-    from vault.configuration import read_configuration
-
-    digits = read_configuration(served.terminal.home).store_id
-    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    store_id = bytes.fromhex(read_configuration(served.terminal.home).store_id)
     return {
         "base": served.base,
-        "subscription": "-".join(parts),
+        "subscription": subscription_id(store_id),
         "object": served.reader["objectId"],
         "client": served.manager,
     }
