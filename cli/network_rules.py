@@ -165,8 +165,8 @@ def warn_of_nobody(session: Session, answer: Boundary) -> None:
 
 def resource_id(session: Session, group: str, network: str) -> str:
     """The id that a virtual network of this name has in this store."""
+    from vault.configuration import read_configuration
     from vault.resource_ids import network_id, subscription_id
-    from vault.store import read_configuration
 
     store_id = bytes.fromhex(read_configuration(session.home).store_id)
     return network_id(subscription_id(store_id), group, network)
