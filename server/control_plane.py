@@ -56,7 +56,7 @@ from vault.resource_ids import LOCATION, RESOURCE_GROUP, subscription_id
 from vault.service import Vault
 from vault.store import Store
 
-LARGEST_BODY: Final = 4 * 1024 * 1024
+LARGEST_BODY: Final = 1024 * 1024
 """Bytes of a body: 1,024 policies with every permission, and 1,000 ranges."""
 
 _PAGE: Final = 25

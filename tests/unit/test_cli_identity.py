@@ -287,3 +287,18 @@ def test_a_secret_is_not_shown_if_that_cannot_be_recorded(terminal: Terminal) ->
     ran = terminal.run("identity", "add", "app", "-o", "json")
     assert ran.status != 0
     assert b"clientSecret" not in ran.out
+
+
+def test_an_administrator_of_the_store_is_registered_as_one_and_it_is_recorded(
+    terminal: Terminal,
+) -> None:
+    made = terminal.json("identity", "add", "ops", "--store-administrator")
+    terminal.must("identity", "add", "app")
+    listed = terminal.json("identity", "list")
+    assert {one["name"]: one["storeAdministrator"] for one in listed} == {"ops": True, "app": False}
+    [change] = [
+        one["details"]
+        for one in terminal.json("log")
+        if one["details"].get("change") == "store-administrator-added"
+    ]
+    assert (change["client"], change["object_id"]) == ("ops", made["objectId"])
