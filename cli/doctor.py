@@ -159,17 +159,25 @@ def _vaults(session: Session, store: Store) -> Finding:
 
 
 def _vault(session: Session, vault: Vault, signed: dict[Path, int]) -> list[Finding]:
-    logs = (vault.changes, vault.access)
-    findings = [_lag(vault.name, log, signed) for log in logs]
-    findings += [_seen(session, vault.name, log) for log in logs]
+    logs, name = (vault.changes, vault.access), _label(vault)
+    findings = [_lag(name, log, signed) for log in logs]
+    findings += [_seen(session, name, log) for log in logs]
     if pending := vault.keeping.unfinished():
         positions = ", ".join(f"#{position}" for position in pending)
         mend = "any command on the vault finishes it; if it stays, mend the disk"
-        findings.append(Finding(f"{vault.name} erasures", f"pending: {positions}", WRONG, mend))
+        findings.append(Finding(f"{name} erasures", f"pending: {positions}", WRONG, mend))
     else:
-        findings.append(Finding(f"{vault.name} erasures", "none pending"))
-    findings.append(_unanchored(session, vault.name, logs))
+        findings.append(Finding(f"{name} erasures", "none pending"))
+    findings.append(_unanchored(session, name, logs))
     return findings
+
+
+def _label(vault: Vault) -> str:
+    """The name of a vault that answers; of one that ended, its id with it: names are used again."""
+    settings = vault.settings
+    if settings.deleted_date is None:
+        return vault.name
+    return f"{vault.name} {'purged' if settings.purged else 'deleted'} {vault.id[:8]}"
 
 
 def _seen(session: Session, name: str, log: Log) -> Finding:

@@ -118,6 +118,7 @@ EXITS: dict[str, int] = {
     "vault.exists": CONFLICT,
     "vault.is-deleted": CONFLICT,
     "vault.retention-is-fixed": USAGE,
+    "vault.location-is-fixed": USAGE,
     "vault.deleted-not-found": NOT_FOUND,
     "vault.purge-protected": DENIED,
     "vault.not-chosen": USAGE,

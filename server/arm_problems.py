@@ -54,6 +54,13 @@ ROWS: dict[type[MunimentError], _Row] = {
         "BadRequest",
         'The property "softDeleteRetentionInDays" has been set already and it can\'t be modified.',
     ),
+    refusals.LocationIsFixed: _Row(
+        409,
+        "InvalidResourceLocation",
+        "The resource '{vault}' already exists in another location in resource group '{group}'. A "
+        "resource with the same name cannot be created in the one that was given. Please select a "
+        "new resource name.",
+    ),
     refusals.PurgeProtectionIsOneWay: _Row(
         400,
         "BadRequest",

@@ -45,6 +45,7 @@ from vault.commands import (
 from vault.refusals import (
     BadParameter,
     DeletedVaultNotFound,
+    LocationIsFixed,
     NotAdministrator,
     NotStoreAdministrator,
     VaultExists,
@@ -124,14 +125,8 @@ class ControlPlane:
         settings = vault.settings
         if body is None:
             raise problem or BadParameter
-        stands = settings.location or LOCATION
-        if arm_bodies.location_in(body.location) != stands:
-            raise Problem(
-                409,
-                "InvalidResourceLocation",
-                f"The resource '{settings.name}' already exists in location '{stands}'. A resource "
-                "with the same name cannot be created in another one.",
-            )
+        if arm_bodies.location_in(body.location) != _location(vault):
+            raise LocationIsFixed
         held = Stands(settings.retention_days, settings.enabled_for)
         return arm_bodies.replacing(body, held, asked.place.tenant)
 
@@ -188,8 +183,6 @@ class ControlPlane:
 
     def _put_policies(self, asked: Asked) -> Response:
         vault = self._found(asked)
-        if asked.found.kind.lower() not in ("add", "replace", "remove"):
-            raise Problem(400, "BadRequest", "The operation is add, replace or remove.")
         tenant, body = asked.place.tenant, asked.request.body
 
         def command() -> ChangePolicies:
@@ -256,8 +249,7 @@ class ControlPlane:
 
     def _deleted(self, asked: Asked) -> Vault:
         vault = self._store.deleted_vault(asked.found.vault)
-        stands = vault.settings.location or LOCATION
-        if asked.found.location.replace(" ", "").lower() != stands:
+        if asked.found.location.replace(" ", "").lower() != _location(vault):
             raise DeletedVaultNotFound
         return vault
 
@@ -268,7 +260,7 @@ class ControlPlane:
         vaults = [
             vault
             for vault in self._seen_by(asked, self._store.active())
-            if not group or (vault.settings.resource_group or RESOURCE_GROUP).lower() == group
+            if not group or _group(vault) == group
         ]
         return self._page(asked, vaults, arm_shapes.vault)
 
@@ -424,6 +416,10 @@ def _attempt(read: Callable[[], PutBody]) -> tuple[PutBody | None, BadParameter 
 
 def _group(vault: Vault) -> str:
     return (vault.settings.resource_group or RESOURCE_GROUP).lower()
+
+
+def _location(vault: Vault) -> str:
+    return (vault.settings.location or LOCATION).replace(" ", "").lower()
 
 
 def _query(request: Request) -> dict[str, str]:

@@ -80,7 +80,9 @@ class Keeping:
 
     def _is_over(self, rows: Rows) -> bool:
         """Whether the vault itself was deleted, and its retention is over."""
-        return is_over(settings_of(rows), self._clock() // _SECOND)
+        settings = settings_of(rows)
+        # Nearly always it was not, and each request asks.
+        return settings.deleted_date is not None and is_over(settings, self._clock() // _SECOND)
 
     def _purge_all(self, append: Append) -> None:
         rows = self._views.reader(append.transaction)

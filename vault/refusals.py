@@ -127,6 +127,12 @@ class RetentionInvalid(BadParameter):
     code = "retention.invalid"
 
 
+class LocationIsFixed(BadParameter):
+    """Where a vault is, is said when it is made, and never changed."""
+
+    code = "vault.location-is-fixed"
+
+
 class RetentionIsFixed(BadParameter):
     """How long what is deleted is kept is said when a vault is made, and never changed."""
 

@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from eventstore.errors import every_error
 from eventstore.record import Entry
+from server.arm import ROUTES, Found
+from server.arm_problems import arm_problem
 from server.limits import REFUSALS_AT_ONCE
 from server.roll import Application
 from support.managed import BASE, GROUP, Managed, managed_in
 from vault.commands import GetSecret, SetSecret
+from vault.refusals import VaultError
 
 READS = ["get", "list"]
 
@@ -164,7 +168,8 @@ def test_policies_are_added_replaced_and_removed(managed: Managed) -> None:
     }
     assert change("replace", managed.policy("ann", "set"))[ann] == ["set"]
     assert change("remove", managed.policy("ann", "set", "get")) == {bob: ["get"]}
-    refused = managed("PUT", f"{managed.place()}/accessPolicies/forget", {})
+    body = {"properties": {"accessPolicies": [managed.policy("ann", "get")]}}
+    refused = managed("PUT", f"{managed.place()}/accessPolicies/forget", body)
     assert (refused.status, refused.code) == (400, "BadRequest")
 
 
@@ -325,6 +330,8 @@ def test_only_a_store_administrator_makes_vaults(managed: Managed) -> None:
         ("PATCH", "", b"{"),
         ("DELETE", "", None),
         ("PUT", "/accessPolicies/add", b"{"),
+        ("PUT", "/accessPolicies/forget", {}),
+        ("PUT", "", {"location": "elsewhere", "properties": {}}),
     ],
 )
 def test_a_stranger_is_refused_and_it_is_recorded(
@@ -503,3 +510,18 @@ def test_a_roll_from_before_has_no_store_administrators(managed: Managed) -> Non
     stored = msgspec.to_builtins(managed.clients["root"])
     del stored["store_administrator"]
     assert msgspec.convert(stored, Application).store_administrator is False
+
+
+UNREACHED = (
+    *("vault.error", "store.not-found", "store.exists", "vault.not-chosen"),
+    *("boundary.network-in-use", "boundary.network-not-found", "boundary.rule-not-found"),
+)
+
+
+def test_every_refusal_that_the_control_plane_can_meet_has_a_status_of_its_own() -> None:
+    found = Found(ROUTES[0], vault="acme", group=GROUP)
+    for error in every_error(VaultError):
+        if error.__module__.startswith(("vault.", "server.")):
+            problem = arm_problem(error(), found, "/", "client")
+            told = problem.status == 500
+            assert told is (error.code in UNREACHED), error.code
