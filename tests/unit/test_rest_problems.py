@@ -344,6 +344,7 @@ EXPECTED_FAILURES = (
     "vault.error",
     *("policy.not-found", "store.not-found", "store.exists", "vault.exists", "vault.not-chosen"),
     *("access.not-store-administrator", "vault.deleted-not-found", "vault.purge-protected"),
+    *("boundary.network-in-use", "boundary.network-not-found", "boundary.rule-not-found"),
 )
 
 
