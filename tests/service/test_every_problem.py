@@ -20,7 +20,15 @@ from support.edge import OUTSIDER, VERSION, Answer, Edge
 from support.services import closed_after
 from support.vaults import ALICE
 from vault import refusals
-from vault.commands import BackupSecret, DeleteSecret, PurgeDeletedSecret, SetSecret
+from vault.commands import (
+    BackupSecret,
+    DeleteSecret,
+    DeleteVault,
+    PurgeDeletedSecret,
+    RecoverVault,
+    SetSecret,
+)
+from vault.store import Store, system_clock
 
 PAGE = 4096
 VALUE = "a value that no answer repeats"
@@ -51,6 +59,18 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 def denied(edge: Edge) -> Answer:
     return edge.ask("GET", "/secrets/db", token=edge.token("nobody"))
+
+
+def of_a_deleted_vault(edge: Edge) -> Answer:
+    """Deleted, and recovered, by another process than the service's."""
+    assert edge.ask("GET", "/secrets/db", vault="two").error[1] == "SecretNotFound"
+    with edge.opened("two") as vault:
+        vault.handle(ALICE, DeleteVault())
+    answer = edge.ask("GET", "/secrets/db", vault="two")
+    with Store.open(edge.home, clock=system_clock) as store:
+        store.deleted_vault("two").handle(ALICE, RecoverVault())
+    assert edge.ask("GET", "/secrets/db", vault="two").error[1] == "SecretNotFound"
+    return answer
 
 
 def fractional(edge: Edge) -> Answer:
@@ -199,6 +219,11 @@ MET: dict[type[MunimentError], tuple[Ask, tuple[int, str, str], str]] = {
         lambda edge: edge.ask("GET", "/secrets/db", vault="three"),
         (404, "VaultNotFound", ""),
         "",
+    ),
+    refusals.VaultIsDeleted: (
+        of_a_deleted_vault,
+        (404, "VaultNotFound", ""),
+        "The vault two was not found.",
     ),
     refusals.ErasurePending: (
         unerasable,
