@@ -297,8 +297,8 @@ def test_an_administrator_of_the_store_is_registered_as_one_and_it_is_recorded(
     listed = terminal.json("identity", "list")
     assert {one["name"]: one["storeAdministrator"] for one in listed} == {"ops": True, "app": False}
     [change] = [
-        one["details"]
+        one
         for one in terminal.json("log")
         if one["details"].get("change") == "store-administrator-added"
     ]
-    assert (change["client"], change["object_id"]) == ("ops", made["objectId"])
+    assert (change["details"]["client"], change["name"]) == ("ops", made["objectId"])
