@@ -117,6 +117,15 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     "prove": Verb("cli.prove:prove", "Prove that a record is in the log."),
     "export": {
         "tiles": Verb("cli.export_tiles:tiles", "Write a log as tiles that other tools verify."),
+        "records": Verb(
+            "cli.export_records:records", "Write both logs, still sealed, for who may read them."
+        ),
+    },
+    "audit": {
+        "keygen": Verb("cli.audit_key:keygen", "Make an auditor's key pair."),
+        "grant": Verb("cli.audit_grant:grant", "Let an auditor read a period, without values."),
+        "grants": Verb("cli.audit_grant:grants", "List what was granted to auditors."),
+        "read": Verb("cli.audit_read:read", "Read a granted period from a copy, offline."),
     },
     "rebuild": Verb("cli.rebuild:rebuild", "Make the views anew from the log, and compare."),
     "serve": Verb("cli.serve:serve", "Serve the vaults over HTTPS, as Azure Key Vault does."),
@@ -162,6 +171,7 @@ NOUNS: Mapping[str, str] = {
     "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",
+    "audit": "What an auditor is given, and reads without the store.",
     "tls": "The service's certificates, of an authority of its own.",
     "env": "What points Azure's SDKs and command line at the service.",
     "key": "The keys of the store.",

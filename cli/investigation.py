@@ -58,7 +58,8 @@ def who_read(session: Session, secret: Reference, start: str | None, stop: str |
     """Show every time that a secret's value was given out.
 
     To whom, how, which version, when, and by which rule.  A backup blob holds all versions of the
-    secret, and a copy of the vault (restore --into) those of all secrets.
+    secret, and a copy of the vault (restore --into) those of all secrets.  An auditor who was granted
+    a period got metadata only, and no value.
     """
     from vault.commands import WhoRead
 

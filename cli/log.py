@@ -103,7 +103,7 @@ def log(
         before_event=until.position if until else None,
         newest=last,
     )
-    told = _Telling(session, form, file, yes, follow or kept is not None or after is not None)
+    told = Telling(session, form, file, yes, follow or kept is not None or after is not None)
     if not told.goes_on:
         with session.vault() as vault:
             told.tell(vault.name, vault.stream(session.caller, asked))
@@ -114,7 +114,7 @@ def log(
         _go_on(session, vault, asked, told, going)
 
 
-class _Telling:
+class Telling:
     """How records leave: as the output that was asked for, or as lines for other programs."""
 
     def __init__(
@@ -193,7 +193,7 @@ class _Going(NamedTuple):
 
 
 def _go_on(
-    session: Session, vault: Vault, asked: ReadHistory, told: _Telling, going: _Going
+    session: Session, vault: Vault, asked: ReadHistory, told: Telling, going: _Going
 ) -> None:
     from cli.cursor import keep
     from cli.following import Follower

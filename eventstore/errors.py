@@ -153,6 +153,64 @@ class LogMisplaced(VerificationFailed):
     code = "verify.log-misplaced"
 
 
+# --- the auditor's key and grants ---------------------------------------------------------------
+
+
+class GrantInvalid(VerificationFailed):
+    """The file is no grant, was altered, or is not of exactly the records of its period."""
+
+    code = "grant.invalid"
+    hint = "ask the vault's administrator for the file again, and compare the grant's id"
+
+
+class GrantOfAnotherLog(VerificationFailed):
+    """The copy is not of the logs that the grant is for."""
+
+    code = "grant.other-log"
+    hint = "name the copy of the vault that the grant was made in"
+
+
+class GrantForAnotherKey(MunimentError):
+    """The grant was sealed to another auditor's key."""
+
+    code = "grant.other-key"
+    hint = "name the private key that belongs to the public key which was granted to"
+
+
+class GrantOutsidePeriod(MunimentError):
+    """What is asked for is not in the period of the grant."""
+
+    code = "grant.outside-period"
+    hint = "the grant opens its own period and no other; ask the administrator for another grant"
+
+
+class AuditorKeyInvalid(MunimentError):
+    """The text is not an auditor's public key, or it was mistyped."""
+
+    code = "auditor-key.invalid"
+    hint = "copy all of it from what `muniment audit keygen` printed; it begins with mna1-"
+
+
+class AuditorKeyDamaged(MunimentError):
+    """The file is not an auditor's private key, or was altered."""
+
+    code = "auditor-key.damaged"
+    hint = "put the file back from a copy; without it the grants to this key open nothing"
+
+
+class AuditorKeyWrong(MunimentError):
+    """The passphrase is not the one of the auditor's private key."""
+
+    code = "auditor-key.wrong"
+
+
+class AuditorKeyLocked(MunimentError):
+    """The auditor's private key needs a passphrase and none was given."""
+
+    code = "auditor-key.locked"
+    hint = "give it at the prompt, or name a file with --passphrase-file"
+
+
 # --- the log as a place to write ----------------------------------------------------------------
 
 

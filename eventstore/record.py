@@ -270,6 +270,30 @@ def open_meta(kind: Kind, log_id: bytes, row: Row, audit_key: bytes) -> Opened:
     return Opened(leaf, envelope, bound, seal.open_with(keys, bound, envelope.meta), keys.seed)
 
 
+def key_of(row: Row, audit_key: bytes) -> bytes:
+    """What opens the metadata of *row*, and of no other record: for an auditor."""
+    return seal.extract(audit_key, read_envelope(row.envelope).salt)
+
+
+def open_with_its_key(log_id: bytes, row: Row, key: bytes) -> Opened:
+    """Open a row's metadata with what `key_of` gave.  Raise as `open_meta` does.
+
+    The leaf's commitment to the fields is checked as well: whoever reads by a key that somebody else
+    gave out is shown what was committed to when it was recorded, or nothing.
+    """
+    leaf, envelope = read_leaf(row.leaf), read_envelope(row.envelope)
+    bound = _BOUND.pack(leaf.format, leaf.suite, log_id, leaf.position, leaf.time)
+    keys = seal.expand(key, b"meta")
+    opened = Opened(leaf, envelope, bound, seal.open_with(keys, bound, envelope.meta), keys.seed)
+    try:
+        root = fields_root(opened.meta, opened.seed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise SealBroken(f"the metadata of record {leaf.position} is not decodable") from None
+    if root != leaf.fields_root:
+        raise SealBroken(f"the metadata of record {leaf.position} is not what its leaf commits to")
+    return opened
+
+
 def decode_meta(kind: Kind, opened: Opened) -> Entry[Any]:
     """Decode opened metadata.  Raise EventUnknown for a tag or a field that is not known."""
     try:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from eventstore.errors import SealBroken, WrongKey
 
@@ -54,6 +54,21 @@ def fingerprint(key: bytes, text: bytes) -> bytes:
 def derive(key: bytes, salt: bytes, label: bytes) -> OneTimeKeys:
     """Return the one-time keys of *key* under *salt* for the purpose *label*."""
     okm = HKDF(_SHA256, 96, salt, _INFO + label).derive(key)
+    return OneTimeKeys(okm[:32], okm[32:64], okm[64:])
+
+
+def extract(key: bytes, salt: bytes) -> bytes:
+    """What *key* is under *salt* alone (RFC 5869, extract): 32 bytes that lead back to no key.
+
+    `expand` makes of it what `derive` makes of *key*, so it opens what was sealed under that salt
+    and nothing else.
+    """
+    return hmac.digest(salt, key, "sha256")
+
+
+def expand(extracted: bytes, label: bytes) -> OneTimeKeys:
+    """Return the one-time keys for the purpose *label* of what `extract` gave."""
+    okm = HKDFExpand(_SHA256, 96, _INFO + label).derive(extracted)
     return OneTimeKeys(okm[:32], okm[32:64], okm[64:])
 
 

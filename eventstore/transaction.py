@@ -202,6 +202,14 @@ class Snapshot:
             self._audit_keys[number] = self._keys.key(number)
         return self._audit_keys[number]
 
+    def record_keys(self, first: int, stop: int) -> Iterator[bytes]:
+        """What opens the metadata of each record from *first* to *stop* (excluded), and no other."""
+        for position in range(first, stop):
+            row = self._split(position)
+            if not record.lies_at(row.leaf, position):
+                raise SealBroken(f"the record at #{position} is another one")
+            yield record.key_of(row, self._audit_key(position))
+
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry[Any]]:
         """The records from position *start* to *stop* (excluded), opened."""
         for key, row in self.stored(start):

@@ -40,6 +40,7 @@ class Table(IntEnum):
     BACKED_UP = 19
     COPIED = 20
     BOUNDARY = 21
+    GRANTED = 22
     PAST_SETTINGS = 129
     PAST_SECRETS = 130
     PAST_VERSIONS = 131
@@ -236,6 +237,7 @@ ROWS: dict[Table, type[Row]] = {
     Table.BACKED_UP: Mark,
     Table.COPIED: Mark,
     Table.BOUNDARY: Boundary,
+    Table.GRANTED: Mark,
     Table.PAST_SETTINGS: Settings,
     Table.PAST_SECRETS: Secret,
     Table.PAST_VERSIONS: Version,
@@ -335,6 +337,11 @@ def backed_up_key(name: str, position: int) -> RowKey:
 def copied_key(principal: str, position: int) -> RowKey:
     """The mark that *principal* copied the vault; the empty one is anybody."""
     return RowKey(Table.COPIED, principal.encode(), _u64(position))
+
+
+def granted_key(position: int) -> RowKey:
+    """The mark that the record at *position* let an auditor read a period."""
+    return RowKey(Table.GRANTED, b"", _u64(position))
 
 
 def print_key(name: str, value_print: bytes, version: bytes) -> RowKey:

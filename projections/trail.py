@@ -6,14 +6,15 @@ ever read, with how often and when, which is what must be changed after that pri
 
 A value also leaves in a backup blob, which `changes` records: its exposure stands there, and a mark
 under the secret's name.  And it leaves with a copy of the whole vault, which `access` records: there
-a mark under the principal, and one for anybody, since such a copy is about every name.
+a mark under the principal, and one for anybody, since such a copy is about every name.  What was
+granted to an auditor, metadata alone, has a mark as well.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from eventstore.events import SecretBackedUp, SecretRead, VaultRead
+from eventstore.events import AuditGranted, SecretBackedUp, SecretRead, VaultRead
 from eventstore.record import Entry
 from projections.rows import (
     Exposure,
@@ -27,6 +28,7 @@ from projections.rows import (
     by_principal_key,
     copied_key,
     exposure_key,
+    granted_key,
     secret_key,
 )
 
@@ -60,6 +62,8 @@ def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
 def of_changes(rows: Rows, entry: Entry[Any]) -> list[Put]:
     """The rows of the trail that *entry* changes in `changes`."""
     puts = _by_name(entry)
+    if isinstance(entry.event, AuditGranted):
+        puts.append(Put(granted_key(entry.position), _MARK))
     if isinstance(entry.event, SecretBackedUp):
         name = entry.event.name
         puts.append(Put(backed_up_key(name, entry.position), _MARK))

@@ -201,11 +201,34 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
 
 
+class AuditGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """A grant's *file* for the auditor, and what is on record of it at *position* of `changes`.
+
+    Times are in microseconds; *changes* and *access* are the first position and the one after the
+    last; *auditor* is the fingerprint of the key.
+    """
+
+    file: bytes
+    grant: str
+    auditor: str
+    label: str
+    position: int
+    start: int
+    stop: int
+    changes: tuple[int, int]
+    access: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"AuditGrant(grant={self.grant!r}, position={self.position})"
+
+
 class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
     """One time that a value was given out.  *position* is of *log*; *time* in microseconds.
 
     *how*: by a `read`, in a `backup` blob, or with a `copy` of the whole vault.  The latter two gave
-    out all versions that there were, and *version* is empty.
+    out all versions that there were, and *version* is empty.  By `metadata` no value was given out:
+    an auditor was let read what was done with the secret in a period, and *principal* is that
+    auditor's key.
     """
 
     position: int

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
 from vault.answers import (
     Aftermath,
+    AuditGrant,
     Backup,
     BlameFact,
     Boundary,
@@ -564,6 +565,19 @@ class RecordVerification(Command[None], frozen=True, kw_only=True):
     records: ClassVar[str] = "history.verified"
     changes: int
     access: int
+
+
+class GrantAudit(Command[AuditGrant], frozen=True, kw_only=True):
+    """Seal the metadata of a period to an auditor's public key: for ever, and no value.
+
+    *auditor* is the key, 32 bytes; *since* is included and *until* not, nor anything to come.
+    """
+
+    records: ClassVar[str] = "audit.granted"
+    auditor: bytes
+    since: Point
+    until: Point
+    label: str = ""
 
 
 class RotateKeys(Command[list[HistoryItem]], frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 Found by index, never by a walk through the history: a read and a blob by the trail of its name and
 by the exposure of its principal, a copy by its mark.  What a copy held is told by the rows as of its
 point: a principal who copied costs a look at all secrets, since all are what it was given.
-Attributes are no values: who only listed or looked is not named here.
+Attributes are no values: who only listed or looked is not named here.  An auditor is, who was granted
+a period in which something was done with the secret, and said to have had no value.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from functools import cache
 from heapq import merge
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventstore.events import SecretBackedUp, SecretRead, VaultRead
+from msgspec.structs import replace
+
+from eventstore.events import AuditGranted, SecretBackedUp, SecretRead, VaultRead
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections.past import PastRows, since
@@ -34,6 +37,7 @@ from projections.rows import (
     copied_key,
     erased_key,
     exposure_key,
+    granted_key,
     past_of,
     secret_key,
     settings_key,
@@ -71,6 +75,7 @@ def who_read(logs: Logs, command: WhoRead, period: history.Period) -> Iterator[a
         _walk(
             logs.changes, logs.rows, command.name, period, backed_up_key, _backup_of(logs, version)
         ),
+        _walk(logs.changes, logs.rows, command.name, period, _granted_to_anybody, _grant_of(logs)),
     )
     yield from merge(*walks, key=lambda fact: (fact.time, fact.log))
 
@@ -100,6 +105,10 @@ def _walk(
 
 def _copied_by_anybody(_: str, position: int) -> Any:
     return copied_key(ANYBODY, position)
+
+
+def _granted_to_anybody(_: str, position: int) -> Any:
+    return granted_key(position)
 
 
 def _read_of(version: str) -> _Telling:
@@ -142,6 +151,27 @@ def _copy_of(logs: Logs, version: str) -> _Telling:
         return _fact(entry, secret.name, event.at, how="copy", as_of=event.as_of)
 
     return tell
+
+
+def _grant_of(logs: Logs) -> _Telling:
+    def tell(name: str, entry: Entry[Any]) -> answers.ReadFact | None:
+        event, at = entry.event, entry.position
+        if not isinstance(event, AuditGranted):
+            return None
+        parts = ((logs.rows, event.changes), (logs.trail, event.access))
+        if not any(_concerned(rows, name, run) for rows, run in parts):
+            return None
+        fact = _fact(entry, name, at, how="metadata", log="changes")
+        return replace(fact, principal=f"auditor:{event.auditor}")
+
+    return tell
+
+
+def _concerned(rows: Rows, name: str, run: tuple[int, int]) -> bool:
+    """Whether one of the records in *run* is about *name*."""
+    place = by_name_key(name, 0)
+    marked = history.positions_of(rows, place.table, place.owner, run[0])
+    return next(marked, run[1]) < run[1]
 
 
 def _fact(entry: Entry[Any], name: str, at: int, **rest: Any) -> answers.ReadFact:

@@ -12,6 +12,7 @@ from vault.caller import Caller
 from vault.commands import SetSecret, UpdateSecret
 from vault.refusals import (
     AttributesInvalid,
+    BadParameter,
     ContentTypeTooLong,
     NameInvalid,
     PrincipalInvalid,
@@ -29,6 +30,7 @@ MAX_TAG_NAME = MAX_TAG_VALUE = 256
 RETENTION_DAYS = range(7, 91)
 MAX_CALLER_TEXT = 1024
 MAX_VAULT_NAME = 24
+MAX_LABEL = 256
 MAX_DATE = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
 
@@ -74,6 +76,12 @@ def check_caller(caller: Caller) -> None:
     for text in told:
         if len(text) > MAX_CALLER_TEXT or not is_text(text):
             raise PrincipalInvalid("what is told of the caller is too long, or is not text")
+
+
+def check_label(label: str) -> None:
+    """What an administrator calls a thing, for people to read."""
+    if len(label) > MAX_LABEL or not (label.isprintable() and is_text(label)):
+        raise BadParameter(f"a label has at most {MAX_LABEL} printable characters")
 
 
 def check_retention(days: int) -> None:

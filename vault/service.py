@@ -29,7 +29,7 @@ from eventstore.events import (
 )
 from eventstore.keyring import Keyring
 from eventstore.log import Log
-from eventstore.record import Draft
+from eventstore.record import Draft, Entry
 from eventstore.transaction import Append, Snapshot
 from projections import state, trail
 from projections.past import PastRows
@@ -43,6 +43,7 @@ from vault.commands import (
     Command,
     CopyVault,
     DeleteVault,
+    GrantAudit,
     Malformed,
     NewVault,
     PurgeDeletedSecret,
@@ -192,6 +193,8 @@ class Vault:
                 return self._copied(caller, command, seen)
             case RecordVerification():
                 return self._verified(caller, command)
+            case GrantAudit():
+                return self._grant(caller, command, seen)
             case RotateKeys():
                 return self._rotate(caller, command, seen)
             case _ if isinstance(command, (*READS, Malformed)):
@@ -265,6 +268,22 @@ class Vault:
         who = context(replace(caller, request=""), rule)
         entries = self.keeping.rotate(who, command.signing, command.audit)
         return [item(log, entry) for log, entry in entries]
+
+    def _grant(self, caller: Caller, command: GrantAudit, seen: Seen) -> answers.AuditGrant:
+        from eventstore.grant import ID_SIZE  # few ever grant
+        from vault.granting import Granting
+
+        rule = self._authorize(caller, command, seen)
+        granting = Granting(self.changes, self.access, command, self.name)
+        # A grant is not made idempotent, so it does not hold the request's id.
+        who = replace(caller, request="")
+        granting.begin(context(who, rule), seen)
+
+        def work(append: Append) -> Entry[Any]:
+            _, rule = self._admit(append, caller, command, seen)
+            return granting.record(append, context(who, rule), self._entropy(ID_SIZE))
+
+        return granting.seal(self.changes.transact(work), self._keyring.store_id)
 
     def _restore(self, caller: Caller, command: Restore, seen: Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:

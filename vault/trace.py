@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventstore.errors import KeyErased, LogConflict, MunimentError, RequestIdReused
+from eventstore.errors import (
+    AuditorKeyInvalid,
+    KeyErased,
+    LogConflict,
+    MunimentError,
+    RequestIdReused,
+)
 from eventstore.events import Context, RequestRefused
 from eventstore.record import Draft
 from vault import names
@@ -13,7 +19,7 @@ from vault.commands import Command
 from vault.points import REFUSALS
 from vault.refusals import VaultError
 
-REFUSED = (VaultError, LogConflict, RequestIdReused, KeyErased, *REFUSALS)
+REFUSED = (VaultError, LogConflict, RequestIdReused, KeyErased, AuditorKeyInvalid, *REFUSALS)
 """What refuses a request, and so is recorded; all else is a failure."""
 
 

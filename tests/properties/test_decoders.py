@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore import checkpoint, head, keyheader, keytree, merkle, record, seal
+from eventstore import auditor, checkpoint, grant, head, keyheader, keytree, merkle, record, seal
 from eventstore.errors import MunimentError
 from eventstore.events import Context, SecretContent, SecretRead, SecretSet
 from eventstore.record import ACCESS, CHANGES, Draft, Sealing
@@ -149,6 +149,21 @@ def numbers_and_mac(row: bytes) -> None:
     head.check_numbers(row, ABOUT, SIGNER)
 
 
+GRANT = grant.seal_to(
+    auditor.public_of(KEY),
+    grant.Header(
+        STORE_ID,
+        b"a grant, 16 byte",
+        3,
+        auditor.fingerprint(auditor.public_of(KEY)),
+        1,
+        2,
+        grant.Part(LOG_ID, 0, 1),
+        grant.Part(LOG_ID, 0, 0),
+    ),
+    grant.Text("a-vault", "a label", grant.Held(NOTE, b"\6" * 32), grant.Held("", b"")),
+)
+
 DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "a leaf": (built(CHANGES)[: record.LEAF_SIZE], record.read_leaf),
     "an envelope": (record.split(CHANGES, built(CHANGES)).envelope, commitments),
@@ -168,6 +183,15 @@ DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         lambda sealed: seal.open_seal(KEY, b"label", b"bound", sealed),
     ),
     "a backup": (BLOB, open_blob),
+    "a grant": (GRANT, lambda file: grant.open_with(KEY, file)),
+    "an auditor's file": (
+        auditor.to_file(KEY, None, os.urandom),
+        lambda file: auditor.from_file(file, None),
+    ),
+    "an auditor's key": (
+        auditor.to_text(auditor.public_of(KEY)).encode(),
+        lambda text: auditor.from_text(text.decode(errors="surrogateescape")),
+    ),
     "a pointer to views": (msgspec.msgpack.encode((3, 4, 5)), decode_pointer),
 }
 
@@ -234,6 +258,17 @@ _PAYLOAD = seal.open_seal(KEY, b"backup", BLOB[:48], BLOB[48:])
 def test_a_blob_forged_under_its_key_is_read_or_invalid(text: bytes) -> None:
     forged = BLOB[:48] + seal.seal(KEY, b"\3" * 32, b"backup", BLOB[:48], text)
     assert outcome(open_blob, forged) in ("", "backup.invalid")
+
+
+_GRANTED = grant.open_with(KEY, GRANT)
+
+
+@enough
+@given(bytes_like(msgspec.msgpack.encode(_GRANTED.text)))
+def test_a_grant_forged_by_a_stranger_is_read_or_invalid(text: bytes) -> None:
+    # Whoever knows a public key can seal to it.
+    forged = grant.seal_to(auditor.public_of(KEY), _GRANTED.header, msgspec.Raw(text))  # type: ignore[arg-type]
+    assert outcome(lambda file: grant.open_with(KEY, file), forged) in ("", "grant.invalid")
 
 
 @enough

@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from eventstore.checkpoint import parse_checkpoint
+from support.auditors import CAROL, granted
 from support.pasts import LOGS, live
 from support.vaults import ALICE, BOB, START, Clock, check
 from vault.commands import (
@@ -66,7 +67,8 @@ def made(home: Path, provider: str) -> dict[str, Any]:
         vault.handle(ALICE, SetPolicy(object_id=BOB.principal, secrets=("get",)))
         vault.handle(ALICE, SetSecret(name="unicode", value="\N{SNOWMAN} s\u00e9cret \U0001f511"))
         vault.handle(ALICE, SetSecret(name="large", value="x" * 25_600, tags={"size": "largest"}))
-        found = {**facts(vault), "backup": blob(vault)}
+        opened = grant(vault)
+        found = {**facts(vault), "backup": blob(vault), "grant": opened}
         check(vault)
         signers = {log: str(past.signing[log][0].verifier) for log in LOGS}
         return {
@@ -80,6 +82,14 @@ def made(home: Path, provider: str) -> dict[str, Any]:
 
 def blob(vault: Vault) -> str:
     return vault.handle(ALICE, BackupSecret(name="service-1")).blob.hex()
+
+
+def grant(vault: Vault) -> dict[str, Any]:
+    """A grant of half of what there is, and how many records of each log it is of."""
+    middle = vault.changes.read(vault.changes.head().size // 2).time
+    made = granted(vault, 0, middle)
+    runs = {"changes": made.changes, "access": made.access}
+    return {"file": made.file.hex(), "private": CAROL.private.hex(), **runs}
 
 
 def facts(vault: Vault) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from cli.copies import copy_at
 from eventstore.errors import LogTruncated, RootKeyMissing, RootKeyWrong, StoreLocked
 from eventstore.verify import logs_of, verify_log
 from stores import make
+from support.auditors import Auditor, positions, read
 from support.vaults import ALICE, BOB, Clock, check, stale_rows
 from vault.commands import (
     DeleteSecret,
@@ -182,3 +184,13 @@ def test_without_the_right_root_key_it_stays_closed(released: Released) -> None:
 
 def test_there_is_a_store_of_some_release() -> None:
     assert RELEASES
+
+
+def test_a_grant_that_a_release_made_is_read_by_every_later_one(released: Released) -> None:
+    (vault,) = (released.home / "vaults").iterdir()
+    told = released.facts["grant"]
+    keys = released.facts["first_verifiers"]
+    who = Auditor(bytes.fromhex(told["private"]))
+    found = read(copy_at(vault, ""), bytes.fromhex(told["file"]), keys, who=who)
+    assert positions(found) == {log: list(range(*told[log])) for log in ("changes", "access")}
+    assert len(found["access"]) > 10

@@ -17,6 +17,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -139,7 +140,10 @@ def raw_fields(raw: bytes) -> list[tuple[str, bytes]]:
 
 
 def derive(key: bytes, salt: bytes, label: bytes) -> tuple[bytes, bytes, bytes]:
-    prk = hmac.digest(salt, key, "sha256")
+    return expand(hmac.digest(salt, key, "sha256"), label)
+
+
+def expand(prk: bytes, label: bytes) -> tuple[bytes, bytes, bytes]:
     okm, block = b"", b""
     for counter in (1, 2, 3):
         block = hmac.digest(prk, block + b"muniment/seal/v1/" + label + bytes((counter,)), "sha256")
@@ -157,9 +161,13 @@ def bucket(size: int) -> int:
 
 
 def open_sealed(key: bytes, salt: bytes, label: bytes, bound: bytes, sealed: bytes) -> bytes:
+    return open_under(derive(key, salt, label), bound, sealed)
+
+
+def open_under(keys: tuple[bytes, bytes, bytes], bound: bytes, sealed: bytes) -> bytes:
     if len(sealed) < 48:
         raise Refused("seal.broken")
-    encryption, commitment, _ = derive(key, salt, label)
+    encryption, commitment, _ = keys
     if not hmac.compare_digest(commitment, sealed[:32]):
         raise Refused("seal.wrong-key")
     try:
@@ -683,7 +691,7 @@ def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> byte
     return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
 
 
-MARKS = (13, 14, 17, 18, 19, 20)
+MARKS = (13, 14, 17, 18, 19, 20, 22)
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:
@@ -716,6 +724,126 @@ def open_blob(blob: bytes, store_id: bytes, key: bytes) -> dict[str, Any]:
         "origin": blob[24:40].hex(),
         "backup_key": int.from_bytes(blob[40:48], "big"),
     }
+
+
+# --- the auditor's key, grants, and a log in a file ---------------------------------------------
+
+
+def read_auditor_key(text: str) -> bytes:
+    letters = re.sub(r"[\s-]", "", text).upper().translate(str.maketrans("OIL", "011"))
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    if not letters.startswith("MNA1") or len(letters) != 60 or set(letters) - set(alphabet):
+        raise Refused("auditor-key.invalid")
+    bits = "".join(f"{alphabet.index(letter):05b}" for letter in letters[4:])
+    raw = int(bits, 2).to_bytes(35, "big")
+    if auditor_fingerprint(raw[:32])[:3] != raw[32:]:
+        raise Refused("auditor-key.invalid")
+    return raw[:32]
+
+
+def auditor_fingerprint(public: bytes) -> bytes:
+    return sha256(b"muniment/auditor/v1\0", public)
+
+
+def open_auditor_file(file: bytes, passphrase: bytes) -> bytes:
+    if not file.startswith(b"MUNIAUDT\1") or sha256(file[:-32]) != file[-32:]:
+        raise Refused("auditor-key.damaged")
+    head, body = file[:10], file[10:-32]
+    if head[9:] == b"\1" and len(body) == 32:
+        return body
+    if head[9:] != b"\2":
+        raise Refused("auditor-key.damaged")
+    if not passphrase:
+        raise Refused("auditor-key.locked")
+    salt, sealed = body[:16], body[16:]
+    key = Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=65536)
+    try:
+        return open_salted(key.derive(passphrase), b"auditor-key", head + salt, sealed)
+    except Refused as refusal:
+        wrong = str(refusal) == "seal.wrong-key"
+        raise Refused("auditor-key.wrong" if wrong else "auditor-key.damaged") from None
+
+
+_KEM, _HPKE = b"KEM\0\x20", b"HPKE\0\x20\0\1\0\2"
+
+
+def _extract(suite: bytes, salt: bytes, label: bytes, key: bytes) -> bytes:
+    return hmac.digest(salt, b"HPKE-v1" + suite + label + key, "sha256")
+
+
+def _expand(suite: bytes, prk: bytes, label: bytes, info: bytes, size: int) -> bytes:
+    # RFC 9180, section 4; one block of HKDF-SHA256 is enough for all that is asked.
+    told = size.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+    return hmac.digest(prk, told + b"\1", "sha256")[:size]
+
+
+def hpke_open(private: bytes, info: bytes, sealed: bytes) -> bytes:
+    """RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; one message."""
+    key, enc = X25519PrivateKey.from_private_bytes(private), sealed[:32]
+    shared = key.exchange(X25519PublicKey.from_public_bytes(enc))
+    public = key.public_key().public_bytes_raw()
+    prk = _extract(_KEM, b"", b"eae_prk", shared)
+    secret = _expand(_KEM, prk, b"shared_secret", enc + public, 32)
+    context = b"\0" + _extract(_HPKE, b"", b"psk_id_hash", b"")
+    context += _extract(_HPKE, b"", b"info_hash", info)
+    prk = _extract(_HPKE, secret, b"secret", b"")
+    nonce = _expand(_HPKE, prk, b"base_nonce", context, 12)
+    return AESGCM(_expand(_HPKE, prk, b"key", context, 32)).decrypt(nonce, sealed[32:], b"")
+
+
+def open_grant(private: bytes, file: bytes) -> dict[str, Any]:
+    size = int.from_bytes(file[9:13], "big")
+    clear, sealed = file[: 13 + size], file[13 + size :]
+    try:
+        if not file.startswith(b"MNMGRANT\1") or size > 1024:
+            raise ValueError
+        _, grant_id, at, fingerprint, start, stop, *parts = unpack(clear[13:])
+        if start > stop or any(first > last for _, first, last in parts):
+            raise ValueError
+        public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+        if auditor_fingerprint(public) != fingerprint:
+            raise Refused("grant.other-key")
+        vault, label, *held = unpack(hpke_open(private, b"muniment/grant/v1\0" + clear, sealed))
+        told = {"grant": grant_id.hex(), "at": at, "period": [start, stop]}
+        told |= {"vault": vault, "label": label}
+        for kind, part, (note, keys) in zip(("changes", "access"), parts, held, strict=True):
+            if len(keys) != 32 * (part[2] - part[1]):
+                raise ValueError
+            told[kind] = [part[1], part[2], keys.hex(), note]
+    except (ValueError, InvalidTag):
+        raise Refused("grant.invalid") from None
+    return told
+
+
+def open_granted(kind: str, log_id: bytes, row: bytes, key: bytes) -> dict[str, Any]:
+    leaf, _, envelope = split_row(kind, row)
+    position, time, root, *_ = read_leaf(leaf)
+    _, meta, _ = read_envelope(envelope)
+    keys = expand(key, b"meta")
+    text = open_under(keys, leaf[:2] + log_id + leaf[2:18], meta)
+    if fields_root([sha256(b"\0", entry) for entry in field_entries(text, keys[2])]) != root:
+        raise Refused("seal.broken")
+    context, event, _ = unpack(text)
+    return {"position": position, "time": time, "context": context, "event": event}
+
+
+def read_log_file(file: bytes) -> dict[str, Any]:
+    if not file.startswith(b"MUNILOGF"):
+        raise Refused("verify.record-altered")
+    if file[8] != 1:
+        raise Refused("format.unknown")
+    parts, rest = [], file[9:]
+    while rest:
+        size = int.from_bytes(rest[:4], "big")
+        if len(rest) < 4 + size or not size:
+            raise Refused("verify.record-altered")
+        parts.append(rest[4 : 4 + size])
+        rest = rest[4 + size :]
+    if len(parts) != 4 + read_head(parts[1])[0]:
+        raise Refused("verify.record-altered")
+    rows = [[at.to_bytes(8, "big").hex(), row.hex()] for at, row in enumerate(parts[4:])]
+    names = dict(zip(("identity", "head", "epochs"), (part.hex() for part in parts), strict=False))
+    return {**names, "checkpoint": parts[3].decode(), "records": rows, "trusted": None, "kept": []}
 
 
 # --- what each kind of vector asks ----------------------------------------------------------------
@@ -857,7 +985,27 @@ def _seal(given: dict[str, Any]) -> str:
     return open_salted(_hex(given, "key"), label, bound, _hex(given, "sealed")).hex()
 
 
+def _granted_record(given: dict[str, Any]) -> dict[str, Any]:
+    parts = (_hex(given, name) for name in ("log_id", "row", "key"))
+    told: dict[str, Any] = _plain(open_granted(given["kind"], *parts))
+    return told
+
+
+def _auditor_key(given: dict[str, Any]) -> dict[str, Any]:
+    public = read_auditor_key(given["text"])
+    return {"public": public.hex(), "fingerprint": auditor_fingerprint(public).hex()}
+
+
+def _auditor_file(given: dict[str, Any]) -> str:
+    return open_auditor_file(_hex(given, "file"), given["passphrase"].encode()).hex()
+
+
 READERS = {
+    "grant": lambda given: open_grant(_hex(given, "private"), _hex(given, "file")),
+    "granted-record": _granted_record,
+    "auditor-key": _auditor_key,
+    "auditor-file": _auditor_file,
+    "log-file": lambda given: _verify(read_log_file(_hex(given, "file"))),
     "seal": _seal,
     "record": _open_record,
     "leaf": _leaf,

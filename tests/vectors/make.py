@@ -11,6 +11,7 @@ the *outcome*, either what the bytes give or the code that refuses them.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import struct
 import sys
@@ -19,11 +20,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from msgspec.structs import replace
 
-from eventstore import checkpoint, events, head, keyheader, keytree, merkle, record, seal
+from eventstore import (
+    auditor,
+    checkpoint,
+    events,
+    grant,
+    head,
+    keyheader,
+    keytree,
+    merkle,
+    record,
+    seal,
+)
 from eventstore.checkpoint import Signer
 from eventstore.events import Context, SecretContent
 from eventstore.record import ACCESS, CHANGES, Draft, Kind, Sealing
@@ -1045,6 +1058,7 @@ def views() -> Iterator[Vector]:
         ("by-principal", rows.by_principal_key("alice", 7), rows.Mark()),
         ("backed-up", rows.backed_up_key("db-Password", 7), rows.Mark()),
         ("copied", rows.copied_key("alice", 7), rows.Mark()),
+        ("granted", rows.granted_key(7), rows.Mark()),
         (
             "exposure",
             rows.exposure_key("alice", VERSION),
@@ -1121,6 +1135,168 @@ def blobs() -> Iterator[Vector]:
         yield Vector(f"backup-{name}", about, "backup", given, outcome)
 
 
+# --- the auditor's key and grants ---------------------------------------------------------------
+
+AUDITOR, STRANGE_AUDITOR = noise("auditor"), noise("another auditor")
+
+
+def sealed_by_hand(ephemeral: bytes, public: bytes, info: bytes, text: bytes) -> bytes:
+    """HPKE (RFC 9180) with an ephemeral key that is given: the library takes none."""
+    kem, suite = b"KEM\0\x20", b"HPKE\0\x20\0\1\0\2"
+
+    def extract(salt: bytes, label: bytes, key: bytes, who: bytes) -> bytes:
+        return hmac.digest(salt, b"HPKE-v1" + who + label + key, "sha256")
+
+    def expand(prk: bytes, label: bytes, info: bytes, size: int, who: bytes = suite) -> bytes:
+        told = size.to_bytes(2, "big") + b"HPKE-v1" + who + label + info
+        return hmac.digest(prk, told + b"\1", "sha256")[:size]
+
+    key = X25519PrivateKey.from_private_bytes(ephemeral)
+    enc = key.public_key().public_bytes_raw()
+    shared = extract(b"", b"eae_prk", key.exchange(X25519PublicKey.from_public_bytes(public)), kem)
+    shared = expand(shared, b"shared_secret", enc + public, 32, kem)
+    hashed = extract(b"", b"psk_id_hash", b"", suite) + extract(b"", b"info_hash", info, suite)
+    secret = extract(shared, b"secret", b"", suite)
+    one, nonce = (
+        expand(secret, label, b"\0" + hashed, size)
+        for label, size in ((b"key", 32), (b"base_nonce", 12))
+    )
+    return enc + AESGCM(one).encrypt(nonce, text, b"")
+
+
+def granted_file(header: grant.Header, text: grant.Text, public: bytes) -> bytes:
+    encoded = msgspec.msgpack.encode(header)
+    clear = b"MNMGRANT\1" + len(encoded).to_bytes(4, "big") + encoded
+    info = b"muniment/grant/v1\0" + clear
+    return clear + sealed_by_hand(noise("ephemeral"), public, info, msgspec.msgpack.encode(text))
+
+
+def grants() -> Iterator[Vector]:
+    public = auditor.public_of(AUDITOR)
+    row = record.split(CHANGES, built(CHANGES, event_of(events.SecretSet)))
+    key = record.key_of(row, AUDIT)
+    header = grant.Header(
+        STORE_ID,
+        noise("grant", 16),
+        9,
+        auditor.fingerprint(public),
+        TIME,
+        TIME + 5,
+        grant.Part(LOG_ID, 5, 6),
+        grant.Part(ACCESS_ID, 70_000, 70_002),
+    )
+    note = kept_of(small_log()[1], SECOND)
+    text = grant.Text(
+        "test-vault",
+        "Q3",
+        grant.Held(note, key),
+        grant.Held("", noise("first record") + noise("second record")),
+    )
+    whole = granted_file(header, text, public)
+    told = {
+        "grant": header.grant.hex(),
+        "at": 9,
+        "period": [TIME, TIME + 5],
+        "vault": "test-vault",
+        "label": "Q3",
+        "changes": [5, 6, key.hex(), note],
+        "access": [70_000, 70_002, text.access.keys.hex(), ""],
+    }
+    short = replace(text, access=replace(text.access, keys=text.access.keys[:-1]))
+    reversed_ = replace(header, start=TIME + 6)
+    stranger = auditor.public_of(STRANGE_AUDITOR)
+    renamed = replace(header, auditor=auditor.fingerprint(stranger))
+    bad = refused("grant.invalid")
+    for name, about, file, private, outcome in (
+        ("opens", "A grant opens to its auditor.", whole, AUDITOR, gives(told)),
+        ("other-key", "To nobody else.", whole, STRANGE_AUDITOR, refused("grant.other-key")),
+        ("renamed", "Nor if the header says so.", granted_file(renamed, text, public), STRANGE_AUDITOR, bad),
+        ("bit", "A bit of what is sealed is flipped.", whole[:-1] + bytes((whole[-1] ^ 1,)), AUDITOR, bad),
+        ("header-bit", "A bit of the period is flipped.", whole.replace(TIME.to_bytes(8, "big"), (TIME ^ 1).to_bytes(8, "big"), 1), AUDITOR, bad),
+        ("cut", "It is cut short.", whole[:60], AUDITOR, bad),
+        ("short-of-keys", "A key has a byte too few.", granted_file(header, short, public), AUDITOR, bad),
+        ("reversed", "It ends before it begins.", granted_file(reversed_, text, public), AUDITOR, bad),
+        ("not-one", "It is something else.", b"x" + whole[1:], AUDITOR, bad),
+        ("version-2", "An unknown version.", whole[:8] + b"\2" + whole[9:], AUDITOR, bad),
+    ):  # fmt: skip
+        given = {"file": file.hex(), "private": private.hex()}
+        yield Vector(f"grant-{name}", about, "grant", given, outcome)
+    yield from granted_records(key)
+
+
+def granted_records(key: bytes) -> Iterator[Vector]:
+    row = built(CHANGES, event_of(events.SecretSet))
+    told = {name: opened(CHANGES, row)[name] for name in ("position", "time", "context", "event")}
+    other = record.key_of(
+        record.split(CHANGES, built(CHANGES, event_of(events.SecretDeleted))), AUDIT
+    )
+    uncommitted = row[:18] + bytes(32) + row[50:]
+    for name, about, stored, with_, outcome in (
+        ("opens", "A record opens with its own key.", row, key, gives(told)),
+        ("another", "Not with that of another record.", row, other, refused("seal.wrong-key")),
+        ("audit-key", "Nor with the audit key as it is.", row, AUDIT, refused("seal.wrong-key")),
+        ("uncommitted", "Its leaf commits to something else.", uncommitted, key, refused("seal.broken")),
+    ):  # fmt: skip
+        given = {"kind": "changes", "log_id": LOG_ID.hex(), "row": stored.hex(), "key": with_.hex()}
+        yield Vector(f"granted-record-{name}", about, "granted-record", given, outcome)
+
+
+def auditor_keys() -> Iterator[Vector]:
+    public = auditor.public_of(AUDITOR)
+    text = auditor.to_text(public)
+    told = gives({"public": public.hex(), "fingerprint": auditor.fingerprint(public).hex()})
+    bad = refused("auditor-key.invalid")
+    swapped = "-".join([*text.split("-")[:2], *text.split("-")[:1:-1]])
+    for name, about, shown_, outcome in (
+        ("text", "A public key as it is printed.", text, told),
+        ("lower-case", "As it may be typed.", text.lower().replace("-", " "), told),
+        ("confused", "O for 0, I and L for 1.", text.replace("0", "O").replace("1", "l"), told),
+        ("mistyped", "A letter is wrong.", text[:-1] + ("A" if text[-1] != "A" else "B"), bad),
+        ("swapped", "The groups are in another order.", swapped, bad),
+        ("short", "A group is missing.", text[:-9], bad),
+        ("no-letter", "There is no U in it.", text[:-1] + "U", bad),
+        ("no-prefix", "Its first group is missing.", text[5:], bad),
+    ):
+        yield Vector(f"auditor-key-{name}", about, "auditor-key", {"text": shown_}, outcome)
+    phrase, salts = "correct horse", iter((noise("auditor's salt", 16), noise("salt")))
+    plain = auditor.to_file(AUDITOR, None, noise_of)
+    sealed = auditor.to_file(AUDITOR, phrase.encode(), lambda _: next(salts))
+    opens, damaged = gives(AUDITOR.hex()), refused("auditor-key.damaged")
+    for name, about, file, passphrase, outcome in (
+        ("plain", "A private key in the clear.", plain, "", opens),
+        ("passphrase", "One under a passphrase.", sealed, phrase, opens),
+        ("wrong", "Another passphrase.", sealed, "another", refused("auditor-key.wrong")),
+        ("locked", "No passphrase.", sealed, "", refused("auditor-key.locked")),
+        ("torn", "A bit is flipped.", plain[:-1] + bytes((plain[-1] ^ 1,)), "", damaged),
+        ("not-one", "It is something else.", b"x" + plain[1:], "", damaged),
+        ("cut", "It is cut short.", plain[:40], "", damaged),
+    ):
+        given = {"file": file.hex(), "passphrase": passphrase}
+        yield Vector(f"auditor-file-{name}", about, "auditor-file", given, outcome)
+
+
+def noise_of(size: int) -> bytes:
+    return noise("entropy", size)
+
+
+def log_files() -> Iterator[Vector]:
+    log, found = small_log()
+    about = (bytes.fromhex(log[name]) for name in ("identity", "head", "epochs"))
+    parts = [*about, log["checkpoint"].encode(), *(bytes.fromhex(row) for _, row in log["records"])]
+    framed_ = [len(part).to_bytes(4, "big") + part for part in parts]
+    whole = b"MUNILOGF\1" + b"".join(framed_)
+    altered = refused("verify.record-altered")
+    for name, told, file, outcome in (
+        ("whole", "A log in one file.", whole, gives(head_of(found).root().hex())),
+        ("cut", "Its last byte is missing.", whole[:-1], altered),
+        ("surplus", "Something stands after its end.", whole + bytes(4), altered),
+        ("not-one", "It is something else.", b"x" + whole[1:], altered),
+        ("version-2", "An unknown version.", whole[:8] + b"\2" + whole[9:], refused("format.unknown")),
+        ("short", "A record is missing.", b"MUNILOGF\1" + b"".join(framed_[:-1]), altered),
+    ):  # fmt: skip
+        yield Vector(f"log-file-{name}", told, "log-file", {"file": file.hex()}, outcome)
+
+
 # --- files --------------------------------------------------------------------------------------
 
 GROUPS = (
@@ -1136,6 +1312,9 @@ GROUPS = (
     slots,
     views,
     blobs,
+    grants,
+    auditor_keys,
+    log_files,
 )
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventstore import checkpoint, head, keyheader, keytree, merkle, record, seal
+from eventstore import auditor, checkpoint, grant, head, keyheader, keytree, merkle, record, seal
 from eventstore.errors import MunimentError, ProofInvalid
+from eventstore.log_file import evidence_of
 from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from eventstore.verify import Evidence, verify
 from projections.rows import ROWS, RowKey, Table
@@ -178,6 +179,45 @@ def _blob(given: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _grant(given: dict[str, Any]) -> dict[str, Any]:
+    header, text = grant.open_with(_hex(given, "private"), _hex(given, "file"))
+    parts = {
+        kind: [
+            header.part(kind).first,
+            header.part(kind).stop,
+            text.held(kind).keys.hex(),
+            text.held(kind).checkpoint,
+        ]
+        for kind in record.KINDS
+    }
+    period = [header.start, header.stop]
+    told = {"grant": header.grant.hex(), "at": header.at, "period": period}
+    return {**told, "vault": text.vault, "label": text.label, **parts}
+
+
+def _granted_record(given: dict[str, Any]) -> dict[str, Any]:
+    kind = record.KINDS[given["kind"]]
+    row = record.split(kind, _hex(given, "row"))
+    opened = record.open_with_its_key(_hex(given, "log_id"), row, _hex(given, "key"))
+    entry = record.decode_meta(kind, opened)
+    return {
+        "position": entry.position,
+        "time": entry.time,
+        "context": msgspec.to_builtins(entry.context),
+        "event": msgspec.to_builtins(entry.event),
+    }
+
+
+def _auditor_key(given: dict[str, Any]) -> dict[str, Any]:
+    public = auditor.from_text(given["text"])
+    return {"public": public.hex(), "fingerprint": auditor.fingerprint(public).hex()}
+
+
+def _auditor_file(given: dict[str, Any]) -> str:
+    phrase = given["passphrase"].encode()
+    return auditor.from_file(_hex(given, "file"), (lambda: phrase) if phrase else None).hex()
+
+
 def _seal(given: dict[str, Any]) -> str:
     label, bound = given["label"].encode(), _hex(given, "bound")
     return seal.open_seal(_hex(given, "key"), label, bound, _hex(given, "sealed")).hex()
@@ -205,7 +245,18 @@ def readers(tmp_path: Path) -> dict[str, Callable[[dict[str, Any]], object]]:
         assert key is not None
         return key.hex()
 
+    def log_file(given: dict[str, Any]) -> str:
+        file = tmp_path / "changes.log"
+        file.write_bytes(_hex(given, "file"))
+        with evidence_of(file) as evidence:
+            return verify(evidence, every_signature=True).root.hex()
+
     return {
+        "grant": _grant,
+        "granted-record": _granted_record,
+        "auditor-key": _auditor_key,
+        "auditor-file": _auditor_file,
+        "log-file": log_file,
         "seal": _seal,
         "record": _record,
         "leaf": _leaf,
