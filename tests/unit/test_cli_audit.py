@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,26 @@ def test_what_cannot_be_granted_is_refused(
 # --- reading --------------------------------------------------------------------------------------
 
 
+def records_in(form: str, text: str) -> list[Any]:
+    """The records, without what a rule was before: that is known to who has all of the past."""
+    if form == "-o json":
+        return [without_before(record) for record in json.loads(text)]
+    lines = text.splitlines()
+    if form in ("-o tsv", "--format rfc5424"):
+        return lines
+    return [without_before(json.loads(line)) for line in lines]
+
+
+def without_before(shape: Any) -> Any:
+    if not isinstance(shape, dict):
+        return shape
+    return {
+        name: without_before(one)
+        for name, one in shape.items()
+        if not (name == "changed" and not any(isinstance(part, str) for part in one))
+    }
+
+
 def test_the_auditor_reads_without_the_store_what_log_said_in_it(terminal: Terminal) -> None:
     expected = {
         form: terminal.must("log", *form.split()).text
@@ -162,8 +183,7 @@ def test_the_auditor_reads_without_the_store_what_log_said_in_it(terminal: Termi
     for form, text in expected.items():
         told = terminal.must(*READ, *form.split()).text
         # What `log` asked here is itself in the period: all that stood before must be the same.
-        stood = json.loads(text) if form == "-o json" else text.splitlines()
-        found = json.loads(told) if form == "-o json" else told.splitlines()
+        stood, found = records_in(form, text), records_in(form, told)
         assert len(stood) >= 8
         assert found[: len(stood)] == stood
         assert SECRET not in told

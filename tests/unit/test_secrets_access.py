@@ -26,6 +26,8 @@ from vault.commands import (
     DeleteNetwork,
     DeletePolicy,
     DeleteSecret,
+    DeleteVault,
+    DescribeVault,
     Diff,
     DiffFork,
     Explain,
@@ -33,6 +35,7 @@ from vault.commands import (
     GetDeletedSecret,
     GetSecret,
     Grant,
+    GrantAudit,
     ImportSecrets,
     ListDeletedSecrets,
     ListPolicies,
@@ -41,9 +44,11 @@ from vault.commands import (
     Malformed,
     PlanRestore,
     PurgeDeletedSecret,
+    PurgeVault,
     ReadHistory,
     RecordVerification,
     RecoverDeletedSecret,
+    RecoverVault,
     RemoveNetworkRules,
     Replay,
     Restore,
@@ -130,6 +135,9 @@ ADMINISTRATION: list[Command[Any]] = [
     BindTrustedService(bound=replace(BACKUP, object_id="another")),
     UnbindTrustedService(bound=BACKUP),
     Explain(principal=BOB.principal, permission="get", name="active"),
+    GrantAudit(auditor=bytes(range(32)), since=1, until=3),
+    DescribeVault(),
+    DeleteVault(),
 ]
 
 
@@ -146,7 +154,7 @@ def with_secrets(life: Life) -> bytes:
 
 def test_the_tables_here_hold_every_command_there_is() -> None:
     known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification, Restore}
-    known |= {type(command) for command in ADMINISTRATION}
+    known |= {type(command) for command in ADMINISTRATION} | {RecoverVault, PurgeVault}
     there_are = {
         kind
         for kind in vars(commands).values()
@@ -257,6 +265,16 @@ def test_only_an_administrator_governs_the_vault(life: Life, command: Command[An
     life(BOUNDARY)
     life.refuses("access.not-administrator", command, BOB)
     life(DeletePolicy(object_id=ALICE.principal))
+    life(command)
+
+
+@pytest.mark.parametrize("command", [RecoverVault(), PurgeVault()], ids=["recover", "purge"])
+def test_only_an_administrator_decides_on_a_deleted_vault(
+    life: Life, command: Command[Any]
+) -> None:
+    life.allow("all")
+    life(DeleteVault())
+    life.refuses("access.not-administrator", command, BOB)
     life(command)
 
 
