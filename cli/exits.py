@@ -35,6 +35,7 @@ EXITS: dict[str, int] = {
     "checkpoint.signature-invalid": NOT_VERIFIED,
     "proof.invalid": NOT_VERIFIED,
     "proof.malformed": NOT_VERIFIED,
+    "field.unknown": USAGE,
     "verify.failed": NOT_VERIFIED,
     "verify.record-altered": NOT_VERIFIED,
     "verify.root-mismatch": NOT_VERIFIED,

@@ -1,13 +1,14 @@
 """`muniment prove`: that a record is in the log, or that the log only grew, for who has no copy.
 
 The proof is a text that unrelated programs check: a C2SP tlog-proof, which shows the record's leaf
-and nothing of what was sealed.  Making one and checking one take no secret key.
+and nothing of what was sealed.  Making one and checking one take no secret key.  With `--show` chosen
+fields of the record are opened before it: that takes the audit key, and is recorded as a reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +21,8 @@ from cli.session import Session
 from cli.shapes import Shape
 
 if TYPE_CHECKING:
-    from eventstore.checkpoint import Checkpoint
+    from eventstore.checkpoint import Checkpoint, Verifier
+    from eventstore.disclosure import Shown
     from eventstore.proof import Consistency, Inclusion
 
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.argument("position", metavar="[POSITION]", required=False)
 @one_log
 @click.option("--against", metavar="FILE", help="An older checkpoint to prove under [the newest].")
+@click.option("--show", metavar="FIELDS", help="Open these too: principal,name,version or all.")
 @click.option("--since", metavar="FILE", help="Prove that the log extends this checkpoint.")
 @click.option("--check", metavar="FILE", help="Check a proof instead; no store is needed.")
 @click.option(
@@ -38,6 +41,7 @@ def prove(
     position: str | None,
     log: str,
     against: str | None,
+    show: str | None,
     since: str | None,
     check: str | None,
     verifier: tuple[str, ...],
@@ -46,12 +50,17 @@ def prove(
 
     Prints a C2SP tlog-proof of the record at POSITION.  `--check` takes the proof and a key that
     you trust, and for a proof of growth the old checkpoint: exit status 20 if it does not hold.
+
+    With `--show` the proof also opens chosen fields of the record, and nothing else of it.
     """
     if check is not None:
         session.output.emit(_checked(text_of(check), since, verifier))
         return
     if (position is None) == (since is None) or verifier:
         raise Usage("give a POSITION, or --since FILE, or --check FILE with --verifier")
+    if show is not None and position is None:
+        raise Usage("--show opens fields of the record at POSITION")
+    shown = None if show is None else _shown(session, log, position or "", show)
     with one_public(session, log) as opened:
         made: Inclusion | Consistency
         if since is not None:
@@ -59,8 +68,19 @@ def prove(
         else:
             chosen = None if against is None else checkpoint_in(against, "--against")
             made = opened.prove(_number(position or ""), chosen)
-    text = str(made)
+    text = str(made) if shown is None else f"{shown}\n{made}"
     session.output.raw(text, {"log": log, "proof": text})
+
+
+def _shown(session: Session, log: str, position: str, fields: str) -> Shown:
+    from vault.commands import ShowFields
+
+    names = tuple(name.strip() for name in fields.split(",") if name.strip())
+    if not names:
+        raise Usage("--show takes the names of fields: principal,name,version or all")
+    asked = ShowFields(log=log, position=_number(position), fields=names)
+    with session.vault() as vault:
+        return vault.handle(session.caller, asked)
 
 
 def _number(text: str) -> int:
@@ -71,11 +91,14 @@ def _number(text: str) -> int:
 
 
 def _checked(text: str, since: str | None, verifier: Sequence[str]) -> Shape:
+    from eventstore.disclosure import is_fact
     from eventstore.proof import Inclusion, parse
 
     keys = verifiers_in(verifier)
     if not keys:
         raise Usage("--check needs the key that you trust: --verifier LINE|FILE")
+    if is_fact(text):
+        return _fact(text, since, keys)
     proof = parse(text)
     if isinstance(proof, Inclusion):
         if since is not None:
@@ -87,16 +110,34 @@ def _checked(text: str, since: str | None, verifier: Sequence[str]) -> Shape:
     return {**_signed(proof.check(old, keys)), "since": old.size}
 
 
-def _record(proof: Inclusion, checkpoint: Checkpoint) -> Shape:
-    from eventstore.errors import FormatUnknown, ProofInvalid, RecordMalformed
-    from eventstore.record import read_leaf
+def _fact(text: str, since: str | None, keys: Sequence[Verifier]) -> Shape:
+    from eventstore.disclosure import parse_fact
 
-    try:
-        leaf = read_leaf(proof.leaf)
-    except (RecordMalformed, FormatUnknown) as problem:
-        raise ProofInvalid(f"what is proved is no record: {problem.message}") from None
-    if leaf.position != proof.position:
-        raise ProofInvalid(f"record #{proof.position} says it is #{leaf.position}")
+    if since is not None:
+        raise Usage("--since goes with a proof of growth, and this shows one record")
+    fact = parse_fact(text)
+    checkpoint, _, shown = fact.check(keys)
+    fields = {path: _plain(value) for path, value in shown.items()}
+    return {**_record(fact.inclusion, checkpoint), "shown": fields}
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as JSON can say it: bytes are written in hexadecimal digits."""
+    match value:
+        case bytes():
+            return value.hex()
+        case list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case _:
+            return value
+
+
+def _record(proof: Inclusion, checkpoint: Checkpoint) -> Shape:
+    from eventstore.disclosure import read_proved
+
+    leaf = read_proved(proof)
     return {
         **_signed(checkpoint),
         "envelope": leaf.envelope_hash.hex(),

@@ -94,6 +94,13 @@ class ProofMalformed(MunimentError):
     hint = "give the file that `muniment prove` printed, unchanged"
 
 
+class FieldUnknown(MunimentError):
+    """The record has no such field."""
+
+    code = "field.unknown"
+    hint = "a field that has its usual value is not written; `--show all` shows what is there"
+
+
 # --- verification: the history is not what was signed -------------------------------------------
 
 

@@ -172,6 +172,17 @@ class Snapshot:
         """The record at *position* with its metadata opened."""
         return self.open(position, self.row(position))
 
+    def opened(self, position: int) -> record.Opened:
+        """The metadata at *position* with what commits to its fields.  Raise PositionUnknown."""
+        return self.open_row(position, self._split(position))
+
+    def open_row(self, position: int, row: Row) -> record.Opened:
+        """The same, of the row that lies at *position*."""
+        if not record.lies_at(row.leaf, position):
+            raise PositionUnknown(f"the record at #{position} is another one")
+        key = self._audit_key(position)
+        return record.open_meta(self.identity.kind, self.identity.log_id, row, key)
+
     def open(self, position: int, row: bytes) -> Entry[Any]:
         """Open the metadata of *row*, which lies at *position*."""
         kind = self.identity.kind

@@ -37,6 +37,7 @@ from vault.points import Point
 
 if TYPE_CHECKING:
     # Named in quotes below: most commands of a terminal never look at what differs.
+    from eventstore.disclosure import Shown  # noqa: F401
     from projections.diff import Difference  # noqa: F401
 
 A = TypeVar("A")
@@ -550,6 +551,18 @@ class Restore(Command[RestorePlan], frozen=True, kw_only=True):
     records: ClassVar[str] = "vault.restored"
     plan: PlanRestore
     head: int
+
+
+class ShowFields(Command["Shown"], frozen=True, kw_only=True):
+    """Open chosen *fields* of the record at *position* of *log*, to be shown to an outsider.
+
+    A field is `context.NAME` or `event.NAME`; a name alone is looked for in both; `all` is each.
+    """
+
+    records: ClassVar[str] = "history.read"
+    log: str
+    position: int
+    fields: tuple[str, ...]
 
 
 class CopyVault(Command[None], frozen=True, kw_only=True):

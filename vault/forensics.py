@@ -12,6 +12,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from eventstore.disclosure import Shown, show
 from eventstore.errors import KeyErased
 from eventstore.events import (
     HistoryRead,
@@ -65,6 +66,7 @@ from vault.commands import (
     PlanRestore,
     ReadHistory,
     Replay,
+    ShowFields,
     WhoCould,
     WhoRead,
 )
@@ -106,6 +108,8 @@ def _things(found: Any) -> Sized:
             return things
         case answers.Explanation():
             return (found,)
+        case Shown():
+            return found.opened
         case _:
             listed: Sized = found
             return listed
@@ -144,6 +148,8 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
             found, what = _diff(logs, command, points), "diff"
         case DiffFork():
             found, what = _diff_fork(logs, command), "diff"
+        case ShowFields():
+            found, what = _shown(logs, command), "prove"
         case PlanRestore():
             found, what = plan_restore(logs, command, points["to"].size), "plan"
         case _:
@@ -218,6 +224,12 @@ def _made_by(event: Any, version: str) -> tuple[str, ...]:
 _LIFE = ("secret.deleted", "secret.recovered")
 _CLOSED = ("value", "content_type", "tags")
 """What a purge closes; by whom the rest was made what is open for ever."""
+
+
+def _shown(logs: Logs, command: ShowFields) -> Shown:
+    log = logs.changes if command.log == "changes" else logs.access
+    opened = log.opened(command.position)
+    return show(opened.meta, opened.seed, command.fields)
 
 
 def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[answers.CouldFact]:
