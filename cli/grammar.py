@@ -122,6 +122,9 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         ),
     },
     "audit": {
+        "package": Verb(
+            "cli.audit:package", "Put the evidence of a period into one file, without any value."
+        ),
         "keygen": Verb("cli.audit_key:keygen", "Make an auditor's key pair."),
         "grant": Verb("cli.audit_grant:grant", "Let an auditor read a period, without values."),
         "grants": Verb("cli.audit_grant:grants", "List what was granted to auditors."),

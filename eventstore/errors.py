@@ -94,6 +94,13 @@ class ProofMalformed(MunimentError):
     hint = "give the file that `muniment prove` printed, unchanged"
 
 
+class BundleTooLarge(MunimentError):
+    """A bundle of evidence holds at most 4 GiB."""
+
+    code = "evidence.too-large"
+    hint = "make one bundle for each part of the period"
+
+
 class FieldUnknown(MunimentError):
     """The record has no such field."""
 

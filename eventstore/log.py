@@ -227,6 +227,10 @@ class Log:
                 if self._leaving:
                     self._reading.notify_all()
 
+    def now(self) -> int:
+        """What the clock shows, in microseconds."""
+        return self._clock()
+
     def head(self) -> Head:
         with self.snapshot() as snapshot:
             return snapshot.head

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     # Named in quotes below: most commands of a terminal never look at what differs.
     from eventstore.disclosure import Shown  # noqa: F401
     from projections.diff import Difference  # noqa: F401
+    from vault.packaging import Packaging  # noqa: F401
 
 A = TypeVar("A")
 
@@ -563,6 +564,18 @@ class ShowFields(Command["Shown"], frozen=True, kw_only=True):
     log: str
     position: int
     fields: tuple[str, ...]
+
+
+class PackageEvidence(Command["Packaging"], frozen=True, kw_only=True):
+    """Put together what shows an outsider all operations of a period, and no value.
+
+    *since* included, *until* not.  *against* are kept checkpoints that it shall be shown to extend.
+    """
+
+    records: ClassVar[str] = "evidence.packaged"
+    until: Point
+    since: Point | None = None
+    against: tuple[str, ...] = ()
 
 
 class CopyVault(Command[None], frozen=True, kw_only=True):

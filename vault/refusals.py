@@ -241,6 +241,20 @@ class PointsReversed(BadParameter):
     hint = "give the older point first: diff OLDER..NEWER, --from OLDER --to NEWER"
 
 
+class PeriodNotOver(BadParameter):
+    """A period that is not over cannot be shown to be complete."""
+
+    code = "evidence.period-not-over"
+    hint = "let the period end now or earlier: --to now"
+
+
+class PeriodMoved(VaultError):
+    """The clock stepped back: a record of the period came after it was written down."""
+
+    code = "evidence.period-moved"
+    hint = "make the bundle again"
+
+
 class RestoreUnclear(BadParameter):
     """Policies are restored for the whole vault, and not for chosen secrets."""
 

@@ -46,6 +46,7 @@ from vault.commands import (
     GrantAudit,
     Malformed,
     NewVault,
+    PackageEvidence,
     PurgeDeletedSecret,
     PurgeVault,
     ReadHistory,
@@ -68,6 +69,7 @@ from vault.trace import REFUSED, context, refused
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
+    from vault.packaging import Packaging
     from vault.together import Ask
     from vault.writing import Outcome, Writing
 
@@ -189,6 +191,8 @@ class Vault:
                 return self._retell(caller, command, seen)
             case _ if command.records == _QUESTION:
                 return self._ask(caller, command, seen)
+            case PackageEvidence():
+                return self._packaged(caller, command, seen)
             case CopyVault():
                 return self._copied(caller, command, seen)
             case RecordVerification():
@@ -391,6 +395,16 @@ class Vault:
         rule = self._authorize(caller, command, seen)
         event = VaultRead(what=trail.COPY, at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
+
+    def _packaged(self, caller: Caller, command: PackageEvidence, seen: Seen) -> Packaging:
+        from vault.packaging import begin  # most commands never show the past to others
+
+        with self.changes.snapshot() as changes, self.access.snapshot() as access:
+            rows, rule = self._admit(changes, caller, command, seen)
+            logs = {"changes": self.changes, "access": self.access}
+            packaging = begin(logs, changes, rows, access, command, seen.points)
+        self._record_read(caller, rule, packaging.reading)
+        return packaging.for_whom(context(caller, rule))
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.
