@@ -992,6 +992,7 @@ class Checking:
         self._heads: dict[str, tuple[int, bytes]] = {}
         self._made: tuple[int, int, Any] = (0, 0, 0)
         self._false_word = ""
+        self._most_at = 0
         self._total = 0
 
     def _step(self, count: int) -> None:
@@ -1158,6 +1159,8 @@ class Checking:
                 times[position] = at
             if position in wanted:
                 times[position] = at
+            if log == "access" and isinstance(event.get("at"), int):
+                self._most_at = max(self._most_at, event["at"])
             self._judged.facts.add(log, position, context, event)
             if self._each is not None:
                 self._each(log, position, at, context, event)
@@ -1341,6 +1344,8 @@ class Checking:
         size = self._heads["changes"][0]
         if not isinstance(at, int) or at > size or at < self._span("changes")[2]:
             raise Refused(COMPLETENESS, "changes had other records when the bundle was made")
+        if self._most_at > at:
+            raise Refused(COMPLETENESS, "access speaks of changes that changes does not have")
         # No later change shows where the period ends, so the other log must: how many changes
         # there were when the bundle was made, after the period.
         if self._follower["changes"] is None and at != self._span("changes")[2]:
@@ -1388,10 +1393,11 @@ class Checking:
             return None, "you named nobody whose time you believe: --policy or --tsa-root"
         words, latest = [], 0
         for log in LOGS:
+            self._contradicted(log)
+        for log in LOGS:
             _, first, stop = self._span(log)
             if first == stop:
                 continue
-            self._contradicted(log)
             seen = [one.time for one in self._seen[log] if one.size >= stop]
             if not seen:
                 return None, f"nobody whom you believe saw {log} up to #{stop - 1}"
