@@ -58,7 +58,7 @@ class Known(NamedTuple):
     def sizes(self, span: Span) -> set[int]:
         """The sizes whose roots do not follow from the records of the period."""
         known = {one.size for one in self.anchors} | {one.size for one in self.against}
-        return {size for size in known if size and not span.first <= size <= span.stop}
+        return {size for size in known if size and not span.first < size <= span.stop}
 
 
 class Packaging:

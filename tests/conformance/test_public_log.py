@@ -5,15 +5,13 @@ metamorphic-log (Rust, in a wheel), and openssl for the signature alone.
 """
 
 import base64
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -23,18 +21,10 @@ from eventstore.export import export_tiles, public_log
 from eventstore.proof import Consistency, Inclusion, parse
 from support.public import each_byte_changed, grow_log
 from support.terminal import Terminal
+from support.unrelated import built_go, metamorphic_log, openssl_accepts
 
-HERE = Path(__file__).parent
-GO_PACKAGES = Path("/usr/share/gocode")
 OLD, NEW = 3_001, 70_000
 POSITIONS = (0, 255, 256, 3_000, 65_535, 65_536, 69_999)
-
-
-def missing(what: str) -> NoReturn:
-    """Skip, but not where the machine was made for these tests: there it is a failure."""
-    if os.environ.get("MUNIMENT_CI"):
-        pytest.fail(f"{what} is missing, and MUNIMENT_CI says that all must run")
-    pytest.skip(f"{what} is not installed")
 
 
 @dataclass(frozen=True)
@@ -92,24 +82,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 @pytest.fixture(scope="module")
 def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    if go is None or not (GO_PACKAGES / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        missing("Go with golang-golang-x-mod-dev")
-    program = tmp_path_factory.mktemp("go") / "check"
-    environ = {
-        "GO111MODULE": "off",
-        "GOCACHE": str(tmp_path_factory.getbasetemp().parent / "go-cache"),
-        "GOPATH": str(GO_PACKAGES),
-        "PATH": os.environ["PATH"],
-    }
-    built = subprocess.run(
-        [go, "build", "-o", program, HERE / "go" / "main.go"],
-        env=environ,
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    return program
+    cache = tmp_path_factory.getbasetemp().parent / "go-cache"
+    return built_go(tmp_path_factory.mktemp("go"), cache)
 
 
 def go(program: Path, published: Published, *arguments: str | Path) -> list[str]:
@@ -215,10 +189,7 @@ def test_go_accepts_what_the_terminal_prints(go_program: Path, tmp_path: Path) -
 
 @pytest.fixture(scope="module")
 def metamorphic() -> Any:
-    try:
-        return import_module("metamorphic_log")
-    except ImportError:
-        missing("metamorphic-log")
+    return metamorphic_log()
 
 
 def rust_accepts(metamorphic: Any, published: Published, proof: Inclusion, note: str) -> bool:
@@ -276,35 +247,18 @@ def test_rust_accepts_that_the_log_grew_and_no_changed_proof_of_it(
 
 # --- openssl --------------------------------------------------------------------------------------
 
-ED25519_KEY = bytes.fromhex("302a300506032b6570032100")
-"""What stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410)."""
-
-
-def openssl_accepts(published: Published, text: bytes, signature: bytes) -> bool:
-    if shutil.which("openssl") is None:
-        missing("openssl")
-    key = published.file("key.der", ED25519_KEY + published.verifier.public)
-    said = published.file("said", text)
-    signed = published.file("signature", signature)
-    done = subprocess.run(
-        [
-            *("openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", key),
-            *("-rawin", "-in", said, "-sigfile", signed),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert ("Verified Successfully" in done.stdout) == (done.returncode == 0), done
-    return done.returncode == 0
-
 
 def test_openssl_accepts_the_signature_and_nothing_changed(published: Published) -> None:
     text, [(_, _, signature)] = signatures(published.new)
-    assert openssl_accepts(published, text.encode(), signature)
+
+    def accepts(said: bytes, signed: bytes) -> bool:
+        return openssl_accepts(published.directory, published.verifier.public, said, signed)
+
+    assert accepts(text.encode(), signature)
     for changed in list(each_byte_changed(text.encode()))[::9]:
-        assert not openssl_accepts(published, changed, signature)
+        assert not accepts(changed, signature)
     for changed in list(each_byte_changed(signature))[::9]:
-        assert not openssl_accepts(published, text.encode(), changed)
+        assert not accepts(text.encode(), changed)
 
 
 # --- and ours -------------------------------------------------------------------------------------
