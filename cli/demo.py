@@ -20,6 +20,7 @@ from typing import TypedDict
 import click
 
 from cli.command import command
+from cli.demo_evidence import evidence
 from cli.demo_leak import leak
 from cli.session import Session
 
@@ -75,22 +76,35 @@ class Stage:
         done = self._run(["-c", _RUN, *shlex.split(line)], stdin or "", environment, quiet)
         return self._judge(done, status, shown, quiet)
 
-    def python(self, line: str, *, status: int = 0) -> str:
-        """Run a script that stands in the folder, and show the last line it printed."""
+    def python(
+        self, line: str, *, status: int = 0, shown: Callable[[str], str] | None = None
+    ) -> str:
+        """Run a script that stands in the folder, and show the last line it printed, or *shown*."""
         self._say_command(f"python {line}", False)
         done = self._run(shlex.split(line), "", {}, False)
-        return self._judge(done, status, lambda text: text.strip().split("\n")[-1], False)
+        return self._judge(done, status, shown or _last, False)
+
+    def program(self, line: str) -> str:
+        """Run a program that is not ours, and show the last line it printed."""
+        self._say_command(line, False)
+        done = self._run(shlex.split(line), "", {}, False, before=())
+        return self._judge(done, 0, _last, False)
 
     def _say_command(self, line: str, quiet: bool) -> None:
         if not quiet:
             click.secho(f"$ {line}", fg="cyan")
 
     def _run(
-        self, arguments: list[str], stdin: str, environment: dict[str, str], quiet: bool
+        self,
+        arguments: list[str],
+        stdin: str,
+        environment: dict[str, str],
+        quiet: bool,
+        before: tuple[str, ...] = (sys.executable,),
     ) -> subprocess.CompletedProcess[bytes]:
         self.commands += 1
         return subprocess.run(
-            [sys.executable, *arguments],
+            [*before, *arguments],
             cwd=self.folder,
             env={**self._environment, **environment},
             input=stdin.encode(),
@@ -132,6 +146,10 @@ def _clean_environment(folder: Path) -> dict[str, str]:
         "COLUMNS": "110",
         "NO_COLOR": "1",
     }
+
+
+def _last(text: str) -> str:
+    return text.strip().split("\n")[-1]
 
 
 def _head(count: int) -> Callable[[str], str]:
@@ -283,9 +301,10 @@ def demo(session: Session) -> None:
         _rollback(stage)
         leak(stage)
         _purge(stage, old)
-        stage.title("11. At the end")
+        stage.title("11. All is well")
         stage.run("rebuild")
         stage.run("doctor")
+        evidence(stage)
     seconds = time.monotonic() - began
     click.echo()
     click.secho(f"{stage.commands} commands, all as expected, in {seconds:.0f} s.", bold=True)
