@@ -361,24 +361,17 @@ def _part(
 
 def _root_of_fields(entries: list[tuple[bytes, bytes]], salts: bytes) -> bytes:
     make = hashlib.sha256
-    level = [
-        make(b"\0" + salts[16 * at : 16 * at + 16] + path + value).digest()
-        for at, (path, value) in enumerate(entries)
-    ]
-    return root_of(level)
-
-
-def root_of(level: list[bytes]) -> bytes:
-    """RFC 6962, over hashes of leaves."""
-    make = hashlib.sha256
-    while len(level) > 1:
-        above = [
-            make(b"\1" + level[at] + level[at + 1]).digest() for at in range(0, len(level) - 1, 2)
+    return root_of_fields(
+        [
+            make(b"\0" + salts[16 * at : 16 * at + 16] + path + value).digest()
+            for at, (path, value) in enumerate(entries)
         ]
-        if len(level) & 1:
-            above.append(level[-1])
-        level = above
-    return level[0]
+    )
+
+
+def root_of_fields(hashed: list[bytes]) -> bytes:
+    """What a leaf commits to: the hashes of all fields, in order."""
+    return sha(b"muniment/fields/v1\0", *hashed)
 
 
 # --- trees (RFC 9162) and signed notes (C2SP) ---------------------------------------------------
@@ -1119,7 +1112,7 @@ class Checking:
                 broken("a value is not MessagePack")
             if end != len(value):
                 broken("a value goes on after its end")
-        if not level or root_of(level) != leaf[18:50]:
+        if root_of_fields(level) != leaf[18:50]:
             broken("the event about the bundle is not the one in the log")
         return {key: str(value) for key, value in values.items()}, values
 

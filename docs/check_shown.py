@@ -68,14 +68,6 @@ def root_from_path(index, size, hashed, path):
     return hashed if last == 0 else refuse("the path is too short")
 
 
-def root_of(level):
-    """RFC 6962, over the hashes of all fields."""
-    while len(level) > 1:
-        odd = level[-1:] if len(level) & 1 else []
-        level = [sha(b"\1", a, b) for a, b in zip(level[::2], level[1::2], strict=False)] + odd
-    return level[0]
-
-
 def value(data):
     """A value as people read it: the MessagePack of a text, a number, nil, true or false."""
     first, rest = data[0], data[1:]
@@ -113,7 +105,7 @@ def check(text, key):
             shown[name] = value(raw(opened[1]))
         else:
             hashes.append(raw(name, 32) if kind == "hidden" else refuse("a field is there twice"))
-    if header != "muniment/shown/v1" or root_of(hashes) != leaf[18:50]:
+    if header != "muniment/shown/v1" or sha(b"muniment/fields/v1\0", *hashes) != leaf[18:50]:
         refuse("the record does not say this")
     return shown
 
