@@ -31,7 +31,7 @@ _SIGNS = {
     "erasure receipt": "M-5,-5 H5 V5 H-5 Z",
     "key rotation": "M0,-6 L6,0 L0,6 L-6,0 Z",
     "rule": "M-6,-2 H6 V2 H-6 Z",
-    "grant": "M-5,0 A5,5 0 1 0 5,0 A5,5 0 1 0 -5,0",
+    "evidence": "M-5,0 A5,5 0 1 0 5,0 A5,5 0 1 0 -5,0",
     "restore": "M-6,0 L5,-6 V6 Z",
     "clock": "M-5,-5 L5,5 M-5,5 L5,-5",
 }
@@ -65,7 +65,7 @@ class _Scale:
 
     @property
     def unit(self) -> str:
-        return {1: "hour", 24: "day", 168: "week"}.get(self.step, f"{self.step} hours")
+        return {1: "an hour", 24: "a day", 168: "a week"}.get(self.step, f"{self.step} hours")
 
 
 def picture(period: Period, tally: Tally) -> str:
@@ -80,7 +80,7 @@ def picture(period: Period, tally: Tally) -> str:
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="t-when d-when" '
         'font-size="12" font-family="system-ui,sans-serif">',
-        f'<title id="t-when">Records for each {scale.unit}</title>',
+        f'<title id="t-when">Records over time; a column is {scale.unit}</title>',
         f'<desc id="d-when">{_described(tally, scale, columns)}</desc>',
         _PATTERN,
         *_legend(),
@@ -135,7 +135,7 @@ def _axis(scale: _Scale, most: int) -> list[str]:
             'stroke="#5a6675"/>'
         )
     found.append(
-        f'<text x="{_LEFT}" y="{base + 34}" fill="#5a6675">UTC, by the {scale.unit}</text>'
+        f'<text x="{_LEFT}" y="{base + 34}" fill="#5a6675">UTC; a column is {scale.unit}</text>'
     )
     return found
 
@@ -189,8 +189,8 @@ def _table(scale: _Scale, columns: list[Counter[str]]) -> str:
         if counts
     )
     return (
-        f"<details><summary>The numbers behind the picture</summary><table><caption>Records for each "
-        f'{scale.unit}; where a row is missing there was none.</caption><thead><tr><th scope="col">'
+        f"<details><summary>The numbers behind the picture</summary><table><caption>A row is "
+        f'{scale.unit}; where one is missing nothing was recorded.</caption><thead><tr><th scope="col">'
         f"From</th>{heads}</tr></thead><tbody>{rows}</tbody></table></details>"
     )
 
