@@ -58,7 +58,8 @@ def package(
     if not yes and place.exists():
         raise FileInTheWay(f"{place} exists")
     with session.vault() as vault:
-        shape = _write(place, vault.handle(session.caller, asked))
+        packaging: Packaging = vault.handle(session.caller, asked)
+        shape = _write(place, packaging)
     session.output.emit(shape)
 
 

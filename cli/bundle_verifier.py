@@ -1539,7 +1539,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--against", action="append", default=[], help="a checkpoint you kept")
     parser.add_argument("--from", dest="start", help="the period you asked for begins here")
     parser.add_argument("--to", dest="stop", help="and ends here")
-    parser.add_argument("--events", action="store_true", help="print each record as a line of JSON")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="print each record as a line of JSON; believe them if the status is 0 or 21",
+    )
     given = parser.parse_args(arguments)
     try:
         trust = trust_of(given)

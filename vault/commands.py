@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     # Named in quotes below: most commands of a terminal never look at what differs.
     from eventstore.disclosure import Shown  # noqa: F401
     from projections.diff import Difference  # noqa: F401
-    from vault.packaging import Packaging  # noqa: F401
 
 A = TypeVar("A")
 
@@ -566,10 +565,11 @@ class ShowFields(Command["Shown"], frozen=True, kw_only=True):
     fields: tuple[str, ...]
 
 
-class PackageEvidence(Command["Packaging"], frozen=True, kw_only=True):
+class PackageEvidence(Command[Any], frozen=True, kw_only=True):
     """Put together what shows an outsider all operations of a period, and no value.
 
     *since* included, *until* not.  *against* are kept checkpoints that it shall be shown to extend.
+    Answered by a `vault.packaging.Packaging`, which knows the disk and so is not named here.
     """
 
     records: ClassVar[str] = "evidence.packaged"
