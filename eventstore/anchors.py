@@ -15,11 +15,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from eventstore.bracket import Seen as Seen
+from eventstore.bracket import bracket as bracket
 from eventstore.checkpoint import MAX_NOTE_SIZE, parse_checkpoint, signatures
 from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import CheckpointMalformed, HistoryForked
@@ -28,6 +30,7 @@ FOLDER = "anchors"
 MAX_TIMESTAMP_SIZE = 64 * 1024
 
 _NOTE = re.compile(r"([0-9]{20})\.note")
+_SECOND = re.compile(r"second-([0-9]{20})\.note")
 _STAMP = re.compile(r"([0-9]{20})-([1-9][0-9]{0,8})\.tsr")
 
 
@@ -39,60 +42,34 @@ class Anchor(NamedTuple):
     timestamps: tuple[bytes, ...]
 
 
-class Seen(NamedTuple):
-    """That *source* vouches for the log's first *size* records at *time* (microseconds, UTC).
-
-    *witnessed* says that the source tells the newest checkpoint from an older one.  A witness does
-    and a time-stamping authority does not: it stamps whatever it is given.
-    """
-
-    size: int
-    time: int
-    source: str
-    witnessed: bool
-
-
-def bracket(seen: Iterable[Seen], position: int) -> tuple[Seen | None, Seen | None]:
-    """The last word from before the record at *position* came, and the first from after that.
-
-    Any word on more records bounds it from above.  From below it is only bounded by a witness: an
-    old checkpoint can be stamped today, but a witness that knows a newer one refuses it.
-    """
-    after: Seen | None = None
-    before: Seen | None = None
-    for one in seen:
-        if one.size > position:
-            if before is None or one.time < before.time:
-                before = one
-        elif one.witnessed and (after is None or one.time > after.time):
-            after = one
-    return after, before
-
-
 def kept(directory: Path) -> list[Anchor]:
     """What is kept of the log in *directory*, by size.
 
     Raise CheckpointMalformed if a file is not what its name says, and LogUnavailable.
     """
+    return [kept_at(directory, size) for size in sizes(directory)]
+
+
+def sizes(directory: Path) -> list[int]:
+    """The sizes of which a checkpoint is kept, in order.  Raise LogUnavailable."""
+    return sorted(int(found[1]) for found in _matching(directory / FOLDER, _NOTE))
+
+
+def kept_at(directory: Path, size: int) -> Anchor:
+    """What is kept of the checkpoint of that *size*.  Raise as `kept` does."""
     folder = directory / FOLDER
-    with failing_disk(folder):
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    stamps: dict[str, list[tuple[int, str]]] = {}
-    for name in names:
-        if (found := _STAMP.fullmatch(name)) is not None:
-            stamps.setdefault(found[1], []).append((int(found[2]), name))
-    notes = [found[1] for name in names if (found := _NOTE.fullmatch(name)) is not None]
-    return [
-        _anchor(folder, size, [one for _, one in sorted(stamps.get(size, ()))]) for size in notes
-    ]
-
-
-def _anchor(folder: Path, digits: str, stamps: Iterable[str]) -> Anchor:
-    size = int(digits)
     note = _note_of(folder, size)
     if note is None:
-        raise CheckpointMalformed(f"{folder / digits}.note went away while it was read")
-    return Anchor(size, note, tuple(_read(folder / name, MAX_TIMESTAMP_SIZE) for name in stamps))
+        raise CheckpointMalformed(f"{folder}: there is no checkpoint of {size} records")
+    found = [one for one in _matching(folder, _STAMP) if int(one[1]) == size]
+    names = [one[0] for one in sorted(found, key=lambda one: int(one[2]))]
+    return Anchor(size, note, tuple(_read(folder / name, MAX_TIMESTAMP_SIZE) for name in names))
+
+
+def _matching(folder: Path, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    with failing_disk(folder):
+        names = os.listdir(folder) if folder.is_dir() else []
+    return [found for name in names if (found := pattern.fullmatch(name)) is not None]
 
 
 def _note_of(folder: Path, size: int) -> str | None:
@@ -139,9 +116,37 @@ def keep(directory: Path, note: str) -> str:
 def keep_timestamp(directory: Path, size: int, answer: bytes) -> None:
     """Keep a time stamp of the checkpoint of *size*.  Raise as `keep` does."""
     with _locked(directory) as folder:
-        taken = [found for name in os.listdir(folder) if (found := _STAMP.fullmatch(name))]
-        numbers = [int(found[2]) for found in taken if int(found[1]) == size]
+        numbers = [int(found[2]) for found in _matching(folder, _STAMP) if int(found[1]) == size]
         write_durably(folder / f"{size:020}-{max(numbers, default=0) + 1}.tsr", answer)
+
+
+def keep_endorsement(directory: Path, start: int, note: str) -> None:
+    """Keep the note that endorses the second key of the epoch from *start*.  Raise as `keep`."""
+    with _locked(directory) as folder:
+        place = folder / f"second-{start:020}.note"
+        if not place.exists() or _read(place, MAX_NOTE_SIZE) != note.encode():
+            write_durably(place, note.encode())
+
+
+def endorsements(directory: Path) -> list[tuple[int, str]]:
+    """The notes that endorse second keys, by the position from which they count."""
+    folder = directory / FOLDER
+    found = sorted((int(one[1]), one[0]) for one in _matching(folder, _SECOND))
+    try:
+        return [(start, _read(folder / name, MAX_NOTE_SIZE).decode()) for start, name in found]
+    except UnicodeDecodeError:
+        raise CheckpointMalformed(f"{folder}: an endorsement is not text") from None
+
+
+def copy(directory: Path, target: Path, size: int) -> None:
+    """Copy what is kept of the log in *directory*, up to *size* records, beside the copy *target*."""
+    found = [anchor for anchor in kept(directory) if anchor.size <= size]
+    for anchor in found:
+        keep(target, anchor.note)
+        for answer in anchor.timestamps:
+            keep_timestamp(target, anchor.size, answer)
+    for start, note in endorsements(directory) if found else ():
+        keep_endorsement(target, start, note)
 
 
 def merge(standing: str, note: str) -> str:

@@ -52,6 +52,7 @@ class PublicLog(NamedTuple):
     verifiers: list[Verifier]
     checkpoint: Checkpoint
     tree: Tree
+    directory: Path
 
     def prove(self, position: int, against: Checkpoint | None = None) -> Inclusion:
         """The proof that the record at *position* is under a checkpoint; the newest, if none.
@@ -106,7 +107,7 @@ def public_log(directory: Path) -> Iterator[PublicLog]:
             epochs = heads.decode_epochs(transaction.get(EPOCHS, b"", db=tables.main))
             tree = Tree(transaction, tables.records, tables.tiles, head)
             verifiers = heads.verifiers(tables.identity, epochs)
-            log = PublicLog(tables.identity, verifiers, checkpoint, tree)
+            log = PublicLog(tables.identity, verifiers, checkpoint, tree, directory)
             _check_signed(log, verifiers[epochs.signing_index(checkpoint.size)])
             yield log
     except lmdb.Error as problem:

@@ -19,12 +19,13 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import lmdb
 
+from eventstore import anchors
 from eventstore import head as heads
 from eventstore.checkpoint import (
     Checkpoint,
@@ -71,6 +72,17 @@ def _as_it_is(append: Append) -> None:
     signed: if the power went, the next record would get the same size.
     """
     append.touch()
+
+
+class Published(NamedTuple):
+    """A checkpoint with both signatures of its log, and the note that endorses the second key.
+
+    The key signs from position *start* on.
+    """
+
+    note: str
+    start: int
+    endorsement: str
 
 
 class _WroteThenRefused(Exception):
@@ -280,6 +292,21 @@ class Log:
         self._put_checkpoint(parse_checkpoint(note).size, note)
         return note
 
+    def sign_for_others(self) -> Published:
+        """Sign the head with both keys of the epoch, and put the checkpoint beside the log."""
+        from eventstore.second_key import SecondSigner, endorse_second
+
+        self.publish()
+        with self.snapshot() as snapshot:
+            snapshot.check_head(self._signer_of)
+            number, epoch = snapshot.numbers.signing[-1], snapshot.epochs.signing[-1]
+            note = self._sign(snapshot.head, snapshot.numbers)
+            # Under the same snapshot: a rotation destroys the old key.
+            second = SecondSigner(self.identity.origin, self._keys.key(number))
+            endorsement = endorse_second(epoch.start, self._signer_of(number), second.cosigner)
+        checkpoint = parse_checkpoint(note)
+        return Published(note + second.line(checkpoint), epoch.start, endorsement)
+
     def settle(self) -> None:
         """Sign the head if a crash left it unsigned: recovery is the normal path of opening.
 
@@ -343,6 +370,9 @@ class Log:
             note = self._sign(snapshot.head, snapshot.numbers)
             write_durably(directory / "checkpoint", note.encode())
             (directory / "data.mdb").chmod(0o600)
+            # A record of what others said that cannot be read is no reason to have no copy.
+            with suppress(CheckpointMalformed):
+                anchors.copy(self._path, directory, snapshot.size)
             return snapshot.size
 
     # -- writing ---------------------------------------------------------------------------------

@@ -20,9 +20,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventstore import auditor, checkpoint, grant, head, keyheader, keytree, merkle, record, seal
+from eventstore import (
+    auditor,
+    checkpoint,
+    cosignature,
+    grant,
+    head,
+    keyheader,
+    keytree,
+    merkle,
+    quorum,
+    record,
+    seal,
+    second_key,
+    submission,
+)
 from eventstore.errors import MunimentError
 from eventstore.events import Context, SecretContent, SecretRead, SecretSet
+from eventstore.proof import Consistency
 from eventstore.record import ACCESS, CHANGES, Draft, Sealing
 from eventstore.rootkey import Argon2Cost, FileRootKey, PassphraseRootKey
 from projections.rows import ROWS, Row, Settings, settings_key
@@ -164,7 +179,30 @@ GRANT = grant.seal_to(
     grant.Text("a-vault", "a label", grant.Held(NOTE, b"\6" * 32), grant.Held("", b"")),
 )
 
+WITNESS = cosignature.witness_key("witness.example/w1", b"w" * 32)
+COSIGNED = NOTE + cosignature.cosign(
+    "witness.example/w1", b"w" * 32, checkpoint.parse_checkpoint(NOTE), 7
+)
+POLICY = f"log {VERIFIER}\nwitness one {WITNESS} http://w\ngroup g any one\nquorum g\n".encode()
+SUBMISSION = str(Consistency(9, [b"\1" * 32, b"\2" * 32], NOTE)).encode()
+SECOND = second_key.SecondSigner(ORIGIN, b"s" * 32).cosigner
+ENDORSEMENT = second_key.endorse_second(9, SIGNER, SECOND).encode()
+
+
+def text_of(decode: Callable[[str], object]) -> Callable[[bytes], object]:
+    """Let *decode* take any bytes: what is not UTF-8 comes as letters of another encoding."""
+    return lambda raw: decode(raw.decode("utf-8", "replace"))
+
+
 DECODERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
+    "a policy": (POLICY, quorum.parse_policy),
+    "a submission": (SUBMISSION, submission.read_submission),
+    "a witness's key": (str(WITNESS).encode(), text_of(cosignature.parse_cosigner)),
+    "a cosigned note": (COSIGNED.encode(), text_of(WITNESS.time_in)),
+    "a second key": (
+        ENDORSEMENT,
+        text_of(lambda note: second_key.read_endorsement(note, VERIFIER)),
+    ),
     "a leaf": (built(CHANGES)[: record.LEAF_SIZE], record.read_leaf),
     "an envelope": (record.split(CHANGES, built(CHANGES)).envelope, commitments),
     "a record of changes": (built(CHANGES), open_record(CHANGES)),
