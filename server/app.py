@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
 from server import arm, bodies, keyvault
@@ -37,6 +37,9 @@ from vault.commands import Command, RestoreSecret
 from vault.refusals import ErasurePending, VaultIsDeleted, VaultNotFound
 from vault.service import Vault
 from vault.store import Store
+
+if TYPE_CHECKING:
+    from server.publisher import Publisher
 
 ReadBody = Callable[[int], Awaitable[bytes]]
 """Give the body, of at most so many bytes.  Raise BodyTooLarge, BodyTooSlow or CallerGone."""
@@ -86,6 +89,7 @@ class Service:
         committed: Callable[[int], None] = lambda requests: None,
         fault: Callable[[str, str], None] = lambda kind, request: None,
         pages: dict[str, Callable[[], Response]] | None = None,
+        publisher: Publisher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -100,6 +104,7 @@ class Service:
         self._committed = committed
         self._fault = fault
         self._pages = pages or {}
+        self._publisher = publisher
         self._clock = clock
         self._open: dict[str, Open] = {}
         self._refusals = RefusalLimit()
@@ -114,9 +119,13 @@ class Service:
         for vault in self._store.active():
             self._opened(vault.name)
         self._counting = asyncio.create_task(self._count())
+        if self._publisher is not None:
+            self._publisher.begin()
 
     async def end(self) -> None:
         """Write down the last counts, and close the store."""
+        if self._publisher is not None:
+            await self._publisher.end()
         if self._counting is not None:
             self._counting.cancel()
         self._write_counts()
@@ -179,13 +188,22 @@ class Service:
             return json_response(200, {"status": "alive"})
         if request.path == "/readyz":
             ready = self.ready()
-            return json_response(200 if ready else 503, {"ready": ready})
+            return json_response(200 if ready else 503, {"ready": ready, **self._unanchored()})
         if request.path == "/openapi.json":
             return _description()
         if request.path == "/openapi-control-plane.json":
             return _description_of_control_plane()
         make = self._pages.get(request.path)
         return None if make is None else make()
+
+    def _unanchored(self) -> dict[str, object]:
+        """What nobody outside vouches for yet, of all vaults; no vault is named to who may not ask."""
+        if self._publisher is None:
+            return {}
+        tails = self._publisher.tails
+        records = sum(tail.records for tail in tails)
+        seconds = max((tail.seconds for tail in tails), default=0.0)
+        return {"unanchored": {"records": records, "seconds": round(seconds)}}
 
     # -- who are you -----------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Application:
 
         request = request_of(scope, door)
         response = await self._service.answer(request, body)
-        await _send(response, request.method == "HEAD", send)
+        await send_response(response, request.method == "HEAD", send)
 
 
 def request_of(scope: Message, door: Door = OPEN) -> Request:
@@ -92,7 +92,7 @@ def request_of(scope: Message, door: Door = OPEN) -> Request:
     )
 
 
-async def _send(response: Response, only_head: bool, send: Send) -> None:
+async def send_response(response: Response, only_head: bool, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"content-length", b"%d" % len(response.body)))
     if draining.began:

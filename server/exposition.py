@@ -12,13 +12,15 @@ from prometheus_client.core import (
     Metric,
 )
 
-from server.metrics import BUCKETS, Counts, LogFacts
+from server.metrics import BUCKETS, Counts, LogFacts, TailFacts
 
 
-def exposed(counts: Counts, *, ready: bool, logs: Iterable[LogFacts]) -> bytes:
-    """All numbers of the service, and how large its logs are."""
+def exposed(
+    counts: Counts, *, ready: bool, logs: Iterable[LogFacts], tails: Iterable[TailFacts] = ()
+) -> bytes:
+    """All numbers of the service, how large its logs are, and how much of them is unanchored."""
     registry = CollectorRegistry()
-    registry.register(_Families(list(_families(counts, ready, logs))))
+    registry.register(_Families([*_families(counts, ready, logs), *_tails(list(tails))]))
     return generate_latest(registry)
 
 
@@ -67,6 +69,26 @@ def _families(counts: Counts, ready: bool, logs: Iterable[LogFacts]) -> Iterator
     for log in logs:
         records.add_metric((log.vault, log.log), log.size)
     yield records
+
+
+def _tails(tails: list[TailFacts]) -> Iterator[Metric]:
+    if not tails:
+        return
+    records = GaugeMetricFamily(
+        "muniment_unanchored_records",
+        "Records of a log that nobody outside vouches for.",
+        labels=("vault", "log"),
+    )
+    seconds = GaugeMetricFamily(
+        "muniment_unanchored_seconds",
+        "How long the first of them has been there.",
+        labels=("vault", "log"),
+    )
+    for tail in tails:
+        records.add_metric((tail.vault, tail.log), tail.records)
+        seconds.add_metric((tail.vault, tail.log), tail.seconds)
+    yield records
+    yield seconds
 
 
 def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:

@@ -50,6 +50,15 @@ class LogFacts(NamedTuple):
     size: int
 
 
+class TailFacts(NamedTuple):
+    """How many records of a log nobody outside vouches for, and how old the first of them is."""
+
+    vault: str
+    log: str
+    records: int
+    seconds: float
+
+
 class Counts(msgspec.Struct):
     """What one worker counted since it started."""
 
@@ -95,12 +104,14 @@ class Metrics:
         self._unauthenticated += 1
         self._changed()
 
-    def text(self, *, ready: bool, logs: Iterable[LogFacts] = ()) -> bytes:
+    def text(
+        self, *, ready: bool, logs: Iterable[LogFacts] = (), tails: Iterable[TailFacts] = ()
+    ) -> bytes:
         """All numbers of the service as Prometheus reads them."""
         # Most workers are never asked, and need not keep what writes it in their memory.
         from server.exposition import exposed
 
-        return exposed(_sum(self._all()), ready=ready, logs=logs)
+        return exposed(_sum(self._all()), ready=ready, logs=logs, tails=tails)
 
     def publish(self) -> None:
         """Let the other workers see what was counted here."""

@@ -60,19 +60,34 @@ class OptionsInvalid(ServingError):
     code = "serve.options-invalid"
 
 
+class Publish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To whom checkpoints go by themselves, and when.  *interval* is in seconds.
+
+    *policy*, *tsa_roots* and *ca* are files; *tsa* holds the URLs of time-stamping authorities.
+    """
+
+    policy: str | None = None
+    tsa: tuple[str, ...] = ()
+    tsa_roots: str | None = None
+    ca: str | None = None
+    interval: float = 600
+    growth: int = 1_000
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to serve.  Times are in seconds, sizes in bytes.
 
     *bind* holds addresses, or `unix:PATH`; *listen* more listeners, each with a name.  *proxies* are
-    the address ranges whose word about a caller's address is taken, or `unix`.  *entrances* are the
-    sockets that a worker listens on; nobody but its supervisor sets it, nor *worker* (from 1, no two
-    alive with the same), *passphrase_fd* and *metrics_directory*.
+    the address ranges whose word about a caller's address is taken, or `unix`.  Without *tls* it
+    speaks plain HTTP, which only a witness does: all that it says and hears is signed.  *entrances*
+    are the sockets that a worker listens on; nobody but its supervisor sets it, nor *worker* (from 1,
+    no two alive with the same), *passphrase_fd* and *metrics_directory*.
     """
 
     home: str
     root_key: str | None = None
     state: str | None = None
-    tls: str
+    tls: str | None
     domain: str = DOMAIN
     bind: tuple[str, ...] = ("127.0.0.1",)
     port: int = PORT
@@ -82,6 +97,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     simulate_delete_lag: float = 0
     throttle: bool = False
     metrics: bool = False
+    publish: Publish | None = None
     log_format: Literal["json", "text"] = "json"
     application: str = APPLICATION
     # One limit for the head of a request and for an idle connection: granian knows only one.

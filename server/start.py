@@ -8,7 +8,7 @@ from server.app import Done, Service
 from server.authority import Authority
 from server.http import Response
 from server.identities import Identities
-from server.metrics import LogFacts, Metrics
+from server.metrics import LogFacts, Metrics, TailFacts
 from server.operations_log import OperationsLog
 from server.serving import Options, passphrase_of, root_directory_of
 from server.skiptoken import Skiptokens
@@ -50,9 +50,16 @@ def service_of(options: Options) -> Service:
             if not vault.settings.purged  # several may have had one name
             for log in (vault.changes, vault.access)
         ]
-        text = metrics.text(ready=service.ready(), logs=logs)
+        tails = [] if publisher is None else [TailFacts(*tail) for tail in publisher.tails]
+        text = metrics.text(ready=service.ready(), logs=logs, tails=tails)
         return Response(200, (("Content-Type", _METRICS),), text)
 
+    publisher = None
+    if options.publish is not None:
+        # Most services publish nothing, and need not keep in memory what it takes.
+        from server.start_publishing import publisher_of
+
+        publisher = publisher_of(options.publish, Path(options.home), store, log)
     service = Service(
         store,
         Authenticator(identities),
@@ -66,5 +73,6 @@ def service_of(options: Options) -> Service:
         committed=metrics.commit,
         fault=lambda kind, request: log.event("fault", kind=kind, requestId=request),
         pages={"/metrics": numbers} if options.metrics else {},
+        publisher=publisher,
     )
     return service

@@ -134,8 +134,8 @@ class Supervisor:
         Raise ServingFailed, TlsNotFound or TlsInvalid, what kept a listener from being opened, or
         a worker from opening its store.
         """
-        pair = certificates.pair_in(Path(self.options.tls))
-        certificates.check_pair(pair)
+        if self.options.tls is not None:
+            certificates.check_pair(certificates.pair_in(Path(self.options.tls)))
         self._sockets = listeners.listeners(self.options)
         shared = tempfile.mkdtemp(prefix="muniment-")
         self.options = msgspec.structs.replace(self.options, metrics_directory=shared)
@@ -245,7 +245,7 @@ class Supervisor:
 
     def _replace(self) -> None:
         """Start a new generation, and let the old one go once it is ready.  Raise ServingFailed."""
-        serves = certificates.fingerprint(certificates.pair_in(Path(self.options.tls)))
+        serves = self._fingerprint()
         new = [self._start() for _ in range(self.options.workers)]
         end = time.monotonic() + self.options.start_seconds
         try:
@@ -297,7 +297,8 @@ class Supervisor:
     def _reload(self, why: str) -> None:
         self.log.event("reloading", why=why)
         try:
-            certificates.check_pair(certificates.pair_in(Path(self.options.tls)))
+            if self.options.tls is not None:
+                certificates.check_pair(certificates.pair_in(Path(self.options.tls)))
             self._replace()
         except MunimentError as error:
             # What serves goes on with what it has.
@@ -316,14 +317,22 @@ class Supervisor:
     def _look_at_certificate(self) -> None:
         self._renew()
         try:
-            current = certificates.fingerprint(certificates.pair_in(Path(self.options.tls)))
+            current = self._fingerprint()
         except (MunimentError, OSError):
             # Somebody is replacing it just now.
             return
         if current != self._serves:
             self._reload("another certificate")
 
+    def _fingerprint(self) -> tuple[tuple[int, int, int], ...]:
+        """Of the certificate as its files are now; without one, always the same."""
+        if self.options.tls is None:
+            return ()
+        return certificates.fingerprint(certificates.pair_in(Path(self.options.tls)))
+
     def _renew(self) -> None:
+        if self.options.tls is None:
+            return
         try:
             made = certificates.renew_if_due(Path(self.options.tls), certificates.system_time())
         except (MunimentError, OSError) as error:

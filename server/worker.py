@@ -192,7 +192,8 @@ def _servers(application: Any, options: Options, hops: Hops, fronts: dict[int, F
         def _init_shared_socket(self) -> None:
             self._shd = holder(self._fd, _is_unix(self._fd), options.backlog)
 
-    pair: Pair = pair_in(Path(options.tls))
+    pair: Pair | None = None if options.tls is None else pair_in(Path(options.tls))
+    tls = {} if pair is None else {"ssl_cert": pair.certificate, "ssl_key": pair.key}
     rsgi = hasattr(application, "__rsgi__")
 
     def server(entrance: Entrance) -> Server:
@@ -211,8 +212,7 @@ def _servers(application: Any, options: Options, hops: Hops, fronts: dict[int, F
                 header_read_timeout=int(options.header_seconds * 1000),
                 max_buffer_size=options.header_limit,
             ),
-            ssl_cert=pair.certificate,
-            ssl_key=pair.key,
+            **tls,
             ssl_protocol_min=SSLProtocols.tls12,
             log_enabled=False,
         )
