@@ -23,7 +23,7 @@ def checkpoint_in(file: str, flag: str) -> Checkpoint:
         raise Usage(f"{flag} {file}: this is not a signed checkpoint") from None
 
 
-def verifiers_in(given: Sequence[str]) -> list[Verifier]:
+def verifiers_in(given: Sequence[str], flag: str = "--verifier") -> list[Verifier]:
     """The keys of each verifier key line, or file of such lines.  Raise FileUnusable or Usage."""
     from eventstore.checkpoint import parse_verifier
     from eventstore.errors import CheckpointMalformed
@@ -34,7 +34,7 @@ def verifiers_in(given: Sequence[str]) -> list[Verifier]:
         try:
             found += [parse_verifier(line) for line in lines if line.strip()]
         except CheckpointMalformed:
-            raise Usage("--verifier is neither a verifier key line nor a file of them") from None
+            raise Usage(f"{flag} is neither a verifier key line nor a file of them") from None
     return found
 
 

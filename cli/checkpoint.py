@@ -14,7 +14,7 @@ import click
 from cli import shapes
 from cli.command import command
 from cli.places import LOGS, directories, one_log, public
-from cli.problems import FileInTheWay, FileUnusable, NotPublished
+from cli.problems import FileInTheWay, FileUnusable, NotPublished, Usage
 from cli.session import Session
 from cli.shapes import Shape
 from cli.tables import Column
@@ -46,16 +46,35 @@ def show(session: Session, log: str) -> None:
     session.output.raw(note, shapes.checkpoint(log, parse_checkpoint(note)))
 
 
-@command("publish")
-@click.argument("place", metavar="DIR|FILE")
+@command("publish", trusting=True)
+@click.argument("place", metavar="[DIR|FILE]", required=False)
 @click.option("--log", type=click.Choice(LOGS), help="Only this log [in a DIR, both].")
-def publish(session: Session, place: str, log: str | None) -> None:
-    """Write the signed checkpoints to where others keep them.
+@click.option("--tsa", multiple=True, metavar="URL", help="Ask for a time stamp; repeatable.")
+@click.option("--ca", metavar="FILE", help="Whom to trust for --policy's and --tsa's hosts.")
+def publish(
+    session: Session, place: str | None, log: str | None, tsa: tuple[str, ...], ca: str | None
+) -> None:
+    """Write the signed checkpoints to where others keep them, or let others sign them.
 
     A DIR gets a file for each log, named after its origin; in a git work tree they are committed.
     What stands there is replaced only by a checkpoint that extends it: exit status 20 if the log
-    does not.  It takes no key.
+    does not.  That takes no key.
+
+    Without a DIR or FILE, the witnesses of --policy and the authorities of --tsa are asked, and what
+    they say is kept beside the log.  A witness that knows another history: exit status 20.
     """
+    if place is None:
+        from cli.publish import publish_outside
+
+        kinds = LOGS if log is None else (log,)
+        publish_outside(session, kinds, tsa, None if ca is None else Path(ca))
+        return
+    if tsa or ca is not None:
+        raise Usage("--tsa and --ca go without a DIR or FILE: what others say is kept in the store")
+    _publish_in(session, place, log)
+
+
+def _publish_in(session: Session, place: str, log: str | None) -> None:
     from cli.work_tree import commit
 
     target = Path(place).expanduser()

@@ -120,14 +120,29 @@ def _own(function: Callable[..., None]) -> list[click.Parameter]:
     return list(getattr(function, "__click_params__", ()))
 
 
-def command(name: str, *, remote: bool = False) -> Callable[[Callable[..., None]], Command]:
+def trust_options() -> list[click.Option]:
+    """The options of every command that believes witnesses, made anew for each."""
+    option = CommonOption
+    return [
+        option(["--policy"], metavar="FILE", help="Which witnesses to believe (C2SP tlog-policy)."),
+        option(
+            ["--tsa-roots"], metavar="FILE", help="Which time stamps to believe: roots, as PEM."
+        ),
+    ]
+
+
+def command(
+    name: str, *, remote: bool = False, trusting: bool = False
+) -> Callable[[Callable[..., None]], Command]:
     """Make a command that gets a `Session` first, and its own parameters by name.
 
-    One that is *remote* can be asked of a server as well as of a store.
+    One that is *remote* can be asked of a server as well as of a store; one that is *trusting* takes
+    whose word on time is believed.
     """
 
     def decorate(function: Callable[..., None]) -> Command:
         shared = [*common_options(), *(server_options() if remote else ())]
+        shared += trust_options() if trusting else []
         # A command may mean something else by an option: `explain --as`.
         taken = {text for own in _own(function) for text in own.opts}
         shared = [option for option in shared if not taken.intersection(option.opts)]

@@ -40,7 +40,7 @@ class Finding(NamedTuple):
     origin: str = ""
 
 
-@command("doctor")
+@command("doctor", trusting=True)
 def doctor(session: Session) -> None:
     """Look at everything, and say how to mend it.
 
@@ -169,6 +169,7 @@ def _vault(session: Session, vault: Vault, signed: dict[Path, int]) -> list[Find
     else:
         findings.append(Finding(f"{name} erasures", "none pending"))
     findings.append(_unanchored(session, name, logs))
+    findings += [_anchors(session, name, log) for log in logs]
     return findings
 
 
@@ -178,6 +179,35 @@ def _label(vault: Vault) -> str:
     if settings.deleted_date is None:
         return vault.name
     return f"{vault.name} {'purged' if settings.purged else 'deleted'} {vault.id[:8]}"
+
+
+def _anchors(session: Session, name: str, log: Log) -> Finding:
+    """How far others vouch, by the policy that the settings name; the log must extend all of it."""
+    from cli.moments import rfc3339
+    from eventstore.anchors import kept
+    from eventstore.checkpoint import parse_checkpoint
+    from eventstore.errors import CheckpointMalformed
+
+    check = f"{name} {log.identity.kind_name} anchors"
+    mend = "muniment checkpoint publish --policy FILE, or `muniment serve --publish-policy FILE`"
+    try:
+        found = [parse_checkpoint(anchor.note) for anchor in kept(log.path)]
+        newest = None if session.trust.is_empty else session.trust.newest(log.path)
+    except CheckpointMalformed as problem:
+        return Finding(check, problem.message, WRONG, "`muniment verify` says more")
+    with log.snapshot() as snapshot:
+        size, extends = snapshot.size, snapshot.tree.extends
+        if not all(extends(one.size, one.root) for one in found[-1:]):
+            return Finding(check, "the log does not extend its newest anchor", WRONG, "verify it")
+    if session.trust.is_empty:
+        told = f"{len(found):,} kept; without --policy or --tsa-roots none is believed"
+        return Finding(check, told, NOTE if found else OK)
+    if newest is None:
+        return Finding(check, f"none; all {size:,} records are unanchored", NOTE, mend)
+    told = f"{newest.size:,} records by {rfc3339(newest.seen.time)} ({newest.seen.source})"
+    if newest.size == size:
+        return Finding(check, f"{told}, which is all")
+    return Finding(check, f"{told}; {size - newest.size:,} unanchored", NOTE, mend)
 
 
 def _seen(session: Session, name: str, log: Log) -> Finding:

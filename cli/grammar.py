@@ -108,10 +108,26 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
     "checkpoint": {
         "show": Verb("cli.checkpoint:show", "Print the signed checkpoint of a log."),
         "publish": Verb(
-            "cli.checkpoint:publish", "Write the signed checkpoints to where others keep them."
+            "cli.checkpoint:publish",
+            "Write the signed checkpoints to where others keep them, or let others sign them.",
         ),
         "forget": Verb(
             "cli.checkpoint:forget", "Accept a vault as it is now, whatever was seen of it."
+        ),
+    },
+    "witness": {
+        "init": Verb(
+            "cli.witness:init", "Make a witness with a key of its own, and print the key."
+        ),
+        "show-key": Verb(
+            "cli.witness:show_key",
+            "Print the witness's verifier key, for the policies of those who believe it.",
+        ),
+        "trust": Verb("cli.witness:trust", "Cosign a log from now on, by its verifier key."),
+        "serve": Verb("cli.witness:serve", "Cosign what the logs that are trusted submit."),
+        "evidence": Verb(
+            "cli.witness:evidence",
+            "Show the forks that were seen: two notes, signed by one log, that cannot both be true.",
         ),
     },
     "prove": Verb("cli.prove:prove", "Prove that a record is in the log."),
@@ -173,6 +189,7 @@ NOUNS: Mapping[str, str] = {
     "trusted-service": "Trusted services: who may pass the boundary as one.",
     "store": "The whole store: a hot copy of it, and a store made of a copy.",
     "checkpoint": "Signed checkpoints: keep one, and history cannot be rewritten.",
+    "witness": "A witness of your own: it cosigns the checkpoints of logs, and never two histories.",
     "export": "The log for others: leaves and checkpoints, and nothing secret.",
     "audit": "What an auditor is given, and reads without the store.",
     "tls": "The service's certificates, of an authority of its own.",

@@ -21,6 +21,8 @@ from cli.tables import Column, cell
 
 if TYPE_CHECKING:
     from cli.cursor import Cursor
+    from eventstore.bracket import Brackets
+    from eventstore.trust import Trust
     from vault.answers import HistoryItem
     from vault.commands import ReadHistory
     from vault.service import Vault
@@ -40,7 +42,7 @@ _COLUMNS = [
 ]
 
 
-@command("log")
+@command("log", trusting=True)
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--operation", metavar="WORD", default="", help="Only this, e.g. secret.read.")
 @click.option("--principal", "who", metavar="PRINCIPAL", default="", help="Only what they asked.")
@@ -84,7 +86,8 @@ def log(
 
     Both logs are shown, oldest first.  A position after # is one of `changes`; of `access` it
     selects what was answered at or after it.  With --format each record is a line: Key Vault's
-    AuditEvent, OCSF, or syslog (RFC 5424); with --cursor or --follow a file is written on.
+    AuditEvent, OCSF, or syslog (RFC 5424); with --cursor or --follow a file is written on.  With
+    --policy or --tsa-roots, -o json and jsonl say between which two moments others saw it come.
     """
     from vault.commands import ReadHistory
 
@@ -106,11 +109,13 @@ def log(
     told = Telling(session, form, file, yes, follow or kept is not None or after is not None)
     if not told.goes_on:
         with session.vault() as vault:
+            told.believe(session.trust, vault)
             told.tell(vault.name, vault.stream(session.caller, asked))
         return
     _check_going_on(session, follow, after, kept, last, until)
     going = _Going(_cursor(after, kept), kept, follow, interval)
     with session.vault() as vault:
+        told.believe(session.trust, vault)
         _go_on(session, vault, asked, told, going)
 
 
@@ -130,8 +135,25 @@ class Telling:
         self._file = STREAM if file is None else file
         self._yes = yes
         self.goes_on = goes_on
+        self._brackets: dict[str, Brackets] = {}
         if not goes_on:
             refuse_existing(self._file, yes=yes)
+
+    def believe(self, trust: Trust, vault: Vault) -> None:
+        """Tell beside each record what those who are believed say of when it came."""
+        from cli.anchored import brackets_of
+
+        if not trust.is_empty:
+            logs = (vault.changes, vault.access)
+            self._brackets = {log.identity.kind_name: brackets_of(trust, log.path) for log in logs}
+
+    def _shape(self, item: HistoryItem) -> shapes.Shape:
+        shape = shapes.history(item)
+        if not self._brackets:
+            return shape
+        from cli.anchored import bracket
+
+        return shape | bracket(self._brackets[item.log], item.position)
 
     @property
     def to_file(self) -> bool:
@@ -148,7 +170,7 @@ class Telling:
             deliver_each(self._file, lines, yes=self._yes)
             return
         output = self._session.output
-        rows = map(shapes.history, items)
+        rows = map(self._shape, items)
         if output.for_people and not output.has_query:
             rows = map(_row, rows)
         output.emit_each(rows, _COLUMNS, paged=self._session.paged)
@@ -166,9 +188,9 @@ class Telling:
             else:
                 _append(self._file, "".join(self._lines(vault, items)))
         elif output.for_people:
-            sys.stdout.write("".join(_line(_row(shapes.history(item))) for item in items))
+            sys.stdout.write("".join(_line(_row(self._shape(item))) for item in items))
         else:
-            output.emit([shapes.history(item) for item in items])
+            output.emit([self._shape(item) for item in items])
         sys.stdout.flush()
 
     def _lines(self, vault: str, items: Iterable[HistoryItem]) -> Iterator[str]:

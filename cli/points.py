@@ -66,6 +66,14 @@ def moment(text: str) -> int:
     return _instant(text.strip(), _shown(text)) // SECOND
 
 
+def seconds_of(text: str) -> int:
+    """Read a duration, in whole seconds, at least one.  Raise PointInvalid."""
+    seconds = _duration(text.strip(), _shown(text))
+    if not seconds:
+        raise PointInvalid(f"{_shown(text)} is not a duration like 10m")
+    return seconds
+
+
 def _moment(text: str, now: int, direction: int, shown: str) -> int:
     if text == "now":
         return now

@@ -16,22 +16,24 @@ from cli.anchors import checkpoint_in, text_of, verifiers_in
 from cli.command import command
 from cli.moments import rfc3339
 from cli.places import one_log, one_public
-from cli.problems import Usage
+from cli.problems import NotPublished, Usage
 from cli.session import Session
 from cli.shapes import Shape
 
 if TYPE_CHECKING:
     from eventstore.checkpoint import Checkpoint, Verifier
     from eventstore.disclosure import Shown
+    from eventstore.export import PublicLog
     from eventstore.proof import Consistency, Inclusion
 
 
-@command("prove")
+@command("prove", trusting=True)
 @click.argument("position", metavar="[POSITION]", required=False)
 @one_log
 @click.option("--against", metavar="FILE", help="An older checkpoint to prove under [the newest].")
 @click.option("--show", metavar="FIELDS", help="Open these too: principal,name,version or all.")
 @click.option("--since", metavar="FILE", help="Prove that the log extends this checkpoint.")
+@click.option("--anchored", is_flag=True, help="Prove under the first anchor that covers it.")
 @click.option("--check", metavar="FILE", help="Check a proof instead; no store is needed.")
 @click.option(
     "--verifier", multiple=True, metavar="LINE|FILE", help="A key to trust in --check; repeatable."
@@ -43,6 +45,7 @@ def prove(
     against: str | None,
     show: str | None,
     since: str | None,
+    anchored: bool,
     check: str | None,
     verifier: tuple[str, ...],
 ) -> None:
@@ -52,24 +55,69 @@ def prove(
     you trust, and for a proof of growth the old checkpoint: exit status 20 if it does not hold.
 
     With `--show` the proof also opens chosen fields of the record, and nothing else of it.
+    With --policy or --tsa-roots it says between which two moments others saw the record come.
+    `--anchored` proves it under a checkpoint that they signed, so that the proof itself shows when.
     """
     if check is not None:
-        session.output.emit(_checked(text_of(check), since, verifier))
+        session.output.emit(_checked(text_of(check), since, verifier) | _cosigned(session, check))
         return
     if (position is None) == (since is None) or verifier:
         raise Usage("give a POSITION, or --since FILE, or --check FILE with --verifier")
     if show is not None and position is None:
         raise Usage("--show opens fields of the record at POSITION")
+    if anchored and (against is not None or since is not None):
+        raise Usage("--anchored chooses the checkpoint: give it without --against and --since")
     shown = None if show is None else _shown(session, log, position or "", show)
     with one_public(session, log) as opened:
         made: Inclusion | Consistency
+        when: Shape = {}
         if since is not None:
             made = opened.prove_growth(checkpoint_in(since, "--since"))
         else:
+            number = _number(position or "")
             chosen = None if against is None else checkpoint_in(against, "--against")
-            made = opened.prove(_number(position or ""), chosen)
+            if anchored:
+                chosen = _anchor(session, opened, number)
+            made = opened.prove(number, chosen)
+            when = _when(session, opened, number)
     text = str(made) if shown is None else f"{shown}\n{made}"
-    session.output.raw(text, {"log": log, "proof": text})
+    session.output.raw(text, {"log": log, "proof": text, **when})
+
+
+def _anchor(session: Session, log: PublicLog, position: int) -> Checkpoint:
+    """The first kept checkpoint that covers the record and that all who must vouch for did."""
+    from eventstore.anchors import kept
+    from eventstore.checkpoint import parse_checkpoint
+
+    if session.trust.is_empty:
+        raise Usage("--anchored needs --policy or --tsa-roots: whom to believe")
+    for anchor in kept(log.directory):
+        if anchor.size > position and session.trust.anchors(anchor):
+            return parse_checkpoint(anchor.note)
+    raise NotPublished(f"nobody who is believed vouches for record #{position} yet")
+
+
+def _when(session: Session, log: PublicLog, position: int) -> Shape:
+    """Between which moments others saw the record come, if it is said whom to believe."""
+    from cli.anchored import bracket, brackets_of, told
+
+    if session.trust.is_empty:
+        return {}
+    shape = bracket(brackets_of(session.trust, log.directory), position)
+    session.terminal.note(f"#{position}: {told(shape)}")
+    return shape
+
+
+def _cosigned(session: Session, file: str) -> Shape:
+    """Which witnesses cosigned the proof's checkpoint, and when."""
+    from eventstore.proof import parse
+
+    policy = session.trust.policy
+    if policy is None:
+        return {}
+    by = policy.cosigned(parse(text_of(file)).note)
+    times = {name: rfc3339(at * 1_000_000) if at else None for name, at in by.items()}
+    return {"cosigned": times, "quorum": policy.is_met(by)}
 
 
 def _shown(session: Session, log: str, position: str, fields: str) -> Shown:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.command import command
+from cli.problems import Usage
 from cli.session import Session
 
 if TYPE_CHECKING:
-    from server.serving import Options
+    from server.serving import Options, Publish
 
 _NEEDED = ("granian", "joserfc", "prometheus_client", "urllib3")
 
@@ -97,6 +98,22 @@ def tls_directory(session: Session, given: Path | None) -> Path:
     default="json",
     help="Form of the log on standard error [json].",
 )
+@click.option(
+    "--publish-policy", metavar="FILE", help="Let the witnesses of this policy cosign, by itself."
+)
+@click.option("--tsa", multiple=True, metavar="URL", help="Let this authority stamp; repeatable.")
+@click.option("--tsa-roots", metavar="FILE", help="The roots of the authorities, as PEM.")
+@click.option("--publish-ca", metavar="FILE", help="Whom to trust for their hosts [the system's].")
+@click.option(
+    "--publish-interval", default="10m", metavar="TIME", help="Publish after this long [10m]."
+)
+@click.option(
+    "--publish-growth",
+    type=click.IntRange(min=1),
+    default=1_000,
+    metavar="N",
+    help="Publish after so many records [1000].",
+)
 def serve(session: Session, /, tls: Path | None, **given: Any) -> None:
     """Serve the vaults over HTTPS, as Azure Key Vault does.
 
@@ -108,8 +125,16 @@ def serve(session: Session, /, tls: Path | None, **given: Any) -> None:
     from server.certificates import check_domain
     from server.supervisor import Supervisor
 
-    _check_extra()
+    check_extra()
     given["domain"] = check_domain(given["domain"])
+    given["publish"] = _publishing(
+        given.pop("publish_policy"),
+        given.pop("tsa"),
+        given.pop("tsa_roots"),
+        given.pop("publish_ca"),
+        given.pop("publish_interval"),
+        given.pop("publish_growth"),
+    )
     options = options_of(session, tls_directory(session, tls), **given)
     supervisor = Supervisor(options, _passphrase(session))
     supervisor.run(lambda places: session.terminal.note(_listening(options, places)))
@@ -146,7 +171,39 @@ def options_of(
     )
 
 
-def _check_extra() -> None:
+def _publishing(
+    policy: str | None,
+    tsa: tuple[str, ...],
+    roots: str | None,
+    ca: str | None,
+    interval: str,
+    growth: int,
+) -> Publish | None:
+    """To whom checkpoints go by themselves; None if to nobody.
+
+    Its files are read here, so that what is wrong with them is told before anything is served.
+    """
+    from cli.points import seconds_of
+    from eventstore.trust import trust_in
+    from server.serving import Publish
+
+    if policy is None and not tsa:
+        return None
+    if bool(tsa) != (roots is not None):
+        raise Usage("--tsa and --tsa-roots go together: who is asked, and what is believed")
+    files = [None if file is None else str(Path(file).absolute()) for file in (policy, roots, ca)]
+    trust_in(*(None if file is None else Path(file) for file in files[:2]))
+    return Publish(
+        policy=files[0],
+        tsa=tsa,
+        tsa_roots=files[1],
+        ca=files[2],
+        interval=seconds_of(interval),
+        growth=growth,
+    )
+
+
+def check_extra() -> None:
     from importlib.util import find_spec
 
     from server.serving import ServerExtraMissing
@@ -170,7 +227,7 @@ def _passphrase(session: Session) -> bytes | None:
 
 
 def _listening(options: Options, places: list[str]) -> str:
-    authority = Path(options.tls) / "ca.pem"
+    authority = Path(options.tls or "") / "ca.pem"
     return _LISTENING.format(
         vaults=options.base.replace("https://", "https://VAULT."),
         workers="1 worker" if options.workers == 1 else f"{options.workers} workers",

@@ -23,6 +23,7 @@ from eventstore.errors import MunimentError
 if TYPE_CHECKING:
     from cli.kept import Kept
     from eventstore.log import Log
+    from eventstore.trust import Trust
     from vault.caller import Caller
     from vault.commands import Command
     from vault.service import Vault
@@ -260,6 +261,16 @@ class Session:
             except OSError as error:
                 self.note_unkept(error)
             self._keep_seen(log)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whose word on time is believed: what --policy and --tsa-roots say, wherever they stand.
+
+        Raise TrustPolicyInvalid, RootsInvalid or EvidenceExtraMissing.
+        """
+        from eventstore.trust import trust_in
+
+        return trust_in(self.settings.path("policy"), self.settings.path("tsa_roots"))
 
     def note_unkept(self, error: OSError) -> None:
         place = self.kept.place

@@ -39,6 +39,9 @@ KEYS: Final[dict[str, Key]] = {
     "url": Key("--url", "MUNIMENT_URL"),
     "ca": Key("--ca", "MUNIMENT_CA", is_path=True),
     "token_file": Key("--token-file", "MUNIMENT_TOKEN_FILE", is_path=True),
+    # Nor whose word on time is believed.
+    "policy": Key("--policy", "MUNIMENT_POLICY", is_path=True),
+    "tsa_roots": Key("--tsa-roots", "MUNIMENT_TSA_ROOTS", is_path=True),
     "vault": Key("--vault-name", "MUNIMENT_VAULT", in_project=True),
     "principal": Key("--as", "MUNIMENT_PRINCIPAL"),
     "output": Key("--output", "MUNIMENT_OUTPUT", in_project=True, choices=FORMS),

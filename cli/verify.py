@@ -47,7 +47,7 @@ class Anchors(NamedTuple):
     keys: dict[str, str]
 
 
-@command("verify")
+@command("verify", trusting=True)
 @click.option("--every-signature", is_flag=True, help="Check each event's own signature too.")
 @click.option("--against", multiple=True, metavar="FILE", help="A kept checkpoint; repeatable.")
 @click.option(
@@ -81,6 +81,7 @@ def verify(
     Exit status 20 if it is not whole; 21 if it is, but a --verifier was given and some log has
     none of its own.
     """
+    from eventstore.anchors import kept
     from eventstore.verify import check_placed, verify_log
 
     anchors = Anchors(_notes(against), _keys(verifier))
@@ -93,13 +94,14 @@ def verify(
         origin = claims.origin if claims else ""
         seen = None if without_seen else seen_of(session, directory)
         brought = anchors.notes.get(origin, ())
+        beside = [anchor.note for anchor in kept(directory)]
         older = seen is not None and not brought and seen.size > (claims.size if claims else 0)
         with Progress(f"{directory.name} records") as progress, _rolled_back(origin, older):
             reports.append(
                 verify_log(
                     directory,
                     trusted=anchors.keys.get(origin),
-                    kept=[*brought, *([seen.note] if seen else ())],
+                    kept=[*brought, *beside, *([seen.note] if seen else ())],
                     every_signature=every_signature,
                     progress=progress,
                 )
@@ -108,7 +110,8 @@ def verify(
         check_placed(zip(found, reports, strict=True))
     _check_used(anchors, reports)
     shapes = [
-        _shape(directory, report, anchors) for directory, report in zip(found, reports, strict=True)
+        _shape(directory, report, anchors) | _anchored(session, directory)
+        for directory, report in zip(found, reports, strict=True)
     ]
     session.output.emit(shapes, _COLUMNS)
     session.terminal.note(_summary(anchors, reports))
@@ -116,6 +119,22 @@ def verify(
         _record(session, found, reports)
     if anchors.keys and any(report.origin not in anchors.keys for report in reports):
         raise VerifiedWeaker("a log was verified by its own key alone: no --verifier is of it")
+
+
+def _anchored(session: Session, directory: Path) -> Shape:
+    """How far others vouch for the log, and that its second key signed what it is said to sign."""
+    from eventstore.second_check import check_second_signatures
+
+    seconds = check_second_signatures(directory)
+    if session.trust.is_empty:
+        return {"secondSignatures": seconds}
+    newest = session.trust.newest(directory)
+    return {
+        "anchored": newest.size if newest else 0,
+        "anchoredBy": newest.seen.source if newest else None,
+        "anchoredTime": rfc3339(newest.seen.time) if newest else None,
+        "secondSignatures": seconds,
+    }
 
 
 def _record(session: Session, found: Sequence[Path], reports: Sequence[Report]) -> None:

@@ -8,17 +8,20 @@ import base64
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dilithium_py.ml_dsa import ML_DSA_44
 
 from eventstore.checkpoint import Verifier, parse_checkpoint, signatures
+from eventstore.cosignature import Cosigner, cosign, witness_key
 from eventstore.errors import MunimentError
 from eventstore.export import export_tiles, public_log
 from eventstore.proof import Consistency, Inclusion, parse
+from eventstore.second_key import SecondSigner
 from support.public import each_byte_changed, grow_log
 from support.terminal import Terminal
 from support.unrelated import built_go, metamorphic_log, openssl_accepts
@@ -163,6 +166,53 @@ def test_go_reads_the_tiles_and_finds_any_changed_byte(
     assert go(go_program, published, "tiles", published.tiles) == ["ok"]
 
 
+WITNESS = bytes(range(32))
+
+
+def vouched(published: Published) -> tuple[Cosigner, Cosigner, str]:
+    """A witness's key, the log's second key, and the newest checkpoint as they all signed it."""
+    checkpoint = parse_checkpoint(published.new)
+    second = SecondSigner(checkpoint.origin, bytes([1]) * 32)
+    line = cosign("witness.example/w1", WITNESS, checkpoint, 1_790_000_000)
+    note = published.new + second.line(checkpoint) + line
+    return witness_key("witness.example/w1", WITNESS), second.cosigner, note
+
+
+def test_go_accepts_a_witnesss_cosignature_and_no_changed_one(
+    go_program: Path, published: Published
+) -> None:
+    key, _, note = vouched(published)
+    witness = published.file("witness", f"{key}\n")
+    both = published.file("vouched", note)
+    assert go(go_program, published, "cosigned", witness, both) == ["ok"]
+    # Without the line of the second key, which no program of these three knows.
+    lines = note.splitlines(keepends=True)
+    short = "".join(line for line in lines if len(line) < 1_000)
+    assert go(go_program, published, "cosigned", witness, published.file("short", short)) == ["ok"]
+    changed = changed_files(published, short)
+    verdicts = go(go_program, published, "cosigned", witness, *changed)
+    assert len(verdicts) == len(changed) > 300
+    assert refused(verdicts)
+    alone = published.file("alone", published.new)
+    assert refused(go(go_program, published, "cosigned", witness, alone))
+
+
+def test_an_ml_dsa_that_is_not_openssls_accepts_the_second_signature_and_nothing_changed(
+    published: Published,
+) -> None:
+    _, second, note = vouched(published)
+    checkpoint = parse_checkpoint(note)
+    (stamp,) = [stamp for _, key_id, stamp in signatures(note)[1] if key_id == second.key_id]
+    origin = bytes([len(checkpoint.origin)]) + checkpoint.origin.encode()
+    size = checkpoint.size.to_bytes(8, "big")
+    said = b"subtree/v1\n\0" + origin + bytes(8) + origin + bytes(8) + size + checkpoint.root
+    assert ML_DSA_44.verify(second.public, said, stamp[8:])
+    for changed in list(each_byte_changed(said))[::16]:
+        assert not ML_DSA_44.verify(second.public, changed, stamp[8:])
+    for changed in list(each_byte_changed(stamp[8:]))[::300]:
+        assert not ML_DSA_44.verify(second.public, said, changed)
+
+
 def test_go_accepts_what_the_terminal_prints(go_program: Path, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.must("init")
@@ -231,6 +281,14 @@ def test_rust_opens_the_checkpoint_and_no_changed_one(
             metamorphic.checkpoint_verify(changed.decode(), [str(published.verifier)])
 
 
+def test_rust_opens_what_the_second_key_and_a_witness_signed_too(
+    metamorphic: Any, published: Published
+) -> None:
+    _, _, note = vouched(published)
+    head = metamorphic.checkpoint_verify(note, [str(published.verifier)])
+    assert (head.origin, head.size) == (published.verifier.name, NEW)
+
+
 def test_rust_accepts_that_the_log_grew_and_no_changed_proof_of_it(
     metamorphic: Any, published: Published
 ) -> None:
@@ -259,6 +317,19 @@ def test_openssl_accepts_the_signature_and_nothing_changed(published: Published)
         assert not accepts(changed, signature)
     for changed in list(each_byte_changed(signature))[::9]:
         assert not accepts(text.encode(), changed)
+
+
+def test_openssl_accepts_a_cosignature_over_its_time_and_nothing_changed(
+    published: Published,
+) -> None:
+    key, _, note = vouched(published)
+    text, found = signatures(note)
+    (stamp,) = [stamp for _, key_id, stamp in found if key_id == key.key_id]
+    by = replace(published, verifier=Verifier(key.name, key.public))
+    said = f"cosignature/v1\ntime 1790000000\n{text}".encode()
+    assert openssl_accepts(by, said, stamp[8:])
+    for changed in list(each_byte_changed(said))[::9]:
+        assert not openssl_accepts(by, changed, stamp[8:])
 
 
 # --- and ours -------------------------------------------------------------------------------------

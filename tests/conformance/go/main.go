@@ -4,14 +4,18 @@
 //	check KEY checkpoint FILE...         a signed note that is a checkpoint
 //	check KEY inclusion FILE...          a C2SP tlog-proof whose extra line is the entry
 //	check KEY consistency OLD FILE...    "old SIZE", hashes, and the newer checkpoint
+//	check KEY cosigned WITNESS FILE...   a checkpoint that the witness with that key cosigned
 //	check KEY tiles DIR...               a C2SP tlog-tiles directory: every entry, every tile
 //
 // KEY is a file with a verifier key line.  Prints "ok" or "refused: WHY" for each FILE.
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +28,8 @@ import (
 )
 
 const height = 8
+
+var witness note.Verifier
 
 var strict = base64.StdEncoding.Strict()
 
@@ -47,6 +53,12 @@ func main() {
 			fail(err)
 		}
 		if old, err = checkpoint(key, text); err != nil {
+			fail(err)
+		}
+		files = files[1:]
+	}
+	if kind == "cosigned" {
+		if witness, err = cosigner(files[0]); err != nil {
 			fail(err)
 		}
 		files = files[1:]
@@ -77,6 +89,8 @@ func check(key note.Verifier, kind string, old tlog.Tree, file string) error {
 	case "checkpoint":
 		_, err := checkpoint(key, text)
 		return err
+	case "cosigned":
+		return cosigned(key, text)
 	case "inclusion":
 		return inclusion(key, string(text))
 	case "consistency":
@@ -100,6 +114,59 @@ func checkpoint(key note.Verifier, text []byte) (tlog.Tree, error) {
 	}
 	root, err := hash(lines[2])
 	return tlog.Tree{N: size, Hash: root}, err
+}
+
+// cosigned asks for both signatures: Open refuses a note if a known key's line does not verify.
+func cosigned(key note.Verifier, text []byte) error {
+	if _, err := checkpoint(key, text); err != nil {
+		return err
+	}
+	opened, err := note.Open(text, note.VerifierList(key, witness))
+	if err != nil {
+		return err
+	}
+	if len(opened.Sigs) != 2 {
+		return errors.New("not signed by both")
+	}
+	return nil
+}
+
+// A witness's cosignature/v1, as c2sp.org/tlog-cosignature has it: the time is in the signature.
+type cosignatureV1 struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (one cosignatureV1) Name() string    { return one.name }
+func (one cosignatureV1) KeyHash() uint32 { return one.hash }
+
+func (one cosignatureV1) Verify(msg, sig []byte) bool {
+	if len(sig) != 8+ed25519.SignatureSize {
+		return false
+	}
+	said := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(sig), msg)
+	return ed25519.Verify(one.key, []byte(said), sig[8:])
+}
+
+func cosigner(file string) (note.Verifier, error) {
+	line, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	parts := strings.SplitN(strings.TrimSpace(string(line)), "+", 3)
+	if len(parts) != 3 {
+		return nil, errors.New("not a verifier key")
+	}
+	key, err := strict.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return nil, errors.New("not the key of a cosignature/v1")
+	}
+	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	if hex.EncodeToString(sum[:4]) != parts[1] {
+		return nil, errors.New("the id is not that of the key")
+	}
+	return cosignatureV1{parts[0], binary.BigEndian.Uint32(sum[:4]), key[1:]}, nil
 }
 
 func inclusion(key note.Verifier, text string) error {
