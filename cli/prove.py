@@ -110,12 +110,15 @@ def _when(session: Session, log: PublicLog, position: int) -> Shape:
 
 def _cosigned(session: Session, file: str) -> Shape:
     """Which witnesses cosigned the proof's checkpoint, and when."""
+    from eventstore.disclosure import is_fact, parse_fact
     from eventstore.proof import parse
 
     policy = session.trust.policy
     if policy is None:
         return {}
-    by = policy.cosigned(parse(text_of(file)).note)
+    text = text_of(file)
+    proof = parse_fact(text).inclusion if is_fact(text) else parse(text)
+    by = policy.cosigned(proof.note)
     times = {name: rfc3339(at * 1_000_000) if at else None for name, at in by.items()}
     return {"cosigned": times, "quorum": policy.is_met(by)}
 
