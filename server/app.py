@@ -201,6 +201,8 @@ class Service:
         if self._publisher is None:
             return {}
         tails = self._publisher.tails
+        if tails is None:
+            return {"unanchored": None}
         records = sum(tail.records for tail in tails)
         seconds = max((tail.seconds for tail in tails), default=0.0)
         return {"unanchored": {"records": records, "seconds": round(seconds)}}

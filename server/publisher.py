@@ -90,7 +90,8 @@ class Publisher:
         self._fd: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._ending = False
-        self.tails: tuple[Tail, ...] = ()
+        # None until they were measured: nothing known is not nothing missing.
+        self.tails: tuple[Tail, ...] | None = None
 
     def begin(self) -> None:
         """Go on in the background until `end`."""

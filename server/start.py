@@ -50,7 +50,8 @@ def service_of(options: Options) -> Service:
             if not vault.settings.purged  # several may have had one name
             for log in (vault.changes, vault.access)
         ]
-        tails = [] if publisher is None else [TailFacts(*tail) for tail in publisher.tails]
+        measured = None if publisher is None else publisher.tails
+        tails = [TailFacts(*tail) for tail in measured or ()]
         text = metrics.text(ready=service.ready(), logs=logs, tails=tails)
         return Response(200, (("Content-Type", _METRICS),), text)
 
