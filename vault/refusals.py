@@ -234,6 +234,37 @@ class VaultTagsInvalid(BadParameter):
     code = "vault-tags.invalid"
 
 
+class StorageNameInvalid(BadParameter):
+    """A storage account or SAS definition has a name of 1 to 127 letters and digits."""
+
+    code = "storage-name.invalid"
+
+
+class StorageInvalid(BadParameter):
+    """What was said of a storage account or of a SAS definition is not valid."""
+
+    code = "storage.invalid"
+
+
+class PeriodInvalid(BadParameter):
+    """A period is an ISO 8601 duration, as P90D or PT4H."""
+
+    code = "storage.period-invalid"
+
+
+class SasTemplateInvalid(BadParameter):
+    """The template of a SAS definition is not one that a token could be made of."""
+
+    code = "sas.template-invalid"
+
+
+class SasVersionUnknown(BadParameter):
+    """The template names a service version whose text to sign is not known."""
+
+    code = "sas.version-unknown"
+    hint = "give the template another sv, for example 2020-12-06"
+
+
 class PointsReversed(BadParameter):
     """The first point comes after the second."""
 
