@@ -6,17 +6,15 @@ the history.  Values are compared by fingerprint and never shown: same, differen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from eventstore.events import (
     BoundarySet,
     PolicyDeleted,
     PolicySet,
-    SecretContent,
     SecretRestored,
     SecretUpdated,
     VaultCreated,
@@ -27,6 +25,8 @@ from eventstore.events import (
     VirtualNetwork,
 )
 from eventstore.record import Entry
+from projections import storage, storage_diff
+from projections.difference import Difference, Field, Sides, causes, fields, life
 from projections.rows import (
     Boundary,
     Mark,
@@ -45,55 +45,12 @@ from projections.rows import (
 )
 from projections.trail import name_of
 
-Contents = Callable[[Secret, int], SecretContent | None]
-"""The content at a position under a secret's key, or None if the key was destroyed."""
-
-
-class Field(msgspec.Struct, frozen=True):
-    """One attribute that differs.
-
-    Of a list in the boundary, which may have a thousand rules, *before* holds what was taken away
-    and *after* what was added.
-    """
-
-    name: str
-    before: object
-    after: object
-
-    def __repr__(self) -> str:
-        return f"Field(name={self.name!r})"
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """How one thing differs.  *causes* are positions of `changes`, oldest first.
-
-    *kinds* are of: created, new-version, attributes, deleted, recovered, purged, restored,
-    recreated, policy, settings, boundary.  *value* is of: same, different, erased, `back to VERSION`, or
-    empty where there is no value on one side.
-    """
-
-    what: str
-    name: str
-    kinds: tuple[str, ...]
-    causes: tuple[int, ...]
-    before: str | None = None
-    after: str | None = None
-    value: str = ""
-    fields: tuple[Field, ...] = ()
-
-
-class Sides(NamedTuple):
-    """The two points: their rows, the live ones, and how contents are opened."""
-
-    before: Rows
-    after: Rows
-    live: Rows
-    contents: Contents
-
 
 class _Touched(NamedTuple):
     secrets: dict[str, list[Entry[Any]]]
     policies: dict[str, list[Entry[Any]]]
+    accounts: dict[str, list[Entry[Any]]]
+    definitions: dict[tuple[str, str], list[Entry[Any]]]
     settings: list[Entry[Any]]
     boundary: list[Entry[Any]]
 
@@ -105,11 +62,13 @@ def diff(sides: Sides, between: Iterable[Entry[Any]]) -> list[Difference]:
     found += [_boundary(sides, touched.boundary)] if touched.boundary else []
     found += [_policy(sides, name, touched.policies[name]) for name in sorted(touched.policies)]
     found += [_secret(sides, touched.secrets[name]) for name in sorted(touched.secrets)]
+    found += [storage_diff.account(sides, one) for _, one in sorted(touched.accounts.items())]
+    found += [storage_diff.definition(sides, one) for _, one in sorted(touched.definitions.items())]
     return [difference for difference in found if difference is not None]
 
 
 def _touched(between: Iterable[Entry[Any]]) -> _Touched:
-    touched = _Touched({}, {}, [], [])
+    touched = _Touched({}, {}, {}, {}, [], [])
     for entry in between:
         match entry.event:
             case (
@@ -121,15 +80,16 @@ def _touched(between: Iterable[Entry[Any]]) -> _Touched:
                 touched.policies.setdefault(who, []).append(entry)
             case BoundarySet():
                 touched.boundary.append(entry)
+            case event if isinstance(event, storage.AccountEvent):
+                touched.accounts.setdefault(event.name.upper(), []).append(entry)
+            case event if isinstance(event, storage.DefinitionEvent):
+                place = (event.name.upper(), event.sas.upper())
+                touched.definitions.setdefault(place, []).append(entry)
             case event if name := name_of(event):
                 touched.secrets.setdefault(name.upper(), []).append(entry)
             case _:
                 pass
     return touched
-
-
-def _causes(entries: list[Entry[Any]]) -> tuple[int, ...]:
-    return tuple(entry.position for entry in entries)
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -155,24 +115,24 @@ POLICY = ("secrets", "storage")
 def _settings(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
     before = sides.before.get(settings_key(), Settings)
     after = sides.after.get(settings_key(), Settings)
-    fields = _fields(before, after, *SETTINGS)
-    if not fields:
+    found = fields(before, after, *SETTINGS)
+    if not found:
         return None
     return Difference(
         what="settings",
         name="" if after is None else after.name,
         kinds=("settings",),
-        causes=_causes(entries),
-        fields=fields,
+        causes=causes(entries),
+        fields=found,
     )
 
 
 def _boundary(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
-    fields = boundary_fields(*(rows.get(boundary_key(), Boundary) for rows in sides[:2]))
-    if not fields:
+    found = boundary_fields(*(rows.get(boundary_key(), Boundary) for rows in sides[:2]))
+    if not found:
         return None
     return Difference(
-        what="boundary", name="", kinds=("boundary",), causes=_causes(entries), fields=fields
+        what="boundary", name="", kinds=("boundary",), causes=causes(entries), fields=found
     )
 
 
@@ -212,17 +172,12 @@ def pieces(listed: tuple[object, ...]) -> dict[object, None]:
 def _policy(sides: Sides, name: str, entries: list[Entry[Any]]) -> Difference | None:
     before = sides.before.get(policy_key(name), Policy)
     after = sides.after.get(policy_key(name), Policy)
-    fields = _fields(before, after, *POLICY)
-    if (before is None) == (after is None) and not fields:
+    found = fields(before, after, *POLICY)
+    if (before is None) == (after is None) and not found:
         return None
     return Difference(
-        what="policy", name=name, kinds=("policy",), causes=_causes(entries), fields=fields
+        what="policy", name=name, kinds=("policy",), causes=causes(entries), fields=found
     )
-
-
-def _fields(before: object, after: object, *names: str) -> tuple[Field, ...]:
-    pairs = [(name, getattr(before, name, None), getattr(after, name, None)) for name in names]
-    return tuple(Field(*pair) for pair in pairs if pair[1] != pair[2])
 
 
 # --- secrets --------------------------------------------------------------------------------------
@@ -231,19 +186,20 @@ def _fields(before: object, after: object, *names: str) -> tuple[Field, ...]:
 def _secret(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
     name = name_of(entries[0].event)
     before, after = (rows.get(secret_key(name), Secret) for rows in sides[:2])
-    kinds = list(_life(before, after, entries))
+    restored = any(isinstance(entry.event, SecretRestored) for entry in entries)
+    kinds = list(life(before, after, restored=restored))
     old, new = _current(sides.before, before), _current(sides.after, after)
-    fields: tuple[Field, ...] = ()
+    differing: tuple[Field, ...] = ()
     value = ""
     if before is not None and after is not None and old is not None and new is not None:
-        fields = _attributes(sides, (before, old), (after, new))
+        differing = _attributes(sides, (before, old), (after, new))
         if before.current != after.current or before.key != after.key:
             kinds.append("new-version")
             value = _value(sides, (before, old), (after, new))
-        elif fields:
+        elif differing:
             value = "same"
-        fields += _older_versions(sides, before, after, entries)
-        if fields:
+        differing += _older_versions(sides, before, after, entries)
+        if differing:
             kinds.append("attributes")
     if not kinds:
         return None
@@ -253,11 +209,11 @@ def _secret(sides: Sides, entries: list[Entry[Any]]) -> Difference | None:
         what="secret",
         name=shown.name,
         kinds=tuple(kinds),
-        causes=_causes(entries),
+        causes=causes(entries),
         before=None if before is None else before.current,
         after=None if after is None else after.current,
         value=value,
-        fields=fields,
+        fields=differing,
     )
 
 
@@ -270,27 +226,9 @@ def _older_versions(
     for version in sorted(touched - {after.current}):
         old, new = (rows.get(version_key(after.name, version), Version) for rows in sides[:2])
         if old is not None and new is not None:
-            fields = _attributes(sides, (before, old), (after, new))
-            found += [Field(f"{version} {one.name}", one.before, one.after) for one in fields]
+            differing = _attributes(sides, (before, old), (after, new))
+            found += [Field(f"{version} {one.name}", one.before, one.after) for one in differing]
     return tuple(found)
-
-
-def _life(before: Secret | None, after: Secret | None, entries: list[Entry[Any]]) -> Iterable[str]:
-    restored = any(isinstance(entry.event, SecretRestored) for entry in entries)
-    if before is None and after is not None:
-        yield "restored" if restored else "created"
-        if after.deleted_date is not None:
-            yield "deleted"
-    elif before is not None and after is None:
-        yield "purged"
-    elif before is not None and after is not None:
-        if before.key != after.key:
-            yield "purged"
-            yield "restored" if restored else "recreated"
-        if before.deleted_date is None and after.deleted_date is not None:
-            yield "deleted"
-        if before.deleted_date is not None and after.deleted_date is None:
-            yield "recovered"
 
 
 def _current(rows: Rows, secret: Secret | None) -> Version | None:
@@ -303,14 +241,14 @@ _Side = tuple[Secret, Version]
 
 
 def _attributes(sides: Sides, before: _Side, after: _Side) -> tuple[Field, ...]:
-    fields = _fields(before[1], after[1], "enabled", "nbf", "exp")
+    found = fields(before[1], after[1], "enabled", "nbf", "exp")
     if before[1].content_print == after[1].content_print and before[0].key == after[0].key:
-        return fields
+        return found
     old = sides.contents(before[0], before[1].content_at)
     new = sides.contents(after[0], after[1].content_at)
     if old is None or new is None:
-        return fields
-    return fields + _fields(old, new, "content_type", "tags")
+        return found
+    return found + fields(old, new, "content_type", "tags")
 
 
 def _value(sides: Sides, before: _Side, after: _Side) -> str:

@@ -12,18 +12,24 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from eventstore.events import BoundarySet
-from projections.diff import BOUNDARY, POLICY, SETTINGS, Contents, Field, differing
+from projections import storage_diff
+from projections.diff import BOUNDARY, POLICY, SETTINGS, differing
+from projections.difference import Contents, Field, Holder
 from projections.rows import (
     Boundary,
     Policy,
     Rows,
+    SasDefinition,
     Secret,
     Settings,
+    StorageAccount,
     Version,
     boundary_key,
     policy_key,
+    sas_key,
     secret_key,
     settings_key,
+    storage_key,
     version_key,
 )
 
@@ -71,6 +77,9 @@ class Apart(msgspec.Struct, frozen=True, kw_only=True):
 
 def touched(what: str, name: str, then: Rows, now: Rows, contents: Contents) -> Touched:
     """How a thing stood and stands in one copy."""
+    if what in (storage_diff.WHAT_ACCOUNT, storage_diff.WHAT_DEFINITION):
+        before, after = (_storage(rows, what, name, contents) for rows in (then, now))
+        return Touched(what=what, name=name, then=before, now=after)
     if what != "secret":
         before, after = (_rule(rows, what, name) for rows in (then, now))
         return Touched(what=what, name=name, then=before, now=after)
@@ -95,6 +104,31 @@ def _rule(rows: Rows, what: str, name: str) -> Stand:
     return Stand(state="set", fields={field: getattr(row, field) for field in shown})
 
 
+def _storage(rows: Rows, what: str, name: str, contents: Contents) -> Stand:
+    row: StorageAccount | SasDefinition | None
+    if what == storage_diff.WHAT_ACCOUNT:
+        row = rows.get(storage_key(name), StorageAccount)
+    else:
+        row = rows.get(sas_key(*name.split("-", 1)), SasDefinition)
+    if row is None:
+        return Stand(state="absent")
+    if isinstance(row, StorageAccount):
+        place = row.tags_at
+        shown, told = list(storage_diff.ACCOUNT), ["tags"]
+    else:
+        place = row.content_at
+        shown, told = list(storage_diff.DEFINITION), ["template", "tags"]
+    fields: dict[str, object] = {field: getattr(row, field) for field in shown}
+    content = contents(row, place)
+    if content is not None:
+        fields |= {field: getattr(content, field) for field in told}
+    return Stand(state=_state(row), fields=fields)
+
+
+def _state(row: Holder) -> str:
+    return "active" if row.deleted_date is None else "deleted"
+
+
 def _secret(rows: Rows, name: str, key: int | None, contents: Contents) -> Stand:
     secret = rows.get(secret_key(name), Secret)
     if secret is None:
@@ -111,7 +145,7 @@ def _secret(rows: Rows, name: str, key: int | None, contents: Contents) -> Stand
     if content is not None:
         fields |= {"content_type": content.content_type, "tags": content.tags}
     return Stand(
-        state="active" if secret.deleted_date is None else "deleted",
+        state=_state(secret),
         version=version.version,
         fields=fields,
         value_print=version.value_print,
@@ -134,7 +168,8 @@ def apart(first: Iterable[Touched], second: Iterable[Touched]) -> Iterator[Apart
 
 
 def _place(one: Touched) -> tuple[str, str]:
-    return one.what, one.name.upper() if one.what == "secret" else one.name
+    folded = ("secret", storage_diff.WHAT_ACCOUNT, storage_diff.WHAT_DEFINITION)
+    return one.what, one.name.upper() if one.what in folded else one.name
 
 
 def _compare(known: Touched, first: Stand, second: Stand) -> Apart | None:

@@ -16,6 +16,7 @@ from eventstore.events import (
     RootKeyRotated,
     SecretBackedUp,
     SigningKeyRotated,
+    StorageAccountBackedUp,
     StoreAdopted,
     VaultCreated,
     VaultRestored,
@@ -70,7 +71,7 @@ def count(rows: Rows, entry: Entry[Change]) -> list[Put]:
     match entry.event:
         case VaultCreated() as event:
             return [Put(keys_key(), Keys(event.first_key))]
-        case SecretBackedUp() as event:
+        case SecretBackedUp() | StorageAccountBackedUp() as event:
             used = event.backup_key
         case _ if entry.content_key is not None:
             used = entry.content_key

@@ -24,14 +24,17 @@ from projections.rows import (
     Row,
     RowKey,
     Rows,
+    SasDefinition,
     Secret,
     Settings,
+    StorageAccount,
     Table,
     Version,
     known_key,
     listed_key,
     past_key,
     past_of,
+    storage_key,
 )
 
 KINDS: dict[Table, type[Row]] = {
@@ -40,8 +43,13 @@ KINDS: dict[Table, type[Row]] = {
     Table.VERSIONS: Version,
     Table.POLICIES: Policy,
     Table.BOUNDARY: Boundary,
+    Table.STORAGE_ACCOUNTS: StorageAccount,
+    Table.SAS_DEFINITIONS: SasDefinition,
 }
 """The tables that have a past."""
+
+KNOWN = (Table.KNOWN_SECRETS, Table.KNOWN_POLICIES, Table.KNOWN_STORAGE, Table.KNOWN_SAS)
+"""The lists of names, which only grow: as of a point they are those of now."""
 
 _POSITION_SIZE = 8
 
@@ -59,13 +67,20 @@ def keep(rows: Rows, puts: Iterable[Put], position: int) -> Iterator[Put]:
             yield from _listed(rows, Table.KNOWN_SECRETS, key, row.name, position)
         elif isinstance(row, Policy):
             yield from _listed(rows, Table.KNOWN_POLICIES, key, row.holder, position)
+        elif isinstance(row, StorageAccount):
+            yield from _listed(rows, Table.KNOWN_STORAGE, key, row.name, position)
+        elif isinstance(row, SasDefinition):
+            owner = storage_key(row.account).owner
+            yield from _listed(rows, Table.KNOWN_SAS, key, row.name, position, owner)
 
 
-def _listed(rows: Rows, table: Table, key: RowKey, name: str, position: int) -> Iterator[Put]:
+def _listed(
+    rows: Rows, table: Table, key: RowKey, name: str, position: int, owner: bytes = b""
+) -> Iterator[Put]:
     mark = listed_key(table, key.owner)
     if rows.get(mark, Mark) is None:
         yield Put(mark, Mark())
-        yield Put(known_key(table, position), Known(name))
+        yield Put(known_key(table, position, owner), Known(name))
 
 
 def since(row: Row) -> int:
@@ -73,14 +88,14 @@ def since(row: Row) -> int:
     match row:
         case Version():
             return row.content_at
-        case Secret() | Settings() | Policy() | Boundary():
+        case Secret() | Settings() | Policy() | Boundary() | StorageAccount() | SasDefinition():
             return row.at
         case _:
             raise TypeError(f"{type(row).__name__} has no past")
 
 
 class PastRows(Listing):
-    """The rows as of a size, read from the live ones.  They have the tables in `KINDS` only."""
+    """The rows as of a size, read from the live ones.  They have the tables in `KINDS` and `KNOWN` only."""
 
     def __init__(self, rows: Rows, size: int) -> None:
         self._rows = rows
@@ -105,7 +120,7 @@ class PastRows(Listing):
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
-        if table in (Table.KNOWN_SECRETS, Table.KNOWN_POLICIES):
+        if table in KNOWN:
             yield from self._rows.scan(table, kind, owner, after)
             return
         for order in self._orders(table, kind, owner):

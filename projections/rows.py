@@ -41,11 +41,19 @@ class Table(IntEnum):
     COPIED = 20
     BOUNDARY = 21
     GRANTED = 22
+    STORAGE_ACCOUNTS = 23
+    SAS_DEFINITIONS = 24
+    KNOWN_STORAGE = 25
+    KNOWN_SAS = 26
+    ROTATIONS = 27
+    TOKENS = 28
     PAST_SETTINGS = 129
     PAST_SECRETS = 130
     PAST_VERSIONS = 131
     PAST_POLICIES = 132
     PAST_BOUNDARY = 133
+    PAST_STORAGE_ACCOUNTS = 134
+    PAST_SAS_DEFINITIONS = 135
 
 
 _PAST = {
@@ -54,6 +62,8 @@ _PAST = {
     Table.VERSIONS: Table.PAST_VERSIONS,
     Table.POLICIES: Table.PAST_POLICIES,
     Table.BOUNDARY: Table.PAST_BOUNDARY,
+    Table.STORAGE_ACCOUNTS: Table.PAST_STORAGE_ACCOUNTS,
+    Table.SAS_DEFINITIONS: Table.PAST_SAS_DEFINITIONS,
 }
 
 
@@ -142,8 +152,72 @@ class Policy(Row, frozen=True):
         return holder(self.object_id, self.application_id)
 
 
+class StorageAccount(Row, frozen=True):
+    """A managed storage account, active or deleted.  *at* is the position of its last event.
+
+    *key* is the number of the key that seals all of this lifetime.  *keys_at* and *tags_at* are the
+    records that hold its keys and its tags; *next_rotation* is in Unix seconds.  While the provider
+    is asked for a new key, *regenerating* is that key's name and *regenerating_at* the record that
+    said so, *regenerating_since* its time; *automatic* if nobody asked for it.
+    """
+
+    name: str
+    key: int
+    resource_id: str
+    account_name: str
+    active_key: str
+    auto_regenerate: bool
+    period: int | None
+    enabled: bool
+    created: int
+    updated: int
+    key_prints: dict[str, bytes]
+    keys_at: int
+    tags_at: int
+    at: int
+    next_rotation: int | None = None
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
+    regenerating: str = ""
+    regenerating_at: int = 0
+    regenerating_since: int = 0
+    automatic: bool = False
+
+
+class SasDefinition(Row, frozen=True):
+    """A SAS definition, active or deleted.  *content_at* is the record that holds its template.
+
+    *key* is the number of its account's key, which seals it.
+    """
+
+    account: str
+    name: str
+    key: int
+    sas_type: str
+    period: int
+    enabled: bool
+    created: int
+    updated: int
+    content_at: int
+    at: int
+    content_print: bytes = b""
+    deleted_date: int | None = None
+    scheduled_purge: int | None = None
+
+    @property
+    def secret_name(self) -> str:
+        """The name of the secret that its tokens are read as."""
+        return f"{self.account}-{self.name}"
+
+
+class Rotation(Row, frozen=True):
+    """A storage account that is to be looked at: a rotation is due, or one was not finished."""
+
+    name: str
+
+
 class Due(Row, frozen=True):
-    """A deleted secret whose retention ends."""
+    """What is deleted and whose retention ends: a secret, or what `owner_of` makes of storage."""
 
     name: str
 
@@ -238,11 +312,19 @@ ROWS: dict[Table, type[Row]] = {
     Table.COPIED: Mark,
     Table.BOUNDARY: Boundary,
     Table.GRANTED: Mark,
+    Table.STORAGE_ACCOUNTS: StorageAccount,
+    Table.SAS_DEFINITIONS: SasDefinition,
+    Table.KNOWN_STORAGE: Known,
+    Table.KNOWN_SAS: Known,
+    Table.ROTATIONS: Rotation,
+    Table.TOKENS: Mark,
     Table.PAST_SETTINGS: Settings,
     Table.PAST_SECRETS: Secret,
     Table.PAST_VERSIONS: Version,
     Table.PAST_POLICIES: Policy,
     Table.PAST_BOUNDARY: Boundary,
+    Table.PAST_STORAGE_ACCOUNTS: StorageAccount,
+    Table.PAST_SAS_DEFINITIONS: SasDefinition,
 }
 
 
@@ -291,6 +373,32 @@ def policy_key(holder: str) -> RowKey:
     return RowKey(Table.POLICIES, holder.encode())
 
 
+def owner_of(account: str, sas: str = "") -> str:
+    """Whose rows of storage they are: an account's, or one of its definitions'.
+
+    NUL parts the two and ends an account, so that no secret has such a name.
+    """
+    return f"{account}\0{sas}"
+
+
+def storage_key(account: str) -> RowKey:
+    return RowKey(Table.STORAGE_ACCOUNTS, owner_of(account).upper().encode())
+
+
+def sas_key(account: str, sas: str) -> RowKey:
+    return RowKey(Table.SAS_DEFINITIONS, owner_of(account, sas).upper().encode())
+
+
+def rotation_key(time: int, position: int) -> RowKey:
+    """Where an account waits until *time*; *position* is that of its last event."""
+    return RowKey(Table.ROTATIONS, b"", _u64(time) + _u64(position))
+
+
+def token_key(principal: str, expires: int, position: int) -> RowKey:
+    """The mark that *principal* was given a token by the record at *position*."""
+    return RowKey(Table.TOKENS, principal.encode(), _u64(expires) + _u64(position))
+
+
 def due_key(scheduled_purge: int, deleted_at: int) -> RowKey:
     return RowKey(Table.DUE, b"", _u64(scheduled_purge) + _u64(deleted_at))
 
@@ -311,9 +419,12 @@ def request_key(principal: str, request: str) -> RowKey:
     return RowKey(Table.REQUESTS, principal.encode() + b"\0" + request.encode())
 
 
-def known_key(table: Table, position: int) -> RowKey:
-    """Where a name is listed that the record at *position* brought; *table* is one of KNOWN."""
-    return RowKey(table, b"", _u64(position))
+def known_key(table: Table, position: int, owner: bytes = b"") -> RowKey:
+    """Where a name is listed that the record at *position* brought; *table* is one of KNOWN.
+
+    The definitions of an account are listed under it.
+    """
+    return RowKey(table, owner, _u64(position))
 
 
 def listed_key(table: Table, owner: bytes) -> RowKey:
@@ -404,6 +515,14 @@ class Rows(Protocol):
 
     def policies(self) -> Iterator[Policy]: ...
 
+    def storage_accounts(self, after: str = "") -> Iterator[StorageAccount]:
+        """All storage accounts, active and deleted, by name; those greater than *after*."""
+        ...
+
+    def sas_definitions(self, account: str, after: str = "") -> Iterator[SasDefinition]:
+        """All definitions of an account, active and deleted, by name; those after *after*."""
+        ...
+
 
 class Put(NamedTuple):
     """A change to the views: the row that stands at *key* from now on, or None."""
@@ -442,3 +561,23 @@ class Listing:
             policy = self.get(policy_key(known.name), Policy)
             if policy is not None:
                 yield policy
+
+    def storage_accounts(self: Rows, after: str = "") -> Iterator[StorageAccount]:
+        """All storage accounts, by name; those with a name greater than *after*."""
+        for name in _sorted(self.scan(Table.KNOWN_STORAGE, Known), after):
+            account = self.get(storage_key(name), StorageAccount)
+            if account is not None:
+                yield account
+
+    def sas_definitions(self: Rows, account: str, after: str = "") -> Iterator[SasDefinition]:
+        """All definitions of an account, by name; those with a name greater than *after*."""
+        owner = storage_key(account).owner
+        for name in _sorted(self.scan(Table.KNOWN_SAS, Known, owner), after):
+            definition = self.get(sas_key(account, name), SasDefinition)
+            if definition is not None:
+                yield definition
+
+
+def _sorted(found: Iterator[tuple[bytes, Known]], after: str) -> list[str]:
+    names = {known.name.upper() for _, known in found}
+    return sorted(name for name in names if name > after.upper())

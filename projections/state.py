@@ -21,6 +21,12 @@ from eventstore.events import (
     PolicyDeleted,
     PolicySet,
     RootKeyRotated,
+    SasDefinitionDeleted,
+    SasDefinitionPurged,
+    SasDefinitionRecovered,
+    SasDefinitionRestored,
+    SasDefinitionSet,
+    SasDefinitionUpdated,
     SecretBackedUp,
     SecretDeleted,
     SecretPurged,
@@ -30,6 +36,17 @@ from eventstore.events import (
     SecretUpdated,
     SecretVersionRestored,
     SigningKeyRotated,
+    StorageAccountBackedUp,
+    StorageAccountDeleted,
+    StorageAccountPurged,
+    StorageAccountRecovered,
+    StorageAccountRestored,
+    StorageAccountSet,
+    StorageAccountUpdated,
+    StorageKeyRegenerated,
+    StorageKeyRegenerating,
+    StorageKeyRegenerationFailed,
+    StorageKeysSynced,
     StoreAdopted,
     VaultCreated,
     VaultDeleted,
@@ -39,7 +56,7 @@ from eventstore.events import (
     VaultUpdated,
 )
 from eventstore.record import Entry
-from projections import keys, past, policies, secrets, trail
+from projections import keys, past, policies, secrets, storage, trail
 from projections.rows import (
     Listing,
     Put,
@@ -75,6 +92,29 @@ def _apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
             | SecretVersionRestored()
         ):
             return secrets.apply(rows, entry)
+        case (
+            StorageAccountBackedUp()
+            | StorageAccountDeleted()
+            | StorageAccountPurged()
+            | StorageAccountRecovered()
+            | StorageAccountRestored()
+            | StorageAccountSet()
+            | StorageAccountUpdated()
+            | StorageKeyRegenerated()
+            | StorageKeyRegenerating()
+            | StorageKeyRegenerationFailed()
+            | StorageKeysSynced()
+        ):
+            return storage.apply(rows, entry)
+        case (
+            SasDefinitionDeleted()
+            | SasDefinitionPurged()
+            | SasDefinitionRecovered()
+            | SasDefinitionRestored()
+            | SasDefinitionSet()
+            | SasDefinitionUpdated()
+        ):
+            return storage.apply_sas(rows, entry)
         case (
             VaultCreated()
             | VaultUpdated()

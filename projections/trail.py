@@ -4,6 +4,9 @@ Kept for both logs: a mark for each record under the name that it is about.  For
 many records are, also one under its principal, and the exposure of each principal: every version it
 ever read, with how often and when, which is what must be changed after that principal leaked.
 
+What is of a SAS definition has marks under its account and under the secret's name that its tokens
+are read as.  A token has one more under its principal, in the order in which they expire.
+
 A value also leaves in a backup blob, which `changes` records: its exposure stands there, and a mark
 under the secret's name.  And it leaves with a copy of the whole vault, which `access` records: there
 a mark under the principal, and one for anybody, since such a copy is about every name.  What was
@@ -14,7 +17,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventstore.events import AuditGranted, SecretBackedUp, SecretRead, VaultRead
+from eventstore.events import (
+    AuditGranted,
+    SasTokenIssued,
+    SecretBackedUp,
+    SecretRead,
+    StorageAccountBackedUp,
+    VaultRead,
+)
 from eventstore.record import Entry
 from projections.rows import (
     Exposure,
@@ -29,7 +39,9 @@ from projections.rows import (
     copied_key,
     exposure_key,
     granted_key,
+    owner_of,
     secret_key,
+    token_key,
 )
 
 ANYBODY = ""
@@ -45,6 +57,15 @@ def name_of(event: Any) -> str:
     return name
 
 
+def names_of(event: Any) -> tuple[str, ...]:
+    """All names that *event* is found by."""
+    name, sas = name_of(event), getattr(event, "sas", "")
+    account: str = getattr(event, "account", "")
+    if account:
+        return (name, account)
+    return (name, f"{name}-{sas}") if sas else (name,)
+
+
 def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
     """All rows of `access` that *entry* changes."""
     principal, at = entry.context.principal, entry.position
@@ -52,6 +73,8 @@ def apply(rows: Rows, entry: Entry[Any]) -> list[Put]:
     match entry.event:
         case SecretRead(name=name, version=version):
             puts.append(_exposed(rows, entry, name, version))
+        case SasTokenIssued(expires=expires):
+            puts.append(Put(token_key(principal, expires, at), _MARK))
         case VaultRead(what=what) if what == COPY:
             puts += [Put(copied_key(who, at), _MARK) for who in (ANYBODY, principal)]
         case _:
@@ -69,12 +92,15 @@ def of_changes(rows: Rows, entry: Entry[Any]) -> list[Put]:
         puts.append(Put(backed_up_key(name, entry.position), _MARK))
         for _, version in rows.scan(Table.VERSIONS, Version, secret_key(name).owner):
             puts.append(_exposed(rows, entry, name, version.version))
+    if isinstance(entry.event, StorageAccountBackedUp):
+        owner = owner_of(entry.event.name)
+        puts.append(Put(backed_up_key(owner, entry.position), _MARK))
     return puts
 
 
 def _by_name(entry: Entry[Any]) -> list[Put]:
-    name = name_of(entry.event)
-    return [Put(by_name_key(name, entry.position), _MARK)] if name else []
+    at = entry.position
+    return [Put(by_name_key(name, at), _MARK) for name in names_of(entry.event) if name]
 
 
 def _exposed(rows: Rows, entry: Entry[Any], name: str, version: str) -> Put:

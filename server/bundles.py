@@ -31,7 +31,9 @@ def secret(form: Form, bundle: SecretBundle, *, versioned: bool = True) -> dict[
     if bundle.content_type is not None:
         shown["contentType"] = bundle.content_type
     identifier = f"{form.base}/secrets/{bundle.name}"
-    shown["id"] = f"{identifier}/{bundle.version}" if versioned else identifier
+    shown["id"] = f"{identifier}/{bundle.version}" if versioned and bundle.version else identifier
+    if bundle.managed:
+        shown["managed"] = True
     shown["attributes"] = _attributes(form, bundle.attributes)
     if bundle.tags is not None:
         shown["tags"] = bundle.tags
@@ -54,8 +56,10 @@ def _attributes(form: Form, given: Attributes) -> dict[str, Any]:
         shown["nbf"] = given.nbf
     if given.exp is not None:
         shown["exp"] = given.exp
-    shown["created"] = given.created
-    shown["updated"] = given.updated
+    if given.created is not None:
+        shown["created"] = given.created
+    if given.updated is not None:
+        shown["updated"] = given.updated
     shown["recoveryLevel"] = given.recovery_level
     if form.recoverable_days:
         shown["recoverableDays"] = given.recoverable_days

@@ -6,28 +6,49 @@ vault's settings and policies are for its administrators.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from projections.rows import Policy, Rows, Settings, holder, policy_key
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    BackupStorageAccount,
     Command,
+    DeleteSasDefinition,
     DeleteSecret,
+    DeleteStorageAccount,
     DescribeVault,
+    GetDeletedSasDefinition,
     GetDeletedSecret,
+    GetDeletedStorageAccount,
+    GetSasDefinition,
     GetSecret,
+    GetStorageAccount,
     ImportSecrets,
+    ListDeletedSasDefinitions,
     ListDeletedSecrets,
+    ListDeletedStorageAccounts,
+    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
+    ListStorageAccounts,
     Malformed,
     PurgeDeletedSecret,
+    PurgeDeletedStorageAccount,
+    RecoverDeletedSasDefinition,
     RecoverDeletedSecret,
+    RecoverDeletedStorageAccount,
+    RegenerateKey,
     RestoreSecret,
+    RestoreStorageAccount,
+    SetSasDefinition,
     SetSecret,
+    SetStorageAccount,
+    SyncStorageKeys,
+    UpdateSasDefinition,
     UpdateSecret,
+    UpdateStorageAccount,
 )
 from vault.refusals import AccessDenied, NotAdministrator, PermissionUnknown
 
@@ -64,14 +85,47 @@ NEEDS: dict[type[Command[Any]], str] = {
     BackupSecret: "backup",
     RestoreSecret: "restore",
 }
-"""The secret permission that a command needs; what is not here is for administrators."""
+"""The secret permission that a command needs."""
+
+STORAGE_NEEDS: dict[type[Command[Any]], tuple[str, ...]] = {
+    SetStorageAccount: ("set",),
+    GetStorageAccount: ("get",),
+    ListStorageAccounts: ("list",),
+    # Key Vault takes either: its documentation calls this permission "set/update".
+    UpdateStorageAccount: ("update", "set"),
+    DeleteStorageAccount: ("delete",),
+    GetDeletedStorageAccount: ("get",),
+    ListDeletedStorageAccounts: ("list",),
+    RecoverDeletedStorageAccount: ("recover",),
+    PurgeDeletedStorageAccount: ("purge",),
+    BackupStorageAccount: ("backup",),
+    RestoreStorageAccount: ("restore",),
+    RegenerateKey: ("regeneratekey",),
+    # Key Vault asks for the keys anew at each set, and has no other way.
+    SyncStorageKeys: ("set",),
+    SetSasDefinition: ("setsas",),
+    GetSasDefinition: ("getsas",),
+    ListSasDefinitions: ("listsas",),
+    UpdateSasDefinition: ("setsas",),
+    DeleteSasDefinition: ("deletesas",),
+    GetDeletedSasDefinition: ("getsas",),
+    ListDeletedSasDefinitions: ("listsas",),
+    RecoverDeletedSasDefinition: ("recover",),
+}
+"""The storage permissions any of which a command needs; what is in neither is for administrators.
+
+A token is read as a secret, and needs the secret permission for that.
+"""
 
 
 def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[Any]) -> str:
     """The rule that lets *caller* do *command*, or raise AccessDenied or NotAdministrator."""
-    permission = NEEDS.get(command.kind if isinstance(command, Malformed) else type(command))
+    kind = command.kind if isinstance(command, Malformed) else type(command)
+    permission = NEEDS.get(kind)
     if permission is not None:
         return permit(rows, settings, caller, permission)
+    if kind in STORAGE_NEEDS:
+        return _permit_storage(rows, settings, caller, STORAGE_NEEDS[kind])
     if caller.principal in settings.administrators:
         return "administrator"
     if caller.store_administrator and isinstance(command, DescribeVault):
@@ -81,13 +135,39 @@ def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[A
 
 def permit(rows: Rows, settings: Settings, caller: Caller, permission: str) -> str:
     """The rule that gives *caller* a secret *permission*, or raise AccessDenied."""
+    for policy in _policies(rows, caller):
+        if permission in policy.secrets:
+            return f"policy #{policy.at}"
+    raise _denied(settings, caller, f"secrets {permission}")
+
+
+def _permit_storage(
+    rows: Rows, settings: Settings, caller: Caller, permissions: tuple[str, ...]
+) -> str:
+    for policy in _policies(rows, caller):
+        if not set(permissions).isdisjoint(policy.storage):
+            return f"policy #{policy.at}"
+    raise _denied(settings, caller, f"storage {permissions[0]}")
+
+
+def _denied(settings: Settings, caller: Caller, permission: str) -> AccessDenied:
+    return AccessDenied(
+        f"{caller.principal} does not have {permission} permission on vault {settings.name}"
+    )
+
+
+def _policies(rows: Rows, caller: Caller) -> Iterator[Policy]:
     for who in _holders(caller):
         policy = rows.get(policy_key(who), Policy)
-        if policy is not None and permission in policy.secrets:
-            return f"policy #{policy.at}"
-    raise AccessDenied(
-        f"{caller.principal} does not have secrets {permission} permission on vault {settings.name}"
-    )
+        if policy is not None:
+            yield policy
+
+
+def permission_of(kind: type[Command[Any]]) -> str:
+    """The permission that a command of that kind needs, as `secrets get` or `storage set`."""
+    if kind in STORAGE_NEEDS:
+        return f"storage {STORAGE_NEEDS[kind][0]}"
+    return f"secrets {NEEDS.get(kind, '')}"
 
 
 def _holders(caller: Caller) -> tuple[str, ...]:
@@ -98,11 +178,12 @@ def _holders(caller: Caller) -> tuple[str, ...]:
 
 
 def of_data_plane(command: Command[Any]) -> bool:
-    """Whether *command* is about the vault's secrets, and not about the vault itself.
+    """Whether *command* is about what the vault keeps, and not about the vault itself.
 
     The boundary is for these alone: the control plane is never cut off by it.
     """
-    return (command.kind if isinstance(command, Malformed) else type(command)) in NEEDS
+    kind = command.kind if isinstance(command, Malformed) else type(command)
+    return kind in NEEDS or kind in STORAGE_NEEDS
 
 
 def expand(permissions: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:

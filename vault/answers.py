@@ -14,7 +14,7 @@ from vault.points import Resolutions
 
 if TYPE_CHECKING:
     # Most commands of a terminal never look at what differs.
-    from projections.diff import Difference
+    from projections.difference import Difference
     from projections.forks import Touched
 
 A = TypeVar("A")
@@ -28,13 +28,13 @@ class Response(NamedTuple, Generic[A]):
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
-    """A version's attributes, as Key Vault shows them."""
+    """A version's attributes, as Key Vault shows them.  What is made anew has no dates of its own."""
 
     enabled: bool
     nbf: int | None
     exp: int | None
-    created: int
-    updated: int
+    created: int | None
+    updated: int | None
     recovery_level: str
     recoverable_days: int
 
@@ -50,7 +50,8 @@ class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a secret.  Only `GetSecret` and `SetSecret` give a *value*.
 
     *erased* says that a purge since the point that was asked for closed content type and tags, and
-    *erased_by* is its position, if the log has it.
+    *erased_by* is its position, if the log has it.  A *managed* one is a token of a SAS definition: it
+    has no version.
     """
 
     name: str
@@ -62,9 +63,66 @@ class SecretBundle(msgspec.Struct, frozen=True, kw_only=True):
     deletion: Deletion | None = None
     erased: bool = False
     erased_by: int | None = None
+    managed: bool = False
 
     def __repr__(self) -> str:
         return f"SecretBundle(name={self.name!r}, version={self.version!r})"
+
+
+class StorageAccountBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """A managed storage account.  No answer holds a key.
+
+    *regeneration_period* is in seconds, *next_rotation* in Unix seconds.  *regenerating* names the
+    key that the provider was asked for, where it is not known yet what it did.  *erased* and
+    *erased_by*: as in `SecretBundle`, of the tags.
+    """
+
+    name: str
+    resource_id: str
+    active_key_name: str
+    auto_regenerate_key: bool
+    regeneration_period: int | None
+    attributes: Attributes
+    tags: dict[str, str] | None = None
+    deletion: Deletion | None = None
+    next_rotation: int | None = None
+    regenerating: str = ""
+    erased: bool = False
+    erased_by: int | None = None
+
+    def __repr__(self) -> str:
+        return f"StorageAccountBundle(name={self.name!r})"
+
+
+class SasBundle(msgspec.Struct, frozen=True, kw_only=True):
+    """A SAS definition.  Its tokens are read as the secret *secret_name*.
+
+    *validity_period* is in seconds; *template* is None where a purge has closed it, and *erased* and
+    *erased_by* say so.
+    """
+
+    account: str
+    name: str
+    secret_name: str
+    sas_type: str
+    template: str | None
+    validity_period: int
+    attributes: Attributes
+    tags: dict[str, str] | None = None
+    deletion: Deletion | None = None
+    erased: bool = False
+    erased_by: int | None = None
+
+    def __repr__(self) -> str:
+        return f"SasBundle(account={self.account!r}, name={self.name!r})"
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an account that was due: *outcome* is `ok`, or the code of a failure."""
+
+    name: str
+    key_name: str
+    outcome: str
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +153,10 @@ class PurgedVault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """An encrypted blob with all versions of one secret; how many, only its vault knows."""
+    """An encrypted blob with all versions of one secret; how many, only its vault knows.
+
+    Of a storage account, *versions* counts the definitions in it.
+    """
 
     name: str
     versions: int | None
@@ -228,7 +289,8 @@ class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
     *how*: by a `read`, in a `backup` blob, or with a `copy` of the whole vault.  The latter two gave
     out all versions that there were, and *version* is empty.  By `metadata` no value was given out:
     an auditor was let read what was done with the secret in a period, and *principal* is that
-    auditor's key.
+    auditor's key.  Or as a `token` of a SAS
+    definition, which the key *key_name* signed, until *expires* (Unix seconds).
     """
 
     position: int
@@ -243,13 +305,17 @@ class ReadFact(msgspec.Struct, frozen=True, kw_only=True):
     as_of: int | None = None
     how: str = "read"
     log: str = "access"
+    key_name: str = ""
+    expires: int | None = None
 
 
 class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
     """A version that a principal was given.  *status*: current, older, deleted or purged.
 
     *how* are the ways, of read, backup and copy; *count* counts them all.  *first* and *last* are
-    positions of *first_log* and *last_log*.
+    positions of *first_log* and *last_log*.  Tokens of a SAS definition have no version; of them
+    *status* is valid, void (the key that signed them, *key_name*, has another value since) or
+    expired, and *expires* is when the last of them ends (Unix seconds).
     """
 
     name: str
@@ -263,6 +329,8 @@ class ExposureFact(msgspec.Struct, frozen=True, kw_only=True):
     how: tuple[str, ...] = ("read",)
     first_log: str = "access"
     last_log: str = "access"
+    key_name: str = ""
+    expires: int | None = None
 
 
 class BlameFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,9 +385,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that going back does, or cannot do.
 
-    *action*: recover, value, attributes, delete, policy, boundary or lost.  *version* is the one
-    that comes back; *erased_by* the purge that makes it impossible.  *wider* says in words what
-    would be allowed that is not allowed now.
+    *action*: recover, value, attributes, set, delete, policy, boundary, kept or lost.  *version* is
+    the one that comes back; *erased_by* the purge that makes it impossible.  *wider* says in words
+    what would be allowed that is not allowed now.  *what* is a secret, a storage-account or a
+    sas-definition; keys of an account are kept as they are now, and *after* names those that changed.
     """
 
     action: str
@@ -329,6 +398,7 @@ class RestoreStep(msgspec.Struct, frozen=True, kw_only=True):
     before: object = None
     after: object = None
     wider: tuple[str, ...] = ()
+    what: str = "secret"
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,9 +78,14 @@ def close(
     versions: tuple[BackedUpVersion, ...],
 ) -> bytes:
     """Seal *versions* (the current one last) into a blob."""
-    front = _HEADER.pack(_MAGIC, FORMAT, *header)
     text = msgspec.msgpack.encode(_Payload(name=name, versions=versions))
-    return front + seal.seal(key, salt, _LABEL, front, text)
+    return close_payload(header, key, salt, _LABEL, text)
+
+
+def close_payload(header: Header, key: bytes, salt: bytes, label: bytes, text: bytes) -> bytes:
+    """Seal *text* into a blob; *label* says of what kind."""
+    front = _HEADER.pack(_MAGIC, FORMAT, *header)
+    return front + seal.seal(key, salt, label, front, text)
 
 
 def read_header(blob: bytes, store_id: bytes) -> Header:
@@ -98,13 +103,17 @@ def read_header(blob: bytes, store_id: bytes) -> Header:
 
 def open_blob(blob: bytes, header: Header, key: bytes) -> Blob:
     """Open *blob*.  Raise BackupInvalid."""
-    front, sealed = blob[: _HEADER.size], blob[_HEADER.size :]
     try:
-        payload = _decoder.decode(seal.open_seal(key, _LABEL, front, sealed))
+        payload = _decoder.decode(open_payload(blob, key, _LABEL))
         _check(payload)
     except (SealBroken, WrongKey, msgspec.DecodeError, UnicodeDecodeError, VaultError):
         raise BackupInvalid from None
     return Blob(payload.name, payload.versions, header.log_id.hex(), header.backup_key)
+
+
+def open_payload(blob: bytes, key: bytes, label: bytes) -> bytes:
+    """What is sealed in *blob*.  Raise SealBroken or WrongKey: one of another kind does not open."""
+    return seal.open_seal(key, label, blob[: _HEADER.size], blob[_HEADER.size :])
 
 
 def _check(payload: _Payload) -> None:

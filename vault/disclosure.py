@@ -38,13 +38,14 @@ from projections.rows import (
     erased_key,
     exposure_key,
     granted_key,
+    owner_of,
     past_of,
     secret_key,
     settings_key,
     version_key,
 )
 from projections.trail import ANYBODY, COPY
-from vault import answers, history, names
+from vault import answers, history, names, storage_history
 from vault.commands import Exposed, WhoRead
 
 if TYPE_CHECKING:
@@ -52,7 +53,15 @@ if TYPE_CHECKING:
 
 _ZERO = "0" * 32
 _POSITION_SIZE = 8
-_RANK = {"current": 0, "older": 1, "deleted": 2, "purged": 3}
+_RANK = {
+    "current": 0,
+    storage_history.VALID: 0,
+    "older": 1,
+    "deleted": 2,
+    "purged": 3,
+    storage_history.VOID: 4,
+    storage_history.EXPIRED: 5,
+}
 
 
 # --- who read -------------------------------------------------------------------------------------
@@ -76,6 +85,14 @@ def who_read(logs: Logs, command: WhoRead, period: history.Period) -> Iterator[a
             logs.changes, logs.rows, command.name, period, backed_up_key, _backup_of(logs, version)
         ),
         _walk(logs.changes, logs.rows, command.name, period, _granted_to_anybody, _grant_of(logs)),
+        _walk(
+            logs.changes,
+            logs.rows,
+            command.name,
+            period,
+            _account_backed_up,
+            _account_backup(version),
+        ),
     )
     yield from merge(*walks, key=lambda fact: (fact.time, fact.log))
 
@@ -111,9 +128,25 @@ def _granted_to_anybody(_: str, position: int) -> Any:
     return granted_key(position)
 
 
+def _account_backed_up(name: str, position: int) -> Any:
+    return backed_up_key(owner_of(name), position)
+
+
+def _account_backup(version: str) -> _Telling:
+    def tell(name: str, entry: Entry[Any]) -> answers.ReadFact | None:
+        if version or not storage_history.is_blob_of(entry.event, name):
+            return None
+        return _fact(entry, entry.event.name, entry.position, how="backup", log="changes")
+
+    return tell
+
+
 def _read_of(version: str) -> _Telling:
     def tell(name: str, entry: Entry[Any]) -> answers.ReadFact | None:
         event = entry.event
+        if not version and storage_history.is_token_of(event, name):
+            told = {"how": "token", "key_name": event.key_name, "expires": event.expires}
+            return _fact(entry, event.name, event.at, **told)
         # A mark is not sealed: one that was put elsewhere must not name a wrong secret.
         if not isinstance(event, SecretRead) or names.folded(event.name) != names.folded(name):
             return None
@@ -269,6 +302,7 @@ def exposure(logs: Logs, command: Exposed) -> list[answers.ExposureFact]:
         "access": cache(logs.access.time_of),
     }
     found = [_exposed(logs, given, time_of) for given in ways.values()]
+    found += storage_history.exposure(logs, command.principal, time_of["access"])
     return sorted(found, key=lambda fact: (_RANK[fact.status], names.folded(fact.name), fact.first))
 
 

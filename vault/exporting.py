@@ -66,6 +66,33 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "secret-versions.listed": Operation("SecretListVersions", _API, _READ),
     "deleted-secret.read": Operation("SecretGetDeleted", _API, _READ),
     "deleted-secrets.listed": Operation("SecretListDeleted", _API, _READ),
+    "storage-account.set": Operation("StorageAccountSet", _API, _CREATE),
+    "storage-account.read": Operation("StorageAccountGet", _API, _READ),
+    "storage-account.updated": Operation("StorageAccountUpdate", _API, _UPDATE),
+    "storage-account.deleted": Operation("StorageAccountDelete", _API, _DELETE),
+    "storage-account.recovered": Operation("StorageAccountRecover", _API, _UPDATE),
+    "storage-account.purged": Operation("StorageAccountPurge", _API, _DELETE),
+    "storage-account.backed-up": Operation("StorageAccountBackup", _API, _READ),
+    "storage-account.restored": Operation("StorageAccountRestore", _API, _CREATE),
+    "storage-accounts.listed": Operation("StorageAccountList", _API, _READ),
+    "deleted-storage-account.read": Operation("StorageAccountGetDeleted", _API, _READ),
+    "deleted-storage-accounts.listed": Operation("StorageAccountListDeleted", _API, _READ),
+    "storage-key.regenerating": Operation("StorageAccountRegenerateKeyBegin", _API, _UPDATE),
+    "storage-key.regenerated": Operation("StorageAccountRegenerateKey", _API, _UPDATE),
+    "storage-key.regeneration-failed": Operation("StorageAccountRegenerateKey", _API, _UPDATE),
+    "storage-keys.synced": Operation("StorageAccountSyncKeys", _API, _UPDATE),
+    "sas-definition.set": Operation("SasDefinitionSet", _API, _CREATE),
+    "sas-definition.read": Operation("SasDefinitionGet", _API, _READ),
+    "sas-definition.updated": Operation("SasDefinitionUpdate", _API, _UPDATE),
+    "sas-definition.deleted": Operation("SasDefinitionDelete", _API, _DELETE),
+    "sas-definition.recovered": Operation("SasDefinitionRecover", _API, _UPDATE),
+    "sas-definition.purged": Operation("SasDefinitionPurge", _API, _DELETE),
+    "sas-definition.restored": Operation("SasDefinitionRestore", _API, _CREATE),
+    "sas-definitions.listed": Operation("SasDefinitionList", _API, _READ),
+    "deleted-sas-definition.read": Operation("SasDefinitionGetDeleted", _API, _READ),
+    "deleted-sas-definitions.listed": Operation("SasDefinitionListDeleted", _API, _READ),
+    # A token is read as a secret, and Key Vault logs it as one.
+    "sas-token.issued": Operation("SecretGet", _API, _READ),
     "vault.created": Operation("VaultPut", _ENTITY, _CREATE),
     "vault.read": Operation("VaultGet", _ENTITY, _READ),
     "vault.updated": Operation("VaultPatch", _ENTITY, _UPDATE),
@@ -102,10 +129,16 @@ STATUSES: Final[Mapping[str, int]] = {
     "access.not-store-administrator": 403,
     "secret.purge-protected": 403,
     "vault.purge-protected": 405,
+    "secret.managed": 403,
     "secret.not-found": 404,
     "secret.deleted-not-found": 404,
     "secret.erased": 404,
     "policy.not-found": 404,
+    "storage.not-found": 404,
+    "storage.deleted-not-found": 404,
+    "storage.key-not-found": 404,
+    "sas.not-found": 404,
+    "sas.deleted-not-found": 404,
     "backup.erased": 404,
     "key.erased": 404,
     "boundary.network-not-found": 404,
@@ -118,6 +151,13 @@ STATUSES: Final[Mapping[str, int]] = {
     "secret.exists": 409,
     "vault.exists": 409,
     "boundary.network-in-use": 409,
+    "storage.is-deleted": 409,
+    "storage.exists": 409,
+    "storage.busy": 409,
+    "sas.is-deleted": 409,
+    "provider.missing": 409,
+    "provider.refused": 409,
+    "provider.unavailable": 503,
     "log.conflict": 409,
     "request.id-reused": 409,
     "purge.erasure-pending": 500,
@@ -133,6 +173,7 @@ _SIGNATURES = {
     405: "Method Not Allowed",
     409: "Conflict",
     500: "Internal Server Error",
+    503: "Service Unavailable",
 }
 
 
@@ -209,13 +250,31 @@ def _secret_properties(item: HistoryItem) -> Shape | None:
     return {"attributes": {"enabled": item.details.get("enabled", True), **_known(attributes)}}
 
 
+_COLLECTIONS = {
+    "secret": "secrets",
+    "secret-versions": "secrets",
+    "deleted-secret": "deletedsecrets",
+    "sas-token": "secrets",
+    "storage-account": "storage",
+    "storage-key": "storage",
+    "storage-keys": "storage",
+    "deleted-storage-account": "deletedstorage",
+    "sas-definition": "storage",
+    "sas-definitions": "storage",
+    "deleted-sas-definition": "deletedstorage",
+    "deleted-sas-definitions": "deletedstorage",
+}
+
+
 def _identifier(origin: Origin, item: HistoryItem) -> str:
     """The URI of what the record is about."""
     subject = item.operation.partition(".")[0]
-    if not item.name or subject not in ("secret", "secret-versions", "deleted-secret"):
+    collection = _COLLECTIONS.get(subject)
+    if not item.name or collection is None:
         return origin.uri
-    collection = "deletedsecrets" if subject == "deleted-secret" else "secrets"
-    return "/".join(filter(None, (origin.uri, collection, item.name, item.version)))
+    sas = str(item.details.get("sas", "")) if "storage" in collection else ""
+    of = (origin.uri, collection, item.name, item.version, "sas" if sas else "", sas)
+    return "/".join(filter(None, of))
 
 
 def _ours(item: HistoryItem) -> Shape:
@@ -296,9 +355,15 @@ def _api(origin: Origin, item: HistoryItem, known: Operation) -> Shape:
                 "request": _known({"uid": item.request}),
             }
         ),
-        "resources": [_known({**resource, "type": "Secret"})] if item.name else [],
+        "resources": [_known({**resource, "type": _kind(item)})] if item.name else [],
         "src_endpoint": {"ip": item.address} if item.address else {"name": "localhost"},
     }
+
+
+def _kind(item: HistoryItem) -> str:
+    if "sas" in item.details and not item.operation.startswith("sas-token"):
+        return "SAS definition"
+    return "Storage account" if "storage" in item.operation else "Secret"
 
 
 def _entity(origin: Origin, item: HistoryItem, known: Operation) -> Shape:

@@ -25,6 +25,7 @@ from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections import diff as differences
 from projections import forks
+from projections.difference import Difference, Holder, Sides
 from projections.past import PastRows
 from projections.rows import (
     Known,
@@ -54,6 +55,8 @@ from vault import (
     rule_blame,
     rules,
     secrets,
+    storage_history,
+    storage_restoring,
 )
 from vault.commands import (
     Blame,
@@ -76,19 +79,22 @@ from vault.refusals import PointsReversed, RestoreUnclear
 
 
 class Logs:
-    """Both logs at one moment, each with its views."""
+    """Both logs at one moment, each with its views; *now* is that moment in microseconds."""
 
-    def __init__(self, changes: Snapshot, rows: Rows, access: Snapshot, trail: Rows) -> None:
+    def __init__(
+        self, changes: Snapshot, rows: Rows, access: Snapshot, trail: Rows, now: int = 0
+    ) -> None:
         self.changes = changes
         self.rows = rows
         self.access = access
         self.trail = trail
+        self.now = now
 
-    def content(self, secret: Secret, position: int) -> SecretContent | None:
+    def content(self, secret: Holder, position: int) -> SecretContent | None:
         """The content at *position*, or None if a purge has closed it."""
         return _content(self.changes, secret, position)
 
-    def erased_by(self, secret: Secret) -> int | None:
+    def erased_by(self, secret: Holder) -> int | None:
         return erased_by(self.rows, secret)
 
     def as_of(self, size: int) -> PastRows:
@@ -115,7 +121,7 @@ def _things(found: Any) -> Sized:
             return listed
 
 
-def _content(changes: Snapshot, secret: Secret, position: int) -> SecretContent | None:
+def _content(changes: Snapshot, secret: Holder, position: int) -> SecretContent | None:
     try:
         return changes.content(position, secret.key)
     except KeyErased:
@@ -174,7 +180,11 @@ def _blame(logs: Logs, command: Blame, points: Resolutions) -> list[answers.Blam
     rows, size = logs.at(points)
     secret = rows.get(secret_key(command.name), Secret)
     if secret is None:
-        raise secrets.not_found(command.name)
+        concerning = _concerning(logs.rows, command.name, 0)
+        found = storage_history.blame(logs, command.name, rows, size, concerning)
+        if found is None or command.version:
+            raise secrets.not_found(command.name, command.version)
+        return found
     asked = names.check_version(command.version) if command.version else secret.current
     version = rows.get(version_key(secret.name, asked), Version)
     if version is None:
@@ -270,7 +280,7 @@ def _explain(logs: Logs, command: Explain, points: Resolutions) -> answers.Expla
     return explaining.explain(rows, settings_of(rows), rules.boundary_of(rows), command)
 
 
-def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Difference]:
+def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[Difference]:
     before, after = points["before"].size, points["after"].size
     if before > after:
         raise PointsReversed
@@ -280,8 +290,8 @@ def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[differences.Di
     return [one for one in found if not wanted or parted(one.name)[0].upper() in wanted]
 
 
-def _between(logs: Logs, before: int, after: int) -> list[differences.Difference]:
-    sides = differences.Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
+def _between(logs: Logs, before: int, after: int) -> list[Difference]:
+    sides = Sides(logs.as_of(before), logs.as_of(after), logs.rows, logs.content)
     return differences.diff(sides, logs.changes.entries(before, after))
 
 
@@ -296,7 +306,7 @@ def _refuse_unknown_secret(logs: Logs, name: str) -> None:
     """That nobody read a secret which never was would be believed of the one that was meant."""
     names.check_name(name)
     known = listed_key(Table.KNOWN_SECRETS, secret_key(name).owner)
-    if logs.rows.get(known, Mark) is None:
+    if logs.rows.get(known, Mark) is None and not storage_history.is_known(logs.rows, name):
         raise secrets.not_found(name)
 
 
@@ -310,7 +320,8 @@ def _refuse_unknown(logs: Logs, asked: tuple[str, ...]) -> None:
         if any(logs.rows.get(listed_key(*owner), Mark) for owner in owners):
             continue
         known = (one.name for _, one in logs.rows.scan(Table.KNOWN_POLICIES, Known))
-        if not any(parted(one)[0] == name for one in known):
+        is_policy = any(parted(one)[0] == name for one in known)
+        if not is_policy and not storage_history.is_known(logs.rows, name):
             raise secrets.not_found(name)
 
 
@@ -345,7 +356,7 @@ def _step(
 ) -> answers.ReplayStep:
     if item.log != "changes":
         return answers.ReplayStep(item=item)
-    sides = differences.Sides(
+    sides = Sides(
         PastRows(source.rows, item.position),
         PastRows(source.rows, item.position + 1),
         source.rows,
@@ -366,6 +377,7 @@ def plan_restore(logs: Logs, command: PlanRestore, to: int) -> answers.RestorePl
     _refuse_unknown(logs, command.names)
     then = logs.as_of(to)
     steps = restoring.plan(logs.rows, then, command, logs.erased_by)
+    steps += storage_restoring.plan(logs.rows, then, command, logs.erased_by, logs.content)
     return answers.RestorePlan(
         to=to,
         head=logs.changes.size,

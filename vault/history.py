@@ -290,9 +290,10 @@ def _with_change(source: Source, item: HistoryItem, entry: Entry[Any]) -> Histor
     if not isinstance(entry.event, _RULES):
         return item
     from projections import diff as differences  # most records are of secrets
+    from projections.difference import Sides
 
     at = item.position
-    sides = differences.Sides(
+    sides = Sides(
         PastRows(source.rows, at), PastRows(source.rows, at + 1), source.rows, _no_content
     )
     fields = [one.fields for one in differences.diff(sides, [entry])]
@@ -309,7 +310,7 @@ def _no_content(*_: Any) -> None:
 def fits(item: HistoryItem, command: ReadHistory) -> bool:
     """Whether the record is one of those that *command* asks for, but for its time and number."""
     return (
-        (not command.name or names.folded(item.name) == names.folded(command.name))
+        (not command.name or names.folded(command.name) in _names(item))
         and (not command.operation or item.operation == command.operation)
         and (not command.principal or item.principal == command.principal)
         and (not command.outcome or item.outcome == command.outcome)
@@ -317,6 +318,13 @@ def fits(item: HistoryItem, command: ReadHistory) -> bool:
         and (not command.address or item.address == command.address)
         and _is_between(item, command)
     )
+
+
+def _names(item: HistoryItem) -> set[str]:
+    """All names that the record is found by: see `projections.trail.names_of`."""
+    sas, account = item.details.get("sas"), item.details.get("account")
+    other = account or (f"{item.name}-{sas}" if sas else "")
+    return {names.folded(item.name), names.folded(str(other))}
 
 
 def _is_between(item: HistoryItem, command: ReadHistory) -> bool:

@@ -20,7 +20,19 @@ from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft, Entry
 from eventstore.transaction import Append
-from projections.rows import Due, Erasure, Rows, Secret, Table, erasure_key, secret_key
+from projections.rows import (
+    Due,
+    Erasure,
+    Rows,
+    SasDefinition,
+    Secret,
+    StorageAccount,
+    Table,
+    erasure_key,
+    sas_key,
+    secret_key,
+    storage_key,
+)
 from projections.views import Views
 from vault.lifecycle import is_over
 from vault.reading import settings_of
@@ -104,9 +116,9 @@ class Keeping:
         rows = self._views.reader(append.transaction)
         writing = self._retiring(append, rows)
         for due in self._due(rows):
-            secret = rows.get(secret_key(due.name), Secret)
-            if secret is not None:
-                writing.retire(secret)
+            deleted = _deleted(rows, due)
+            if deleted is not None:
+                writing.retire(deleted)
 
     def _retiring(self, append: Append, rows: Rows) -> Writing:
         from vault.writing import Writing  # hardly ever is anything due
@@ -218,6 +230,16 @@ class Keeping:
             assurance=destroyed.assurance,
         )
         return self._changes.transact(lambda append: append.append(Draft(context, event)))
+
+
+def _deleted(rows: Rows, due: Due) -> Secret | StorageAccount | SasDefinition | None:
+    """What is due; None if it went before it, as a definition does with its account."""
+    account, parted, sas = due.name.partition("\0")
+    if not parted:
+        return rows.get(secret_key(account), Secret)
+    if sas:
+        return rows.get(sas_key(account, sas), SasDefinition)
+    return rows.get(storage_key(account), StorageAccount)
 
 
 def _pending(rows: Rows) -> dict[int, Erasure]:

@@ -26,13 +26,17 @@ from eventstore.keytree import FANOUT
 from projections.rows import (
     Backup,
     Keys,
+    Known,
     Rows,
     Secret,
     Settings,
+    StorageAccount,
     Table,
     backup_key,
     keys_key,
+    owner_of,
     secret_key,
+    storage_key,
 )
 from vault.commands import (
     Command,
@@ -95,7 +99,7 @@ def decide(
 
 
 def purge(rows: Rows, first_key: int) -> VaultPurged:
-    """The end of a vault: every block of keys that its secrets and backups have one of.
+    """The end of a vault: every block of keys that its secrets, accounts and backups have one of.
 
     Its first block also has the keys of its logs and views, which stay: those before *first_key*.
     """
@@ -112,12 +116,19 @@ def purge(rows: Rows, first_key: int) -> VaultPurged:
 
 
 def _numbers(rows: Rows) -> Iterator[tuple[int, bool]]:
-    """The keys of all secrets and blobs, each with whether another vault issued the blob."""
+    """The keys of all secrets, accounts and blobs, each with whether another vault issued the blob."""
+    owners = list(rows.names())
+    for _, known in rows.scan(Table.KNOWN_STORAGE, Known):
+        owners.append(owner_of(known.name))
+        account = rows.get(storage_key(known.name), StorageAccount)
+        if account is not None:
+            yield account.key, False
     for name in rows.names():
         secret = rows.get(secret_key(name), Secret)
         if secret is not None:
             yield secret.key, False
-        for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(name, 0).owner):
+    for owner in owners:
+        for _, backup in rows.scan(Table.BACKUPS, Backup, backup_key(owner, 0).owner):
             yield backup.backup_key, backup.foreign
 
 

@@ -7,8 +7,10 @@ the caller of this module commits before the answer leaves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cached_property, partial
+from heapq import merge
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import asdict, replace
@@ -29,6 +31,7 @@ from projections.past import PastRows
 from projections.rows import (
     Boundary,
     Erased,
+    Known,
     Policy,
     Rows,
     Secret,
@@ -46,21 +49,42 @@ from vault.boundary import OPEN
 from vault.commands import (
     Command,
     DescribeVault,
+    GetDeletedSasDefinition,
     GetDeletedSecret,
+    GetDeletedStorageAccount,
+    GetSasDefinition,
     GetSecret,
+    GetStorageAccount,
+    ListDeletedSasDefinitions,
     ListDeletedSecrets,
+    ListDeletedStorageAccounts,
     ListPolicies,
+    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
+    ListStorageAccounts,
     ShowBoundary,
 )
 from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
 from vault.secrets import active, deleted, not_found, recovery_level
 
 if TYPE_CHECKING:
+    from projections.difference import Holder
     from vault.backup import BackedUpVersion
+    from vault.storage_reading import StorageReading
 
 E = TypeVar("E", bound=Event)
+
+STORAGE_READS = (
+    GetStorageAccount,
+    ListStorageAccounts,
+    GetDeletedStorageAccount,
+    ListDeletedStorageAccounts,
+    GetSasDefinition,
+    ListSasDefinitions,
+    GetDeletedSasDefinition,
+    ListDeletedSasDefinitions,
+)
 
 READS = (
     GetSecret,
@@ -71,6 +95,7 @@ READS = (
     ListPolicies,
     ShowBoundary,
     DescribeVault,
+    *STORAGE_READS,
 )
 
 
@@ -105,46 +130,53 @@ def settings_of(rows: Rows) -> Settings:
 
 
 class Reading:
-    """One snapshot, its views and the vault's settings, now or as of a size of `changes`."""
+    """One snapshot, its views and the vault's settings, now or as of a size of `changes`.
 
-    def __init__(self, snapshot: Snapshot, rows: Rows, as_of: int | None = None) -> None:
+    *now* is the time in Unix seconds: a token of a SAS definition is made while it is read.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, rows: Rows, as_of: int | None = None, now: int = 0
+    ) -> None:
         self.snapshot = snapshot
         self.as_of = as_of
         self.rows = rows if as_of is None else PastRows(rows, as_of)
         self._live = rows
         self.settings = settings_of(self.rows)
-        self._recovery_level = recovery_level(self.settings)
+        self.recovery_level = recovery_level(self.settings)
+        self._now = now
 
     def answer(self, command: Command[Any]) -> Answered:
         """Answer a read.  Raise the refusal."""
-        seen = partial(_seen, at=self.snapshot.size, as_of=self.as_of)
+        if isinstance(command, STORAGE_READS):
+            return self.storage.answer(command)
+        told = partial(seen, at=self.snapshot.size, as_of=self.as_of)
         match command:
             case GetSecret():
-                bundle = self._get(command)
-                return Answered(bundle, seen(SecretRead, name=bundle.name, version=bundle.version))
+                return self._get(command)
             case ListSecrets(after=after, limit=limit):
                 listed = self._list(after, limit, gone=False)
-                return Answered(listed, seen(SecretsListed, count=len(listed)))
+                return Answered(listed, told(SecretsListed, count=len(listed)))
             case ListDeletedSecrets(after=after, limit=limit):
                 listed = self._list(after, limit, gone=True)
-                return Answered(listed, seen(DeletedSecretsListed, count=len(listed)))
+                return Answered(listed, told(DeletedSecretsListed, count=len(listed)))
             case ListSecretVersions(name=name):
                 listed = self._versions(command)
-                return Answered(listed, seen(SecretVersionsListed, name=name, count=len(listed)))
+                return Answered(listed, told(SecretVersionsListed, name=name, count=len(listed)))
             case GetDeletedSecret(name=name):
                 secret = deleted(self.secret(name), name)
                 version = self.version(secret.name, secret.current)
                 if version is None or not version.enabled:
                     raise SecretIsDisabled("Operation get is not allowed on a disabled secret.")
                 return Answered(
-                    self.bundle(secret, version), seen(DeletedSecretRead, name=secret.name)
+                    self.bundle(secret, version), told(DeletedSecretRead, name=secret.name)
                 )
             case ListPolicies():
-                return Answered(self.policies(), seen(VaultRead, what="policies"))
+                return Answered(self.policies(), told(VaultRead, what="policies"))
             case ShowBoundary():
-                return Answered(self.boundary(), seen(VaultRead, what="boundary"))
+                return Answered(self.boundary(), told(VaultRead, what="boundary"))
             case DescribeVault():
-                return Answered(self._resource(), seen(VaultRead, what="resource"))
+                return Answered(self._resource(), told(VaultRead, what="resource"))
             case _:
                 raise TypeError(f"{type(command).__name__} is not a read")
 
@@ -154,6 +186,13 @@ class Reading:
             policies=tuple(self.policies()),
             boundary=self.boundary(),
         )
+
+    @cached_property
+    def storage(self) -> StorageReading:
+        """The part that is about storage accounts, for who asks."""
+        from vault.storage_reading import StorageReading
+
+        return StorageReading(self)
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -191,7 +230,7 @@ class Reading:
             purge = "a purge" if by is None else f"#{by}"
             raise SecretErased(f"{secret.name} was erased by {purge}") from None
 
-    def erased_by(self, secret: Secret) -> int | None:
+    def erased_by(self, secret: Holder) -> int | None:
         return erased_by(self._live, secret)
 
     def backed_up(self, secret: Secret, version: Version) -> BackedUpVersion:
@@ -247,21 +286,29 @@ class Reading:
             exp=version.exp,
             created=version.created,
             updated=version.updated,
-            recovery_level=self._recovery_level,
+            recovery_level=self.recovery_level,
             recoverable_days=self.settings.retention_days,
         )
 
     # -- queries ---------------------------------------------------------------------------------
 
-    def _get(self, command: GetSecret) -> answers.SecretBundle:
+    def _get(self, command: GetSecret) -> Answered:
         asked = names.check_version(command.version) if command.version else ""
-        secret = active(self.secret(command.name), command.name)
+        known = self.secret(command.name)
+        if known is None and not asked:
+            token = self.storage.token(command.name, self._now)
+            if token is not None:
+                return token
+        secret = active(known, command.name)
         version = self.version(secret.name, asked or secret.current)
         if version is None:
             raise not_found(command.name, command.version)
         if not version.enabled:
             raise SecretIsDisabled("Operation get is not allowed on a disabled secret.")
-        return self.bundle(secret, version, self.whole_content(secret, version))
+        bundle = self.bundle(secret, version, self.whole_content(secret, version))
+        at, as_of = self.snapshot.size, self.as_of
+        event = SecretRead(name=bundle.name, version=bundle.version, at=at, as_of=as_of)
+        return Answered(bundle, event)
 
     def _list(self, after: str, limit: int | None, *, gone: bool) -> list[answers.SecretBundle]:
         found = (
@@ -269,8 +316,25 @@ class Reading:
             for secret in self.rows.secrets(after)
             if (secret.deleted_date is not None) is gone
         )
+        if not gone and self._has_accounts():
+            return self._with_managed(found, after, limit)
         # A secret and its version lie side by side: both are read before the next secret.
         return self._items((secret, self._current(secret)) for secret in islice(found, limit))
+
+    def _has_accounts(self) -> bool:
+        """Whether there ever was a storage account: one look-up, which is all that others pay."""
+        return next(self.rows.scan(Table.KNOWN_STORAGE, Known), None) is not None
+
+    def _with_managed(
+        self, found: Iterator[Secret], after: str, limit: int | None
+    ) -> list[answers.SecretBundle]:
+        secrets = ((names.folded(one.name), one) for one in found)
+        managed = ((names.folded(one.name), one) for one in self.storage.managed(after))
+        both: Iterator[tuple[str, Any]] = merge(secrets, managed, key=itemgetter(0))
+        page = [one for _, one in islice(both, limit)]
+        ordinary = [(one, self._current(one)) for one in page if isinstance(one, Secret)]
+        others = [one for one in page if isinstance(one, answers.SecretBundle)]
+        return sorted((*self._items(ordinary), *others), key=lambda one: names.folded(one.name))
 
     def _current(self, secret: Secret) -> Version | None:
         return self.rows.get(version_key(secret.name, secret.current), Version)
@@ -306,11 +370,11 @@ def _without_value(content: SecretContent) -> SecretContent:
     return SecretContent(content_type=content.content_type, tags=content.tags)
 
 
-def _seen(kind: type[E], *, at: int, as_of: int | None, **facts: Any) -> E:
+def seen(kind: type[E], *, at: int, as_of: int | None, **facts: Any) -> E:
     return kind(at=at, as_of=as_of, **facts)
 
 
-def erased_by(live: Rows, secret: Secret) -> int | None:
+def erased_by(live: Rows, secret: Holder) -> int | None:
     """The position of the purge that destroyed the secret's key.
 
     None if none did, or if this copy of the log is older than the purge.

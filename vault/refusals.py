@@ -376,6 +376,98 @@ class BackupErased(VaultError):
     code = "backup.erased"
 
 
+# --- storage accounts ---------------------------------------------------------------------------
+
+
+class StorageAccountNotFound(VaultError):
+    """There is no active storage account of that name."""
+
+    code = "storage.not-found"
+    hint = "`muniment storage list` shows the names; a deleted account can be recovered"
+
+
+class DeletedStorageAccountNotFound(VaultError):
+    """There is no deleted storage account of that name."""
+
+    code = "storage.deleted-not-found"
+    hint = "`muniment storage list-deleted` shows the names"
+
+
+class StorageIsDeleted(VaultError):
+    """The name is held by a deleted storage account: recover or purge it first."""
+
+    code = "storage.is-deleted"
+    hint = "muniment storage recover NAME, or muniment storage purge NAME"
+
+
+class StorageExists(VaultError):
+    """The name is held by an active storage account, so a backup cannot be restored there."""
+
+    code = "storage.exists"
+
+
+class StorageKeyNotFound(VaultError):
+    """The storage account has no key of that name."""
+
+    code = "storage.key-not-found"
+    hint = "`muniment storage sync NAME` asks its provider for the keys that there are"
+
+
+class StorageBusy(VaultError):
+    """A key of the storage account is being regenerated; ask again when that is over."""
+
+    code = "storage.busy"
+    hint = "ask again in two minutes at the latest"
+
+
+class SasDefinitionNotFound(VaultError):
+    """There is no active SAS definition of that name."""
+
+    code = "sas.not-found"
+    hint = "`muniment storage sas-definition list` shows the names"
+
+
+class DeletedSasDefinitionNotFound(VaultError):
+    """There is no deleted SAS definition of that name."""
+
+    code = "sas.deleted-not-found"
+    hint = "`muniment storage sas-definition list-deleted` shows the names"
+
+
+class SasIsDeleted(VaultError):
+    """The name is held by a deleted SAS definition: recover it first."""
+
+    code = "sas.is-deleted"
+    hint = "muniment storage sas-definition recover"
+
+
+class SecretIsManaged(VaultError):
+    """The secret is the token of a SAS definition: it is read, and changed by its definition alone."""
+
+    code = "secret.managed"
+    hint = "change the definition: muniment storage sas-definition update"
+
+
+class ProviderMissing(VaultError):
+    """No provider is declared for the storage account's resource."""
+
+    code = "provider.missing"
+    hint = "declare one in the file that --providers or MUNIMENT_PROVIDERS names"
+
+
+class ProviderUnavailable(VaultError):
+    """The storage account's provider does not answer, or what it did is not known."""
+
+    code = "provider.unavailable"
+    hint = "ask again: what was begun is finished first"
+
+
+class ProviderRefused(VaultError):
+    """The storage account's provider refuses."""
+
+    code = "provider.refused"
+
+
 # --- the store ----------------------------------------------------------------------------------
 
 

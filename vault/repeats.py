@@ -27,10 +27,11 @@ from projections.rows import (
     Version,
     backup_key,
     erasure_key,
+    owner_of,
     request_key,
     secret_key,
 )
-from vault import backup, commands, names, policies, rules
+from vault import backup, commands, names, policies, rules, storage_repeats
 from vault.caller import Caller
 from vault.refusals import VaultError
 
@@ -60,7 +61,7 @@ def _count(command: commands.Command[Any], known: int) -> int:
     match command:
         case commands.ImportSecrets(items=items):
             return len(items)
-        case commands.RestoreSecret():
+        case commands.RestoreSecret() | commands.RestoreStorageAccount():
             return min(known, _MOST_RESTORED)
         case commands.UpdateVault() | commands.ChangePolicies():
             return min(known, _MOST_RULES)
@@ -104,7 +105,8 @@ def _is_repeated(
     """Whether *past* is what *command* would have recorded."""
     if isinstance(command, rules.RuleChange):
         return _same_rules(rows, command, past)
-    if type(past[0].event) is not _RECORDED[type(command)]:
+    kind = _RECORDED.get(type(command)) or storage_repeats.RECORDED[type(command)]
+    if type(past[0].event) is not kind:
         return False
     event: Any = past[0].event
     match command:
@@ -116,15 +118,20 @@ def _is_repeated(
             )
         case commands.UpdateSecret():
             return _same_update(snapshot, rows, command, past[0])
-        case commands.PurgeDeletedSecret(name=name, backups=backups):
+        case (
+            commands.PurgeDeletedSecret(name=name, backups=backups)
+            | commands.PurgeDeletedStorageAccount(name=name, backups=backups)
+        ):
             # With no backup issued, both forms of the command do the same.
             same = _same_name(name, event.name) and (backups or not event.backups)
             return same and not (backups and _left_backups(snapshot, rows, past[0]))
-        case commands.RestoreSecret(blob=blob):
+        case commands.RestoreSecret(blob=blob) | commands.RestoreStorageAccount(blob=blob):
             header = backup.read_header(blob, store_id())
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
         case commands.DeleteVault() | commands.RecoverVault() | commands.PurgeVault():
             return True  # of which vault, its log says
+        case _ if type(command) in storage_repeats.RECORDED:
+            return storage_repeats.is_repeated(snapshot, command, past[0])
         case _:
             return _same_name(event.name, getattr(command, "name", ""))
 
@@ -189,7 +196,10 @@ def _left_backups(snapshot: Snapshot, rows: Rows, purge: Entry[Any]) -> bool:
         if isinstance(entry.event, events.KeysErased) and entry.context.cause == purge.position:
             left = entry.event.open_backups
             break
-    known = (rows.get(backup_key(purge.event.name, number), Backup) for number in left)
+    owner: str = purge.event.name
+    if isinstance(purge.event, events.StorageAccountPurged):
+        owner = owner_of(owner)
+    known = (rows.get(backup_key(owner, number), Backup) for number in left)
     return any(one is None or not one.foreign for one in known)
 
 

@@ -18,6 +18,7 @@ from eventstore.events import (
     SecretUpdated,
 )
 from projections.diff import boundary_fields
+from projections.difference import Contents
 from projections.rows import (
     Known,
     Policy,
@@ -30,14 +31,13 @@ from projections.rows import (
     secret_key,
     version_key,
 )
-from vault import widening
+from vault import storage_restoring, widening
 from vault.answers import RestoreStep
 from vault.commands import PlanRestore
 from vault.network_rules import event_of
 from vault.rules import boundary_of
 from vault.secrets import DAY, Decision, Facts
 
-Contents = Callable[[Secret, int], SecretContent | None]
 ErasedBy = Callable[[Secret], int | None]
 
 
@@ -141,6 +141,8 @@ def decide(
 ) -> Decision | None:
     """The event that does *step*; None for what is lost."""
     name = step.name
+    if step.what != "secret":
+        return storage_restoring.decide(now, then, step, contents, facts)
     match step.action:
         case "recover":
             return Decision(SecretRecovered(name=name))

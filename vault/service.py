@@ -48,14 +48,18 @@ from vault.commands import (
     NewVault,
     PackageEvidence,
     PurgeDeletedSecret,
+    PurgeDeletedStorageAccount,
     PurgeVault,
     ReadHistory,
     RecordVerification,
     RecoverVault,
+    RegenerateKey,
     Replay,
     Restore,
     RotateKeys,
+    SetStorageAccount,
     ShowVault,
+    SyncStorageKeys,
     UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
@@ -70,6 +74,9 @@ if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
     from vault.packaging import Packaging
+    from vault.providers import Providers
+    from vault.rotation import Rotating
+    from vault.storage import Asked
     from vault.together import Ask
     from vault.writing import Outcome, Writing
 
@@ -77,6 +84,10 @@ A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
 _RETOLD = (ReadHistory, Replay)
+ASKING = (SetStorageAccount, RegenerateKey, SyncStorageKeys)
+"""The commands for which a storage account's provider is asked, which may take long."""
+
+_SECOND = 1_000_000
 
 
 class Vault:
@@ -89,8 +100,11 @@ class Vault:
         *,
         clock: Callable[[], int],
         entropy: Callable[[int], bytes],
+        providers: Providers | None = None,
     ) -> None:
         self._keyring = keyring
+        self._clock = clock
+        self._providers = providers
         self._entropy = entropy
         self.views = Views(keyring, entropy, state.apply)
         self.trail = Views(keyring, entropy, trail.apply)
@@ -199,6 +213,8 @@ class Vault:
                 return self._verified(caller, command)
             case GrantAudit():
                 return self._grant(caller, command, seen)
+            case _ if isinstance(command, ASKING):
+                return self._rotating().carry_out(caller, command, seen)
             case RotateKeys():
                 return self._rotate(caller, command, seen)
             case _ if isinstance(command, (*READS, Malformed)):
@@ -221,19 +237,29 @@ class Vault:
         )
 
     def carry_out(
-        self, append: Append, caller: Caller, command: Command[Any], seen: Seen
+        self,
+        append: Append,
+        caller: Caller,
+        command: Command[Any],
+        seen: Seen,
+        asked: Asked | None = None,
     ) -> Outcome:
-        """Authorize, decide and append, inside a write transaction.  Raise the refusal."""
-        rows, rule = self._admit(append, caller, command, seen)
-        return self._writing(append, rows, context(caller, rule)).carry_out(command, caller)
+        """Authorize, decide and append, inside a write transaction.  Raise the refusal.
 
-    def _writing(self, append: Append, rows: Rows, context: Context) -> Writing:
+        *asked* is what a storage account's provider said before.
+        """
+        rows, rule = self.admit(append, caller, command, seen)
+        writing = self.writing(append, rows, context(caller, rule))
+        writing.asked = asked
+        return writing.carry_out(command, caller)
+
+    def writing(self, append: Append, rows: Rows, context: Context) -> Writing:
         from vault.writing import Writing  # most commands of a terminal only read
 
         return Writing(append, rows, self._keyring, self._entropy, context)
 
     def _tell(self, caller: Caller, command: Command[Any], outcome: Outcome) -> Any:
-        if isinstance(command, PurgeDeletedSecret):
+        if isinstance(command, PurgeDeletedSecret | PurgeDeletedStorageAccount):
             purged = outcome.entries[0]
             receipt = self.keeping.receipt(purged.position)
             return answers.Purged(
@@ -284,26 +310,42 @@ class Vault:
         granting.begin(context(who, rule), seen)
 
         def work(append: Append) -> Entry[Any]:
-            _, rule = self._admit(append, caller, command, seen)
+            _, rule = self.admit(append, caller, command, seen)
             return granting.record(append, context(who, rule), self._entropy(ID_SIZE))
 
         return granting.seal(self.changes.transact(work), self._keyring.store_id)
 
     def _restore(self, caller: Caller, command: Restore, seen: Seen) -> answers.RestorePlan:
         def work(append: Append) -> answers.RestorePlan:
-            rows, rule = self._admit(append, caller, command, seen)
-            writing = self._writing(append, rows, context(caller, rule))
+            rows, rule = self.admit(append, caller, command, seen)
+            writing = self.writing(append, rows, context(caller, rule))
             return writing.restore(command, seen.points["to"].size)
 
         return self.changes.transact(work)
+
+    def _rotating(self) -> Rotating:
+        from vault.providers import Providers
+        from vault.rotation import Rotating  # most vaults have no storage account
+
+        return Rotating(self, self._providers or Providers(), self._clock)
+
+    def rotate_due(self) -> list[answers.Rotated]:
+        """Rotate the keys of storage accounts that are due, and finish what was left unfinished.
+
+        It asks providers, so it may take long; two who call it at once rotate each key once.
+        """
+        return self._rotating().rotate_due()
+
+    def store_id(self) -> bytes:
+        return self._keyring.store_id
 
     # -- reads -----------------------------------------------------------------------------------
 
     def _authorize(self, caller: Caller, command: Command[Any], seen: Seen) -> str:
         with self.changes.snapshot() as snapshot:
-            return self._admit(snapshot, caller, command, seen)[1]
+            return self.admit(snapshot, caller, command, seen)[1]
 
-    def _admit(
+    def admit(
         self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: Seen
     ) -> tuple[Rows, str]:
         """The views of *snapshot*, and the rule that lets *caller* do *command*.
@@ -365,15 +407,17 @@ class Vault:
         rule = self._let_in(snapshot, rows, caller, command, seen)
         if isinstance(command, Malformed):
             raise command.problem
-        answered = Reading(snapshot, rows, seen.as_of_size).answer(command)
+        now = self._clock() // _SECOND
+        answered = Reading(snapshot, rows, seen.as_of_size, now).answer(command)
         return answered.answer, Draft(context(caller, rule), answered.event)
 
     def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         from vault import forensics  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self._admit(changes, caller, command, seen)
-            logs = forensics.Logs(changes, rows, access, self.trail.reader(access.transaction))
+            rows, rule = self.admit(changes, caller, command, seen)
+            trail = self.trail.reader(access.transaction)
+            logs = forensics.Logs(changes, rows, access, trail, self._clock())
             answered = forensics.answer(logs, command, seen.points)
         self._record_read(caller, rule, answered.event)
         return answered.answer
@@ -382,7 +426,7 @@ class Vault:
         from vault import forensics, history  # most commands never look back
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            _, rule = self._admit(changes, caller, command, seen)
+            _, rule = self.admit(changes, caller, command, seen)
             books = {
                 "changes": history.Book(self.changes, self.views, changes.size),
                 "access": history.Book(self.access, self.trail, access.size),
@@ -400,7 +444,7 @@ class Vault:
         from vault.packaging import begin  # most commands never show the past to others
 
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self._admit(changes, caller, command, seen)
+            rows, rule = self.admit(changes, caller, command, seen)
             logs = {"changes": self.changes, "access": self.access}
             packaging = begin(logs, changes, rows, access, command, seen.points)
         self._record_read(caller, rule, packaging.reading)
@@ -415,7 +459,7 @@ class Vault:
 
     def _show(self, caller: Caller, command: ShowVault, seen: Seen) -> answers.VaultFacts:
         with self.changes.snapshot() as snapshot:
-            rows, rule = self._admit(snapshot, caller, command, seen)
+            rows, rule = self.admit(snapshot, caller, command, seen)
             then = None if seen.as_of is None else self._facts_of_then(snapshot, rows, seen.as_of)
         event = VaultRead(what="settings", at=seen.size, as_of=seen.as_of_size)
         self._record_read(caller, rule, event)
@@ -512,7 +556,7 @@ class Vault:
 
         def work(append: Append) -> None:
             rows = self.views.reader(append.transaction)
-            writing = self._writing(append, rows, context)
+            writing = self.writing(append, rows, context)
             for blob in blobs:
                 writing.bring(blob)
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from projections.rebuild import Progress
     from vault.copying import Copied
     from vault.founding import Founding
+    from vault.providers import Providers
 
 NEW_VAULT: Final = NewVault()
 
@@ -114,6 +115,7 @@ class Store:
         *,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
+        providers: Providers | None = None,
     ) -> None:
         """Use `create` or `open`."""
         self.home = home
@@ -122,6 +124,7 @@ class Store:
         self._root = root
         self._clock = clock
         self._entropy = entropy
+        self._providers = providers
         self._vaults: dict[str, Vault] = {}
         self._opening = threading.RLock()
 
@@ -141,6 +144,7 @@ class Store:
         passphrase: Passphrase | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
+        providers: Providers | None = None,
     ) -> Store:
         """Make an empty store in *home*.  Raise StoreExists or StoreLocked."""
         if (home / "store.json").exists():
@@ -164,7 +168,9 @@ class Store:
             # The last step: a store whose making a crash cut short is not there.
             write_durably(home / "store.json", msgspec.json.encode(configuration) + b"\n")
             made.pop_all()
-        return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
+        return cls(
+            home, configuration, keyring, root, clock=clock, entropy=entropy, providers=providers
+        )
 
     @classmethod
     def open(
@@ -175,8 +181,9 @@ class Store:
         passphrase: Passphrase | None = None,
         clock: Callable[[], int] = system_clock,
         entropy: Callable[[int], bytes] = os.urandom,
+        providers: Providers | None = None,
     ) -> Store:
-        """Open the store in *home*.
+        """Open the store in *home*.  *providers* make the keys of its storage accounts.
 
         Raise StoreNotFound, StoreLocked, RootKeyMissing or RootKeyWrong.
         """
@@ -189,7 +196,9 @@ class Store:
             keyring = Keyring.open(home / "keyring", root, entropy=entropy)
         except KeyringNotFound:
             raise StoreNotFound(f"the store in {home} has no keyring") from None
-        return cls(home, configuration, keyring, root, clock=clock, entropy=entropy)
+        return cls(
+            home, configuration, keyring, root, clock=clock, entropy=entropy, providers=providers
+        )
 
     def close(self) -> None:
         for vault in self._vaults.values():
@@ -374,7 +383,13 @@ class Store:
 
     def _open_vault(self, directory: Path) -> Vault:
         """The vault in *directory*.  Raise LogMisplaced if one of its logs is not its own."""
-        vault = Vault(directory, self.keyring, clock=self._clock, entropy=self._entropy)
+        vault = Vault(
+            directory,
+            self.keyring,
+            clock=self._clock,
+            entropy=self._entropy,
+            providers=self._providers,
+        )
         try:
             _check_placed(vault, directory)
         except BaseException:

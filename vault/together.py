@@ -16,13 +16,22 @@ from eventstore.record import Draft
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
+    BackupStorageAccount,
     Command,
+    DeleteSasDefinition,
     DeleteSecret,
+    DeleteStorageAccount,
     Malformed,
+    RecoverDeletedSasDefinition,
     RecoverDeletedSecret,
+    RecoverDeletedStorageAccount,
     RestoreSecret,
+    RestoreStorageAccount,
+    SetSasDefinition,
     SetSecret,
+    UpdateSasDefinition,
     UpdateSecret,
+    UpdateStorageAccount,
 )
 from vault.keeping import Overdue
 from vault.reading import READS
@@ -39,6 +48,15 @@ CHANGES = (
     RecoverDeletedSecret,
     BackupSecret,
     RestoreSecret,
+    UpdateStorageAccount,
+    DeleteStorageAccount,
+    RecoverDeletedStorageAccount,
+    BackupStorageAccount,
+    RestoreStorageAccount,
+    SetSasDefinition,
+    UpdateSasDefinition,
+    DeleteSasDefinition,
+    RecoverDeletedSasDefinition,
 )
 """The changes that need nothing but a place in a commit, and so may share one."""
 

@@ -7,8 +7,8 @@ answer is read back from what now stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import asdict, replace
 
@@ -34,7 +34,9 @@ from projections.rows import (
     Backup,
     Keys,
     Rows,
+    SasDefinition,
     Secret,
+    StorageAccount,
     Table,
     backup_key,
     keys_key,
@@ -64,7 +66,13 @@ from vault.reading import Reading
 from vault.refusals import BackupErased, BackupInvalid
 from vault.secrets import Decision, Facts, Found, SecretCommand
 
+if TYPE_CHECKING:
+    from vault.storage import Asked
+    from vault.storage_writing import StorageWriting
+
 _SECOND = 1_000_000
+_STORAGE = ("storage-", "sas-")
+"""What is recorded of storage begins so."""
 
 
 class Outcome(NamedTuple):
@@ -86,11 +94,13 @@ class Writing:
         context: Context,
     ) -> None:
         self._append = append
-        self._rows = rows
+        self.rows = rows
         self._keyring = keyring
         self._entropy = entropy
         self._context = context
-        self._reading = Reading(append, rows)
+        self.reading = Reading(append, rows)
+        self.asked: Asked | None = None
+        """What a storage account's provider said, for the command that it was asked for."""
 
     def carry_out(self, command: Command[Any], caller: Caller) -> Outcome:
         """Record *command*, or find what it recorded before, and answer.
@@ -98,9 +108,9 @@ class Writing:
         Raise the refusal, before anything is appended.
         """
         past = repeats.carried_out(
-            self._append, self._rows, caller, command, lambda: self._keyring.store_id
+            self._append, self.rows, caller, command, lambda: self._keyring.store_id
         )
-        entries = past or [self._record(decision) for decision in self._decide(command)]
+        entries = past or [self.record(decision) for decision in self._decide(command)]
         return Outcome(entries, self._answer(command, entries))
 
     def restore(self, command: Restore, to: int) -> answers.RestorePlan:
@@ -113,43 +123,55 @@ class Writing:
         append = self._append
         if append.size != command.head:
             raise LogConflict(f"the plan saw {command.head} records, the log has {append.size}")
-        logs = forensics.Logs(append, self._rows, append, self._rows)
+        logs = forensics.Logs(append, self.rows, append, self.rows)
         planned = forensics.plan_restore(logs, command.plan, to)
         then = logs.as_of(to)
-        facts = self._facts()
-        first = self._record(
+        facts = self.facts()
+        first = self.record(
             Decision(VaultRestored(to=to, names=len({one.name for one in planned.steps})))
         )
         self._context = replace(self._context, cause=first.position)
         for step in planned.steps:
-            decision = restoring.decide(self._rows, then, step, logs.content, facts)
+            decision = restoring.decide(self.rows, then, step, logs.content, facts)
             if decision is not None:
-                self._record(decision)
+                self.record(decision)
         return planned
 
     def bring(self, blob: backup.Blob) -> None:
         """Record a secret with all its versions, from a blob or another vault."""
-        held = self._reading.secret(blob.name)
-        for decision in secrets.restore(held, blob, self._new_key):
-            self._record(decision)
+        for decision in secrets.restore(self._free(blob.name), blob, self._new_key):
+            self.record(decision)
 
-    def retire(self, secret: Secret) -> Entry[Any]:
-        """Record that a deleted secret's retention is over."""
-        return self._record(secrets.purge(secret))
+    def retire(self, deleted: Secret | StorageAccount | SasDefinition) -> Entry[Any]:
+        """Record that the retention of something deleted is over."""
+        if isinstance(deleted, Secret):
+            return self.record(secrets.purge(deleted))
+        from vault import sas_definitions, storage
+
+        if isinstance(deleted, StorageAccount):
+            return self.record(storage.purge(deleted))
+        return self.record(sas_definitions.purge(deleted))
 
     def end(self) -> Entry[Any]:
         """Record that a deleted vault's retention is over."""
-        return self._record(Decision(self._purge()))
+        return self.record(Decision(self._purge()))
 
     def _purge(self) -> VaultPurged:
         created: Any = self._append.entry(0).event
-        return lifecycle.purge(self._rows, created.first_key)
+        return lifecycle.purge(self.rows, created.first_key)
 
-    def _record(self, decision: Decision) -> Entry[Any]:
+    def record(self, decision: Decision) -> Entry[Any]:
         event, content, key = decision
         if content is not None and key is not None:
             event = self._with_prints(event, content, self._keyring.key(key))
         return self._append.append(Draft(self._context, event, content, key))
+
+    @cached_property
+    def storage(self) -> StorageWriting:
+        """The part that is about storage accounts, for who changes one."""
+        from vault.storage_writing import StorageWriting
+
+        return StorageWriting(self)
 
     @staticmethod
     def _with_prints(event: Event, content: SecretContent, key: bytes) -> Event:
@@ -160,7 +182,9 @@ class Writing:
         if isinstance(event, SecretSet | SecretVersionRestored):
             value = fingerprint(key, (content.value or "").encode())
             return replace(event, value_print=value, content_print=described)
-        return event
+        from vault.storage_writing import with_prints
+
+        return with_prints(event, content, partial(fingerprint, key))
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -170,10 +194,9 @@ class Writing:
                 return self._decide_import(items)
             case RestoreSecret(blob=blob):
                 opened = self._open_blob(blob)
-                held = self._reading.secret(opened.name)
-                return secrets.restore(held, opened, self._new_key)
+                return secrets.restore(self._free(opened.name), opened, self._new_key)
             case DeleteVault() | RecoverVault() | PurgeVault():
-                now, settings = self._facts().now, self._reading.settings
+                now, settings = self.facts().now, self.reading.settings
                 return [Decision(lifecycle.decide(settings, command, now, self._purge))]
             case (
                 SetSecret()
@@ -183,15 +206,17 @@ class Writing:
                 | PurgeDeletedSecret()
                 | BackupSecret()
             ):
-                return secrets.decide(self._found(command), command, self._facts())
+                return secrets.decide(self._found(command), command, self.facts())
+            case _ if command.records.startswith(_STORAGE):
+                return self.storage.decide(command)
             case _ if isinstance(command, rules.RuleChange):
-                return [Decision(event) for event in rules.decide(self._rows, command)]
+                return [Decision(event) for event in rules.decide(self.rows, command)]
             case _:
                 raise TypeError(f"{type(command).__name__} records nothing")
 
     def _decide_import(self, items: tuple[SetSecret, ...]) -> list[Decision]:
         """Decide all items before any is appended: the second set of a name follows the first."""
-        facts = self._facts()
+        facts = self.facts()
         free = self._free_keys()
         names_and_keys: dict[str, tuple[str, int]] = {}
         decisions: list[Decision] = []
@@ -201,7 +226,7 @@ class Writing:
                 name, key = names_and_keys[folded]
                 known, new_key, item = None, partial(int, key), replace(item, name=name)
             else:
-                known, new_key = self._reading.secret(item.name), partial(next, free)
+                known, new_key = self._free(item.name), partial(next, free)
             decided = secrets.decide(Found(known), item, facts._replace(new_key=new_key))
             event: Any = decided[0].event
             names_and_keys[folded] = (event.name, decided[0].key or 0)
@@ -209,29 +234,50 @@ class Writing:
         return decisions
 
     def _found(self, command: SecretCommand) -> Found:
-        secret = self._reading.secret(command.name)
+        if isinstance(command, SetSecret):
+            return Found(self._free(command.name))
+        secret = self.reading.secret(command.name)
         if secret is None:
+            self._refuse_managed(command)
             return Found(None)
         if isinstance(command, UpdateSecret) and secret.deleted_date is None:
-            version = self._reading.version(secret.name, command.version or secret.current)
+            version = self.reading.version(secret.name, command.version or secret.current)
             if version is not None:
-                content = self._reading.content(secret, version.content_at)
+                content = self.reading.content(secret, version.content_at)
                 return Found(secret, version, content)
         if isinstance(command, PurgeDeletedSecret):
             return Found(secret, backups=self._backups(secret))
         if isinstance(command, BackupSecret):
-            return Found(secret, versions=sum(1 for _ in self._reading.versions(secret.name)))
+            return Found(secret, versions=sum(1 for _ in self.reading.versions(secret.name)))
         return Found(secret)
+
+    def _free(self, name: str) -> Secret | None:
+        """The secret of that name, which may be set.  Raise SecretIsManaged."""
+        secret = self.reading.secret(name)
+        if secret is None and "-" in name:
+            from vault import sas_definitions, storage_reading
+
+            if storage_reading.held(self.rows, name) is not None:
+                raise sas_definitions.is_managed(name)
+        return secret
+
+    def _refuse_managed(self, command: SecretCommand) -> None:
+        """Raise SecretIsManaged for what would change a token of a SAS definition."""
+        if isinstance(command, UpdateSecret | DeleteSecret | BackupSecret) and "-" in command.name:
+            from vault import sas_definitions, storage_reading
+
+            if storage_reading.managed(self.rows, command.name) is not None:
+                raise sas_definitions.is_managed(command.name)
 
     def _backups(self, secret: Secret) -> tuple[int, ...]:
         owner = backup_key(secret.name, 0).owner
-        issued = self._rows.scan(Table.BACKUPS, Backup, owner)
+        issued = self.rows.scan(Table.BACKUPS, Backup, owner)
         return tuple(one.backup_key for _, one in issued if not one.foreign)
 
-    def _facts(self) -> Facts:
+    def facts(self) -> Facts:
         return Facts(
             now=self._append.now // _SECOND,
-            settings=self._reading.settings,
+            settings=self.reading.settings,
             new_version=lambda: self._entropy(16).hex(),
             new_key=self._new_key,
         )
@@ -241,7 +287,7 @@ class Writing:
 
     def _free_keys(self) -> Iterator[int]:
         """The vault's next key numbers; when a block is used up, those of a new one."""
-        keys = self._rows.get(keys_key(), Keys)
+        keys = self.rows.get(keys_key(), Keys)
         number = 0 if keys is None else keys.next
         while True:
             if number % FANOUT == 0:
@@ -263,6 +309,8 @@ class Writing:
                 return [_policy(entry) for entry in entries]
             case BackupSecret():
                 return self._backup(entries[0])
+            case _ if command.records.startswith(_STORAGE):
+                return self.storage.answer(command, entries[0])
             case (
                 UpdateVault() | PurgeDeletedSecret() | DeleteVault() | RecoverVault() | PurgeVault()
             ):
@@ -273,11 +321,11 @@ class Writing:
                 return self._bundle(command, event)
 
     def _bundle(self, command: Command[Any], event: Any) -> answers.SecretBundle:
-        secret = self._reading.secret(event.name)
+        secret = self.reading.secret(event.name)
         if secret is None:
             raise secrets.not_found(event.name)
         asked = getattr(event, "version", "") or secret.current
-        version = self._reading.version(secret.name, asked)
+        version = self.reading.version(secret.name, asked)
         if version is None:
             raise secrets.not_found(event.name, asked)
         content = None
@@ -287,39 +335,47 @@ class Writing:
                 content_type=command.content_type,
                 tags=command.tags or None,
             )
-        return self._reading.bundle(secret, version, content)
+        return self.reading.bundle(secret, version, content)
 
     # -- blobs -----------------------------------------------------------------------------------
 
     def _backup(self, entry: Entry[Any]) -> answers.Backup:
         event: SecretBackedUp = entry.event
-        secret = secrets.active(self._reading.secret(event.name), event.name)
-        header = backup.Header(
-            self._keyring.store_id, self._append.identity.log_id, event.backup_key
-        )
+        secret = secrets.active(self.reading.secret(event.name), event.name)
+        header, key, salt = self.new_blob(event.backup_key)
         # Asked again, the blob holds the versions that the record counts, and none set since.
-        held = [v for v in self._reading.versions(secret.name) if v.value_at < entry.position]
+        held = [v for v in self.reading.versions(secret.name) if v.value_at < entry.position]
         if not held:  # and nothing of a later secret that has the name after a purge
             raise secrets.not_found(event.name)
         versions = sorted(held, key=lambda one: one.value_at)
         closed = backup.close(
             header,
-            self._keyring.key(event.backup_key),
-            self._entropy(SALT_SIZE),
+            key,
+            salt,
             secret.name,
-            tuple(self._reading.backed_up(secret, version) for version in versions),
+            tuple(self.reading.backed_up(secret, version) for version in versions),
         )
         return answers.Backup(name=secret.name, versions=len(versions), blob=closed)
 
     def _open_blob(self, blob: bytes) -> backup.Blob:
+        header, key = self.key_of_blob(blob)
+        return backup.open_blob(blob, header, key)
+
+    def new_blob(self, number: int) -> tuple[backup.Header, bytes, bytes]:
+        """The public part, the key and a salt of a blob under backup key *number*."""
+        log_id = self._append.identity.log_id
+        header = backup.Header(self._keyring.store_id, log_id, number)
+        return header, self._keyring.key(number), self._entropy(SALT_SIZE)
+
+    def key_of_blob(self, blob: bytes) -> tuple[backup.Header, bytes]:
+        """The public part of a blob, and its key.  Raise why it cannot be opened."""
         header = backup.read_header(blob, self._keyring.store_id)
         try:
-            key = self._keyring.key(header.backup_key)
+            return header, self._keyring.key(header.backup_key)
         except KeyErased:
             raise BackupErased from None
         except KeyUnknown:
             raise BackupInvalid from None
-        return backup.open_blob(blob, header, key)
 
 
 def _policy(entry: Entry[Any]) -> answers.Policy:

@@ -247,6 +247,24 @@ NOT_MET_HERE: dict[type[MunimentError], str] = {
     errors.RequestIdReused: "an id used for something else is taken for a new request",
     errors.RootKeyNotErased: "one system call that fails: see tests/crash/test_crashes.py",
     errors.OutcomeUnknown: "one sync that fails: see tests/crash/test_crashes.py",
+    **dict.fromkeys(
+        (
+            refusals.StorageAccountNotFound,
+            refusals.DeletedStorageAccountNotFound,
+            refusals.StorageKeyNotFound,
+            refusals.StorageIsDeleted,
+            refusals.StorageExists,
+            refusals.StorageBusy,
+            refusals.SasDefinitionNotFound,
+            refusals.DeletedSasDefinitionNotFound,
+            refusals.SasIsDeleted,
+            refusals.SecretIsManaged,
+            refusals.ProviderMissing,
+            refusals.ProviderRefused,
+            refusals.ProviderUnavailable,
+        ),
+        "no route of the service makes a storage account",
+    ),
 }
 
 

@@ -17,7 +17,8 @@ import pytest
 from msgspec import UNSET
 
 from eventstore.errors import MunimentError
-from support.vaults import Clock, open_store
+from support.providers import FileProvider, providers
+from support.vaults import Clock
 from vault.caller import Caller
 from vault.commands import Command
 from vault.store import Store
@@ -102,7 +103,8 @@ def _packed(command: Command[Any]) -> tuple[type[Command[Any]], dict[str, Any]]:
 
 def _live(pipe: Connection, home: Path) -> None:
     clock = StillClock()
-    with open_store(home, clock) as store:
+    made = providers(FileProvider(home.parent / "provider.json"))
+    with Store.open(home, clock=clock, providers=made) as store:
         while (heard := pipe.recv()) is not None:
             clock.now, vault, caller, commands = heard
             for kind, asked in commands:

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,9 @@ class Ran:
 class Terminal:
     """A home directory, a store's place in it, and no setting from outside."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, program: Sequence[str | Path] = (SCRIPT,)) -> None:
         self.directory = directory
+        self._program = program
         self.home = directory / "store"
         self.environ = {
             "HOME": str(directory),
@@ -64,7 +65,7 @@ class Terminal:
     ) -> Ran:
         """Run a command without any terminal."""
         child = subprocess.run(
-            [SCRIPT, *arguments],
+            [*self._program, *arguments],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             cwd=self.directory,
@@ -95,7 +96,7 @@ class Terminal:
         """
         master, slave = pty.openpty()
         child = subprocess.Popen(
-            [SCRIPT, *arguments],
+            [*self._program, *arguments],
             cwd=self.directory,
             env={**self.environ, "COLUMNS": str(columns), **(environ or {})},
             preexec_fn=lambda: os.login_tty(slave),

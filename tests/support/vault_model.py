@@ -10,12 +10,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from support.other_process import Refused
+from support.providers import FileProvider
+from support.storage_model import NEEDS as STORAGE_NEEDS
+from support.storage_model import StorageModel
 from vault import answers
 from vault import commands as c
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
@@ -142,6 +146,7 @@ class World:
         self.blobs: list[IssuedBlob] = []
         self.erased: set[int] = set()
         self.ids: set[str] = set()
+        self.provider: FileProvider | None = None
 
 
 class VaultModel:
@@ -159,6 +164,7 @@ class VaultModel:
         self.backups: defaultdict[str, list[int]] = defaultdict(list)
         self.foreign: defaultdict[str, set[int]] = defaultdict(set)
         self.changes, self.access = Records(), Records()
+        self.storage = StorageModel(self, world.provider or FileProvider(Path("none")), Refusal)
         first = self.changes.append(now, "vault.created", owner, "store owner", name)
         self.created = self.changes.seconds(first)
         at = self.changes.append(now, "policy.set", owner, "store owner", owner)
@@ -176,6 +182,8 @@ class VaultModel:
         try:
             self._rule = self._authorize(caller, command)
             self._caller = caller.principal
+            if type(command) in STORAGE_NEEDS:
+                return self.storage.handle(command, given)
             return self._answers[type(command)](self, command, given)
         except Refusal as refusal:
             code = str(refusal)
@@ -187,14 +195,18 @@ class VaultModel:
 
     def _authorize(self, caller: Caller, command: c.Command[Any]) -> str:
         need = NEEDS.get(type(command))
-        if need is None:
+        storage = STORAGE_NEEDS.get(type(command), set())
+        if need is None and not storage:
             if caller.principal not in self.administrators:
                 raise Refusal("access.not-administrator")
             return "administrator"
         by = self._pass_boundary(caller)
         for client in dict.fromkeys(("", caller.application)):
             policy = self.policies.get((caller.principal, client))
-            if policy is not None and need in policy.secrets:
+            allowed = policy is not None and (
+                need in policy.secrets or not storage.isdisjoint(policy.storage)
+            )
+            if policy is not None and allowed:
                 return f"policy #{policy.position}{by}"
         raise Refusal("access.denied")
 
@@ -208,22 +220,38 @@ class VaultModel:
         raise Refusal("boundary.outside", rule=f"default action Deny {place}")
 
     def _retire(self) -> None:
-        due = [
-            one for one in self.secrets.values() if one.deleted and one.due <= self.now // SECOND
-        ]
-        for secret in sorted(due, key=lambda one: (one.due, one.at)):
-            self.changes.append(self.now, "secret.purged", "muniment", "retention", secret.name)
-            del self.secrets[secret.name.upper()]
-        self._receipts(len(due))
+        gone: list[tuple[Any, Any]] = [(one, None) for one in self.secrets.values()]
+        gone += self.storage.due()
+        due = [pair for pair in gone if pair[0].deleted and pair[0].due <= self.now // SECOND]
+        erased = 0
+        for one, account in sorted(due, key=lambda pair: (pair[0].due, pair[0].at)):
+            erased += self._retired(one, account)
+        self.receipts(erased)
 
-    def _receipts(self, count: int) -> None:
+    def _retired(self, one: Any, of: Any) -> int:
+        """Take what is due, and say how many keys that destroys."""
+        operation, name = "secret.purged", one.name
+        if isinstance(one, Secret):
+            del self.secrets[name.upper()]
+        elif of is None:
+            operation = "storage-account.purged"
+            del self.storage.accounts[name.upper()]
+        elif not any(of is known for known in self.storage.accounts.values()):
+            return 0  # it went with its account
+        else:
+            operation, name = "sas-definition.purged", of.name
+            del of.definitions[one.name.upper()]
+        self.changes.append(self.now, operation, "muniment", "retention", name)
+        return int(of is None)
+
+    def receipts(self, count: int) -> None:
         for _ in range(count):
             self.changes.append(self.now, "keys.erased", "muniment", "erasure")
 
-    def _change(self, operation: str, name: str = "") -> int:
+    def change(self, operation: str, name: str = "") -> int:
         return self.changes.append(self.now, operation, self._caller, self._rule, name)
 
-    def _read(self, operation: str, name: str = "") -> None:
+    def read(self, operation: str, name: str = "") -> None:
         at = self.changes.size
         self.access.append(self.now, operation, self._caller, self._rule, name, at=at)
 
@@ -234,6 +262,15 @@ class VaultModel:
         if secret is None or secret.deleted is not None:
             raise Refusal("secret.not-found")
         return secret
+
+    def _changeable(self, name: str) -> Secret:
+        if self._find(name) is None and self.storage.managed(name) is not None:
+            raise Refusal("secret.managed")
+        return self.active(name)
+
+    def _refuse_held(self, name: str) -> None:
+        if self.storage.held(name):
+            raise Refusal("secret.managed", name)
 
     def deleted(self, name: str) -> Secret:
         secret = self._find(name)
@@ -299,6 +336,8 @@ class VaultModel:
 
     def _may_set(self, command: c.SetSecret) -> None:
         known = self._find(command.name)
+        if known is None:
+            self._refuse_held(command.name)
         if len(command.value.encode()) > 25_600:
             raise Refusal("value.too-large")
         if known is not None and known.deleted is not None:
@@ -307,7 +346,7 @@ class VaultModel:
 
     def _add(self, command: c.SetSecret, id: str) -> Secret:
         known = self.secrets.get(command.name.upper())
-        at = self._change("secret.set", command.name if known is None else known.name)
+        at = self.change("secret.set", command.name if known is None else known.name)
         secret = self.secrets.setdefault(command.name.upper(), Secret(command.name, at))
         secret.at, time = at, self.changes.seconds(at)
         secret.versions.append(
@@ -327,10 +366,10 @@ class VaultModel:
         return answers.Imported(items=tuple((secret.name, id) for secret, id in pairs))
 
     def _update(self, command: c.UpdateSecret, given: Any) -> Any:
-        secret = self.active(command.name)
+        secret = self._changeable(command.name)
         version = self._version(secret, command.version)
         self._expect(secret, command.expected)
-        secret.at = self._change("secret.updated", secret.name)
+        secret.at = self.change("secret.updated", secret.name)
         for name in ("content_type", "tags", "enabled", "nbf", "exp"):
             if getattr(command, name) is not UNSET:
                 setattr(version, name, getattr(command, name))
@@ -339,24 +378,24 @@ class VaultModel:
         return self._bundle(secret, version)
 
     def _delete(self, command: c.DeleteSecret, given: Any) -> Any:
-        secret = self.active(command.name)
+        secret = self._changeable(command.name)
         self._expect(secret, command.expected)
-        secret.at = self._change("secret.deleted", secret.name)
+        secret.at = self.change("secret.deleted", secret.name)
         secret.deleted = self.changes.seconds(secret.at)
         secret.due = secret.deleted + self.days * DAY
         return self._bundle(secret)
 
     def _recover(self, command: c.RecoverDeletedSecret, given: Any) -> Any:
         secret = self.deleted(command.name)
-        secret.at, secret.deleted = self._change("secret.recovered", secret.name), None
+        secret.at, secret.deleted = self.change("secret.recovered", secret.name), None
         return self._bundle(secret)
 
     def _purge(self, command: c.PurgeDeletedSecret, given: Any) -> Any:
         secret = self.deleted(command.name)
         if self.protected:
             raise Refusal("secret.purge-protected")
-        at = self._change("secret.purged", secret.name)
-        self._receipts(1)
+        at = self.change("secret.purged", secret.name)
+        self.receipts(1)
         del self.secrets[secret.name.upper()]
         issued = self.backups[secret.name.upper()]
         if command.backups:
@@ -372,8 +411,8 @@ class VaultModel:
         )
 
     def _backup(self, command: c.BackupSecret, given: Any) -> Any:
-        secret = self.active(command.name)
-        secret.at = self._change("secret.backed-up", secret.name)
+        secret = self._changeable(command.name)
+        secret.at = self.change("secret.backed-up", secret.name)
         # The number of the blob's key stands in its public front.
         key = int.from_bytes(given.blob[40:48], "big")
         self.backups[secret.name.upper()].append(key)
@@ -394,11 +433,12 @@ class VaultModel:
         if held is not None:
             code = "secret.exists" if held.deleted is None else "secret.is-deleted"
             raise Refusal(code, held.name)
+        self._refuse_held(issued.name)
         if issued.key not in self.backups[issued.name.upper()]:
             self.foreign[issued.name.upper()].add(issued.key)
-        at = self._change("secret.restored", issued.name)
+        at = self.change("secret.restored", issued.name)
         for _ in issued.versions:
-            at = self._change("secret.version-restored", issued.name)
+            at = self.change("secret.version-restored", issued.name)
         secret = Secret(issued.name, at, deepcopy(issued.versions))
         self.secrets[secret.name.upper()] = secret
         return self._bundle(secret)
@@ -408,38 +448,50 @@ class VaultModel:
     def _get(self, command: c.GetSecret, given: Any) -> Any:
         if command.version and len(command.version) != 32:
             raise Refusal("version.invalid")
+        managed = self.storage.managed(command.name)
+        if managed is not None and not command.version:
+            return self.storage.token(*managed, given)
         secret = self.active(command.name)
         version = self._version(secret, command.version)
         if not version.enabled:
             raise Refusal("secret.disabled")
-        self._read("secret.read", secret.name)
+        self.read("secret.read", secret.name)
         return self._bundle(secret, version, value=True)
 
     def _get_deleted(self, command: c.GetDeletedSecret, given: Any) -> Any:
         secret = self.deleted(command.name)
         if not secret.versions[-1].enabled:
             raise Refusal("secret.disabled")
-        self._read("deleted-secret.read", secret.name)
+        self.read("deleted-secret.read", secret.name)
         return self._bundle(secret)
 
     def _list(self, command: c.ListSecrets, given: Any) -> Any:
-        self._read("secrets.listed")
-        return self._listed(command, lambda secret: secret.deleted is None)
+        self.read("secrets.listed")
+        whole = self._listed(command, lambda secret: secret.deleted is None, limit=None)
+        whole += [
+            self.storage.secret(*managed)
+            for managed in self.storage.all_managed()
+            if f"{managed[0].name}-{managed[1].name}".upper() > command.after.upper()
+        ]
+        return sorted(whole, key=lambda one: one.name.upper())[: command.limit]
 
     def _list_deleted(self, command: c.ListDeletedSecrets, given: Any) -> Any:
-        self._read("deleted-secrets.listed")
-        return self._listed(command, lambda secret: secret.deleted is not None)
+        self.read("deleted-secrets.listed")
+        return self._listed(command, lambda secret: secret.deleted is not None, command.limit)
 
     def _listed(
-        self, command: c.ListSecrets | c.ListDeletedSecrets, wanted: Callable[[Secret], bool]
+        self,
+        command: c.ListSecrets | c.ListDeletedSecrets,
+        wanted: Callable[[Secret], bool],
+        limit: int | None,
     ) -> list[answers.SecretBundle]:
         names = sorted(name for name, secret in self.secrets.items() if wanted(secret))
-        names = [name for name in names if name > command.after.upper()][: command.limit]
+        names = [name for name in names if name > command.after.upper()][:limit]
         return [self._bundle(self.secrets[name]) for name in names]
 
     def _list_versions(self, command: c.ListSecretVersions, given: Any) -> Any:
         secret = self._find(command.name)
-        self._read("secret-versions.listed", command.name)
+        self.read("secret-versions.listed", command.name)
         if secret is None or secret.deleted is not None:
             return []
         versions = sorted(secret.versions, key=lambda one: one.id)
@@ -457,7 +509,7 @@ class VaultModel:
                 raise Refusal("permission.unknown")
             every = "all" in command.secrets
             secrets = tuple(one for one in SECRET_PERMISSIONS if every or one in command.secrets)
-        at = self._change("policy.set", command.object_id)
+        at = self.change("policy.set", command.object_id)
         policy = answers.Policy(
             object_id=command.object_id,
             application_id=command.application_id,
@@ -473,13 +525,13 @@ class VaultModel:
         if who not in self.policies:
             raise Refusal("policy.not-found")
         del self.policies[who]
-        at = self._change("policy.deleted", command.object_id)
+        at = self.change("policy.deleted", command.object_id)
         return answers.Policy(
             object_id=who[0], application_id=who[1], secrets=(), storage=(), position=at
         )
 
     def _list_policies(self, command: c.ListPolicies, given: Any) -> Any:
-        self._read("vault.read")
+        self.read("vault.read")
         return [policy for _, policy in sorted(self.policies.items())]
 
     def _update_boundary(self, command: c.UpdateBoundary, given: Any) -> Any:
@@ -487,12 +539,12 @@ class VaultModel:
         said = {name: one for name, one in named.items() if one is not UNSET}
         if any(rule.startswith("10.") for rule in said.get("ip_rules", ())):
             raise Refusal("boundary.range-invalid")
-        at = self._change("boundary.set")
+        at = self.change("boundary.set")
         self.boundary = replace(self.boundary, **said, position=at)
         return self.boundary
 
     def _show_boundary(self, command: c.ShowBoundary, given: Any) -> Any:
-        self._read("vault.read")
+        self.read("vault.read")
         return self.boundary
 
     def _update_vault(self, command: c.UpdateVault, given: Any) -> Any:
@@ -504,11 +556,11 @@ class VaultModel:
             self.protected = bool(command.purge_protection)
         if command.administrators is not UNSET:
             self.administrators = tuple(command.administrators)
-        self._change("vault.updated")
+        self.change("vault.updated")
         return self._facts(given)
 
     def _show(self, command: c.ShowVault, given: Any) -> Any:
-        self._read("vault.read")
+        self.read("vault.read")
         return self._facts(given)
 
     def _facts(self, given: answers.VaultFacts) -> answers.VaultFacts:
@@ -537,7 +589,7 @@ class VaultModel:
             and (not command.outcome or one.outcome == command.outcome)
             and (not command.operation or one.operation == command.operation)
         ]
-        self._read("history.read", command.name)
+        self.read("history.read", command.name)
         shown = {(item.log, item.position): item for item in given}
         assert sorted(shown) == sorted(found)
         return [shown[place] for place in sorted(shown, key=lambda one: (shown[one].time, one))]
@@ -552,7 +604,7 @@ class VaultModel:
                 if asked:
                     at = records.append(self.now, operation, self._caller, self._rule)
                     places.append((log, at, operation))
-        self._receipts(int(command.signing))
+        self.receipts(int(command.signing))
         assert [(item.log, item.position, item.operation) for item in given] == places
         return given
 

@@ -16,7 +16,7 @@ from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from projections import rows
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, Clock, check_store, make_store
-from vault import answers, backup, commands, writing
+from vault import answers, backup, commands, storage_backup, writing
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
@@ -46,7 +46,7 @@ from vault.commands import (
 from vault.service import Vault
 
 MARK = "xyzzy"
-SECRET_FIELDS = {"value", "content_type", "tags", "blob"}
+SECRET_FIELDS = {"value", "content_type", "tags", "blob", "template"}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def marked(kind: type[msgspec.Struct]) -> msgspec.Struct:
     return kind(**fields)
 
 
-ALL_STRUCTS = structs(commands, answers, events, backup, rows, record)
+ALL_STRUCTS = structs(commands, answers, events, backup, storage_backup, rows, record)
 
 
 @pytest.mark.parametrize("kind", ALL_STRUCTS, ids=lambda kind: kind.__qualname__)
@@ -101,6 +101,8 @@ def test_the_marker_stood_where_it_must_not_be_shown() -> None:
     assert holding >= {
         *("SetSecret", "UpdateSecret", "RestoreSecret"),
         *("SecretBundle", "Backup", "SecretContent", "BackedUpVersion"),
+        *("SetStorageAccount", "UpdateStorageAccount", "SetSasDefinition", "UpdateSasDefinition"),
+        *("StorageAccountBundle", "SasBundle", "BackedUpAccount", "BackedUpDefinition"),
     }
 
 
@@ -172,7 +174,7 @@ def handed_about(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(owner, name, watched)
 
     watch(writing.Writing, "_decide")
-    watch(writing.Writing, "_record")
+    watch(writing.Writing, "record")
     watch(writing.Writing, "carry_out")
     watch(backup, "open_blob")
     watch(Vault, "handle")

@@ -13,6 +13,7 @@ from eventstore.events import TrustedService, VirtualNetwork
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, MALLORY
 from vault import commands
+from vault.access import STORAGE_NEEDS
 from vault.caller import Caller
 from vault.commands import (
     AddNetworkRules,
@@ -155,6 +156,7 @@ def with_secrets(life: Life) -> bytes:
 def test_the_tables_here_hold_every_command_there_is() -> None:
     known = {type(row.ask("x")) for row in NEEDS} | {RestoreSecret, RecordVerification, Restore}
     known |= {type(command) for command in ADMINISTRATION} | {RecoverVault, PurgeVault}
+    known |= set(STORAGE_NEEDS)  # asked for in test_storage_accounts
     there_are = {
         kind
         for kind in vars(commands).values()

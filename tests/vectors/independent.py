@@ -388,6 +388,8 @@ def verifier_at(signing: list[list[Any]], position: int) -> str:
 # --- records ------------------------------------------------------------------------------------
 
 _SET = "name version enabled nbf exp"
+_ACCOUNT = "name resource_id account_name active_key auto_regenerate key_prints period enabled"
+_SAS = "name sas sas_type period enabled content_print"
 EVENTS = {
     "changes": {
         "vault.created": "name retention_days purge_protection administrators first_key "
@@ -409,6 +411,23 @@ EVENTS = {
         "secret.backed-up": "name backup_key versions",
         "secret.restored": "name versions origin backup_key",
         "secret.version-restored": _SET + " created updated value_print content_print",
+        "storage-account.set": _ACCOUNT,
+        "storage-account.updated": "name changed active_key auto_regenerate period enabled",
+        "storage-account.deleted": "name scheduled_purge",
+        "storage-account.recovered": "name",
+        "storage-account.purged": "name key backups",
+        "storage-account.backed-up": "name backup_key definitions",
+        "storage-account.restored": _ACCOUNT + " origin backup_key definitions created updated",
+        "storage-key.regenerating": "name key_name automatic",
+        "storage-key.regenerated": "name key_name active_key key_prints automatic",
+        "storage-key.regeneration-failed": "name key_name reason automatic",
+        "storage-keys.synced": "name key_prints drifted",
+        "sas-definition.set": _SAS,
+        "sas-definition.updated": _SAS + " changed",
+        "sas-definition.deleted": "name sas scheduled_purge",
+        "sas-definition.recovered": "name sas",
+        "sas-definition.purged": "name sas",
+        "sas-definition.restored": _SAS + " created updated",
         "root-key.rotated": "root_epoch provider assurance",
         "store.adopted": "instance changes access",
         "keys.erased": "keys root_epoch provider assurance open_backups runs",
@@ -424,6 +443,15 @@ EVENTS = {
         "history.read": "at count name what as_of",
         "history.verified": "at changes access",
         "identity.changed": "at change client object_id",
+        "storage-account.read": "name at as_of",
+        "storage-accounts.listed": "at count as_of",
+        "deleted-storage-account.read": "name at as_of",
+        "deleted-storage-accounts.listed": "at count as_of",
+        "sas-definition.read": "name sas at as_of",
+        "sas-definitions.listed": "name at count as_of",
+        "deleted-sas-definition.read": "name sas at as_of",
+        "deleted-sas-definitions.listed": "name at count as_of",
+        "sas-token.issued": "name account sas key_name expires at",
         "requests.turned-away": "at since unauthenticated throttled",
         "evidence.packaged": "at start stop changes access digest",
         "request.refused": "operation at name version",
@@ -691,7 +719,7 @@ def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> byte
     return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
 
 
-MARKS = (13, 14, 17, 18, 19, 20, 22)
+MARKS = (13, 14, 17, 18, 19, 20, 22, 28)
 
 
 def open_view_row(view_key: bytes, place: bytes, sealed: bytes) -> list[Any]:

@@ -200,6 +200,20 @@ _NAMED = {
     "start": TIME - 90_000_000,
     "stop": TIME - 1,
     "digest": noise("a manifest").hex(),
+    "resource_id": "/subscriptions/8fc8/resourceGroups/muniment/providers/Microsoft.Storage"
+    "/storageAccounts/shop",
+    "account_name": "shop",
+    "active_key": "key1",
+    "auto_regenerate": True,
+    "key_prints": {"key1": b"\x01" * 8, "key2": b"\x02" * 8},
+    "key_name": "key2",
+    "reason": "provider.refused",
+    "definitions": 1,
+    "sas": "readonly",
+    "sas_type": "account",
+    "period": 14_400,
+    "account": "shop",
+    "expires": 1_790_014_400,
 }
 _NETWORK = (
     "/subscriptions/8fc84c0a-3bd7-4a3e-9f8c-1d2e3f405162/resourceGroups/muniment"
@@ -249,7 +263,22 @@ _WHOLE: dict[str, dict[str, Any]] = {
         "trusted_services": (events.TrustedService(service="backup", object_id="robot"),),
     },
     "history.read": {"name": "db-password", "what": "blame"},
+    "storage-account.set": {"name": "shop", "period": 7_776_000, "enabled": False},
+    "storage-account.updated": {"name": "shop", "period": 7_776_000},
+    "storage-account.purged": {"name": "shop", "backups": (11,)},
+    "storage-account.restored": {"name": "shop", "period": 7_776_000},
+    "storage-key.regenerating": {"name": "shop", "automatic": True},
+    "storage-key.regenerated": {"name": "shop", "active_key": "key2", "automatic": True},
+    "storage-keys.synced": {"name": "shop", "drifted": ("key2",)},
+    "sas-definition.set": {"name": "shop", "content_print": b"\x04" * 8},
+    "sas-definition.updated": {"name": "shop", "changed": ("template",)},
+    "sas-definition.restored": {"name": "shop", "enabled": False},
+    "sas-token.issued": {"name": "shop-readonly"},
 }
+_WITH_KEYS = ("storage-account.set", "storage-account.restored")
+_WITH_KEYS_ALONE = ("storage-key.regenerated", "storage-keys.synced")
+_WITH_TAGS = ("secret.updated", "storage-account.updated")
+_WITH_TEMPLATE = ("sas-definition.set", "sas-definition.updated", "sas-definition.restored")
 _WITH_VALUE = ("secret.set", "secret.version-restored")
 
 
@@ -284,8 +313,14 @@ def built(kind: Kind, event: events.Event, position: int = 5, time: int = TIME) 
     content = None
     if tag in _WITH_VALUE:
         content = SecretContent(value="s3cret", content_type="text/plain", tags={"env": "prod"})
-    elif tag == "secret.updated":
+    elif tag in _WITH_TAGS:
         content = SecretContent(tags={"env": "prod"})
+    elif tag in _WITH_KEYS:
+        content = SecretContent(tags={"env": "prod"}, keys={"key1": "a2V5MQ==", "key2": "a2V5Mg=="})
+    elif tag in _WITH_KEYS_ALONE:
+        content = SecretContent(keys={"key1": "a2V5MQ==", "key2": "a2V5Mw=="})
+    elif tag in _WITH_TEMPLATE:
+        content = SecretContent(tags={"env": "prod"}, template="sv=2018-11-09&ss=b&srt=o&sp=r")
     draft = Draft(context_of(kind, tag), event, content, 9 if content else None)
     keys = Sealing(
         AUDIT, CONTENT if content else None, FIRST if kind.signed else None, noise(f"salt {tag}")
@@ -1064,6 +1099,32 @@ def views() -> Iterator[Vector]:
             rows.exposure_key("alice", VERSION),
             rows.Exposure("db-Password", VERSION, 3, 70_000, 12),
         ),
+        ("storage-account", rows.storage_key("Shop"), _account()),
+        ("sas-definition", rows.sas_key("Shop", "readOnly"), _definition()),
+        ("known-storage", rows.known_key(rows.Table.KNOWN_STORAGE, 7), rows.Known("Shop")),
+        (
+            "known-sas",
+            rows.known_key(rows.Table.KNOWN_SAS, 8, rows.storage_key("Shop").owner),
+            rows.Known("readOnly"),
+        ),
+        ("rotation", rows.rotation_key(1_797_776_000, 7), rows.Rotation("Shop")),
+        ("token", rows.token_key("alice", 1_790_014_400, 7), rows.Mark()),
+        ("due-account", rows.due_key(1_797_776_000, 9), rows.Due(rows.owner_of("Shop"))),
+        (
+            "due-definition",
+            rows.due_key(1_797_776_000, 10),
+            rows.Due(rows.owner_of("Shop", "readOnly")),
+        ),
+        (
+            "past-storage-account",
+            rows.past_key(rows.storage_key("Shop"), 8),
+            _account(),
+        ),
+        (
+            "past-sas-definition",
+            rows.past_key(rows.sas_key("Shop", "readOnly"), 9),
+            _definition(),
+        ),
         (
             "past-secret",
             rows.past_key(rows.secret_key("db-Password"), 8),
@@ -1104,6 +1165,32 @@ def views() -> Iterator[Vector]:
         about = f"A mark of {name} with something in it."
         yield Vector(f"view-{name}-filled", about, "view-row", given, refused("view.corrupt"))
     yield Vector("view-moved", "At another place.", "view-row", moved, refused("view.corrupt"))
+
+
+def _account() -> rows.StorageAccount:
+    return rows.StorageAccount(
+        "Shop",
+        9,
+        "/r/Shop",
+        "shop",
+        "key1",
+        True,
+        7_776_000,
+        True,
+        1,
+        2,
+        {"key1": b"\x01" * 8},
+        7,
+        7,
+        7,
+        3,
+    )
+
+
+def _definition() -> rows.SasDefinition:
+    return rows.SasDefinition(
+        "Shop", "readOnly", 9, "account", 14_400, True, 1, 2, 8, 8, b"\x04" * 8
+    )
 
 
 def blobs() -> Iterator[Vector]:

@@ -1,0 +1,90 @@
+"""Who makes a storage account's keys: what a vault asks of it, and which one an account belongs to.  Pure.
+
+A provider is declared by whoever runs the store, never by an administrator of a vault over the
+network, since some of them run commands.  Each stands for the resources whose ids begin with its
+prefix; of two that fit, the longer one counts.  Keys are by name, each base64 of 64 bytes.
+
+A provider is asked outside of any transaction, and may be asked twice for the same thing.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+
+from vault.refusals import ProviderMissing, ProviderUnavailable
+
+KEY_SIZE: Final = 64
+MAX_KEYS: Final = 16
+_KEY_NAME = re.compile(r"[0-9a-zA-Z._-]{1,64}", re.ASCII)
+
+
+class StorageProvider(Protocol):
+    """Makes the keys of storage accounts, and tells them.
+
+    Each method raises ProviderRefused if it did nothing and would not the next time, and
+    ProviderUnavailable if it cannot be reached or if it is not known what it did.
+    """
+
+    def list_keys(self, resource_id: str) -> dict[str, str]:
+        """The account's keys as they are, by name."""
+        ...
+
+    def regenerate_key(self, resource_id: str, key_name: str) -> dict[str, str]:
+        """Give the key of that name a new value; all keys as they are then."""
+        ...
+
+    def account_name(self, resource_id: str) -> str:
+        """The account's own name, which its tokens are signed for."""
+        ...
+
+
+class Declared(NamedTuple):
+    """A provider, and the beginning of the ids of the resources that it is for.
+
+    A prefix is a whole id, or whole segments of one; an empty one is every resource's.
+    """
+
+    name: str
+    prefix: str
+    provider: StorageProvider
+
+
+class Providers:
+    """All providers that are declared."""
+
+    def __init__(self, declared: Iterable[Declared] = ()) -> None:
+        # The longest prefix first: the first that fits is the one.
+        self._declared = sorted(declared, key=lambda one: len(one.prefix), reverse=True)
+
+    def of(self, resource_id: str) -> StorageProvider:
+        """The provider of that resource; the case of an id does not count.  Raise ProviderMissing."""
+        for one in self._declared:
+            if _begins_with(resource_id.lower(), one.prefix.lower().rstrip("/")):
+                return one.provider
+        raise ProviderMissing(f"no provider is declared for {resource_id[:256]!r}")
+
+
+def _begins_with(resource_id: str, prefix: str) -> bool:
+    # By segments: what is declared for the account `shop` is nothing to the account `shop2`.
+    return not prefix or resource_id == prefix or resource_id.startswith(prefix + "/")
+
+
+def checked(keys: dict[str, str]) -> dict[str, str]:
+    """*keys* if they can be used.  Raise ProviderUnavailable.  No message quotes a value."""
+    if not 1 <= len(keys) <= MAX_KEYS:
+        raise ProviderUnavailable("the provider gave no keys, or too many")
+    for name, value in keys.items():
+        if not _KEY_NAME.fullmatch(name) or not _is_key(value):
+            raise ProviderUnavailable("the provider gave a key that is not base64 of 64 bytes")
+    return dict(keys)
+
+
+def _is_key(value: str) -> bool:
+    try:
+        return len(b64decode(value, validate=True)) == KEY_SIZE
+    except (binascii.Error, ValueError):
+        return False

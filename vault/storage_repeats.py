@@ -1,0 +1,80 @@
+"""Whether a change of storage that comes twice asks for what was recorded the first time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from eventstore import events
+from eventstore.errors import KeyErased
+from eventstore.events import SecretContent
+from eventstore.record import Entry
+from eventstore.transaction import Snapshot
+from vault import commands, names
+
+RECORDED: Final[dict[type[Any], type[events.Event]]] = {
+    commands.SetStorageAccount: events.StorageAccountSet,
+    commands.UpdateStorageAccount: events.StorageAccountUpdated,
+    commands.DeleteStorageAccount: events.StorageAccountDeleted,
+    commands.RecoverDeletedStorageAccount: events.StorageAccountRecovered,
+    commands.PurgeDeletedStorageAccount: events.StorageAccountPurged,
+    commands.BackupStorageAccount: events.StorageAccountBackedUp,
+    commands.RestoreStorageAccount: events.StorageAccountRestored,
+    commands.RegenerateKey: events.StorageKeyRegenerating,
+    commands.SyncStorageKeys: events.StorageKeysSynced,
+    commands.SetSasDefinition: events.SasDefinitionSet,
+    commands.UpdateSasDefinition: events.SasDefinitionUpdated,
+    commands.DeleteSasDefinition: events.SasDefinitionDeleted,
+    commands.RecoverDeletedSasDefinition: events.SasDefinitionRecovered,
+}
+"""The first event of each command."""
+
+
+def is_repeated(snapshot: Snapshot, command: commands.Command[Any], entry: Entry[Any]) -> bool:
+    """Whether *entry* is what *command* would have recorded; its kind is the right one."""
+    event = entry.event
+    if not _same_names(command, event):
+        return False
+    match command:
+        case commands.SetStorageAccount() | commands.SetSasDefinition():
+            return _same(command, event, _content(snapshot, entry))
+        case commands.UpdateStorageAccount() | commands.UpdateSasDefinition():
+            asked = {name for name in command.__struct_fields__ if _is_asked(command, name)}
+            return asked == set(event.changed) and _same(command, event, _content(snapshot, entry))
+        case commands.RegenerateKey(key_name=key_name):
+            return bool(event.key_name == key_name)
+        case _:
+            return True
+
+
+def _same_names(command: Any, event: Any) -> bool:
+    asked, found = [command.name], [event.name]
+    if hasattr(event, "sas"):
+        asked, found = [command.account, command.name], [event.name, event.sas]
+    return [*map(names.folded, asked)] == [*map(names.folded, found)]
+
+
+def _is_asked(command: Any, name: str) -> bool:
+    return name not in ("account", "name") and getattr(command, name) is not UNSET
+
+
+def _content(snapshot: Snapshot, entry: Entry[Any]) -> SecretContent | None:
+    try:
+        return snapshot.content(entry.position, entry.content_key or 0)
+    except KeyErased:
+        return None
+
+
+def _same(command: Any, event: Any, content: SecretContent | None) -> bool:
+    """Whether each field that the command gives is as it was recorded."""
+    if content is None:
+        return False
+    for name in command.__struct_fields__:
+        if not _is_asked(command, name):
+            continue
+        wanted = getattr(command, name)
+        known = getattr(content if name in ("template", "tags") else event, name)
+        if (wanted or None if name == "tags" else wanted) != known:
+            return False
+    return True
