@@ -21,7 +21,7 @@ from cli.session import Session
 from cli.tables import Column, cell
 
 if TYPE_CHECKING:
-    from projections.diff import Difference
+    from projections.difference import Difference
     from vault.service import Vault
 
 _VERSION_SHOWN = 8

@@ -20,7 +20,9 @@ class Verb(NamedTuple):
     summary: str
 
 
-GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
+Grammar = Mapping[str, "Verb | Grammar"]
+
+GRAMMAR: Grammar = {
     "demo": Verb("cli.demo:demo", "Show the main job, guided, on real input."),
     "init": Verb("cli.init:init", "Make a store and its first vault."),
     "vault": {
@@ -54,6 +56,57 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
         "download": Verb("cli.secret_values:download", "Write a secret's value to a file."),
         "import": Verb("cli.secret_import:import_secrets", "Set many secrets from a file."),
         "export": Verb("cli.secret_export:export", "Write names and values to a file."),
+    },
+    "storage": {
+        "add": Verb("cli.storage_accounts:add", "Manage a storage account from now on."),
+        "show": Verb("cli.storage_accounts:show", "Show how a storage account is managed."),
+        "list": Verb("cli.storage_accounts:list_accounts", "List the storage accounts."),
+        "update": Verb("cli.storage_accounts:update", "Change how a storage account is managed."),
+        "remove": Verb(
+            "cli.storage_deletion:remove", "Delete a storage account here; it can be recovered."
+        ),
+        "list-deleted": Verb(
+            "cli.storage_deletion:list_deleted", "List the deleted storage accounts."
+        ),
+        "show-deleted": Verb(
+            "cli.storage_deletion:show_deleted", "Show a deleted storage account."
+        ),
+        "recover": Verb("cli.storage_deletion:recover", "Bring a deleted storage account back."),
+        "purge": Verb(
+            "cli.storage_deletion:purge",
+            "Destroy what the vault holds of a deleted storage account, for ever.",
+        ),
+        "backup": Verb(
+            "cli.storage_deletion:backup", "Write a storage account to an encrypted file."
+        ),
+        "restore": Verb(
+            "cli.storage_deletion:restore", "Bring back the storage account that a backup holds."
+        ),
+        "regenerate-key": Verb(
+            "cli.storage_keys:regenerate_key", "Have a key of a storage account made anew."
+        ),
+        "sync": Verb("cli.storage_keys:sync", "Ask for a storage account's keys as they are."),
+        "rotate-due": Verb("cli.storage_keys:rotate_due", "Rotate the keys that are due."),
+        "sas-definition": {
+            "create": Verb("cli.sas_definitions:create", "Make tokens of a template from now on."),
+            "show": Verb("cli.sas_definitions:show", "Show a SAS definition."),
+            "list": Verb(
+                "cli.sas_definitions:list_definitions",
+                "List the SAS definitions of a storage account.",
+            ),
+            "update": Verb("cli.sas_definitions:update", "Change a SAS definition."),
+            "delete": Verb(
+                "cli.sas_definitions:delete", "Delete a SAS definition; it can be recovered."
+            ),
+            "list-deleted": Verb(
+                "cli.sas_definitions:list_deleted",
+                "List the deleted SAS definitions of a storage account.",
+            ),
+            "show-deleted": Verb(
+                "cli.sas_definitions:show_deleted", "Show a deleted SAS definition."
+            ),
+            "recover": Verb("cli.sas_definitions:recover", "Bring a deleted SAS definition back."),
+        },
     },
     "policy": {
         "set": Verb("cli.policy:set_policy", "Say what a principal may do."),
@@ -183,6 +236,8 @@ GRAMMAR: Mapping[str, Verb | Mapping[str, Verb]] = {
 NOUNS: Mapping[str, str] = {
     "vault": "Vaults: each has its own logs, policies and settings.",
     "secret": "Secrets: set, read, delete, bring back.",
+    "storage": "Storage accounts: keys that rotate and are never shown.",
+    "sas-definition": "What the tokens of a storage account may do, and for how long.",
     "policy": "Access policies: who may do what.",
     "network-rule": "Network rules: from where a vault's secrets can be reached.",
     "network": "Virtual networks: which callers come from which subnet.",
@@ -203,7 +258,7 @@ NOUNS: Mapping[str, str] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run."""
 
-    def __init__(self, name: str, verbs: Mapping[str, Verb | Mapping[str, Verb]], help: str):
+    def __init__(self, name: str, verbs: Grammar, help: str):
         super().__init__(name, help=help, no_args_is_help=True)
         self._verbs = verbs
 
@@ -240,5 +295,5 @@ def load(verb: Verb) -> click.Command:
     return found
 
 
-def group(name: str, verbs: Mapping[str, Verb]) -> LazyGroup:
+def group(name: str, verbs: Grammar) -> LazyGroup:
     return LazyGroup(name, verbs, NOUNS[name])

@@ -90,6 +90,12 @@ def exposure(session: Session, who: str) -> None:
     if not facts:
         session.terminal.note(f"No version was ever given to {who}, spelt exactly so.")
         return
+    valid = [fact for fact in facts if fact.status == "valid"]
+    for name, key_name in sorted({(fact.name, fact.key_name) for fact in valid}):
+        session.terminal.note(f"Tokens of {name} are still good: {key_name} signed them.")
+    facts = [fact for fact in facts if not fact.key_name]
+    if not facts:
+        return
     current = sum(fact.status == "current" for fact in facts)
     session.terminal.note(
         f"{current:,} of {counted(len(facts), 'version')} {'is' if len(facts) == 1 else 'are'} still "
@@ -134,6 +140,13 @@ def blame(session: Session, secret: Reference, as_of: str | None) -> None:
     _emit(session, [shapes.blame(fact) for fact in facts], _BLAME)
 
 
+def _which(shape: shapes.Shape) -> str:
+    """The version, or of a token the key that signed it."""
+    if "keyName" in shape:
+        return f"{shape['keyName']}, {shape['expires']}"
+    return str(shape.get("version") or "all")[:_VERSION_SHOWN]
+
+
 def _emit(session: Session, found: list[shapes.Shape], columns: list[Column]) -> None:
     if session.output.for_people and not session.output.has_query:
         found = [_row(shape) for shape in found]
@@ -155,7 +168,7 @@ def _row(shape: shapes.Shape) -> shapes.Shape:
     return shape | {
         "_record": f"{shape.get('log')} #{position}",
         "_event": f"#{position}",
-        "_version": (shape.get("version") or "all")[:_VERSION_SHOWN],
+        "_version": _which(shape),
         "_asOf": None if as_of is None else f"#{as_of}",
         "_value": (
             shapes.erased_by(shape["erasedBy"]) if "erasedBy" in shape else shape.get("value")

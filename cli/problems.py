@@ -120,6 +120,13 @@ class Unwell(TerminalError):
     code = "doctor.unwell"
 
 
+class RotationFailed(TerminalError):
+    """A key of a storage account that is due was not rotated."""
+
+    code = "rotation.failed"
+    hint = "the next `muniment storage rotate-due` tries again; `muniment log` shows what was said"
+
+
 class ServerRefused(TerminalError):
     """The server does not carry out the request."""
 

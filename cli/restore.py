@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from vault.service import Vault
 
 _VERSION_SHOWN = 8
-LOST = "lost"
+LOST, KEPT = "lost", "kept"
 _WIDER_SHOWN = 10
 _RULES = {"policy": "access policies", "boundary": "boundary"}
 
 _COLUMNS = [
     Column("ACTION", "action"),
     Column("NAME", "name"),
+    Column("WHAT", "what"),
     Column("VERSION", "_version"),
     Column("NOTE", "_note"),
 ]
@@ -67,6 +68,7 @@ def restore(
 
     Deleted secrets come back with all their versions; a changed one gets its old value as a new
     version.  What was purged is named as lost.  The whole vault, or the secrets that are named.
+    Storage accounts and their SAS definitions come back as they were, and never an old key.
     """
     consent = Consent(plan, yes)
     if into is not None:
@@ -87,7 +89,7 @@ def restore(
             prune=prune,
         )
         planned, at = _planned(session, vault, asked)
-        todo = [step for step in planned.steps if step.action != LOST]
+        todo = [step for step in planned.steps if step.action not in (LOST, KEPT)]
         if plan or not todo:
             _emit(session, vault, at, planned, done=False)
             return
@@ -120,7 +122,7 @@ def _emit(session: Session, vault: Vault, at: At, plan: RestorePlan, *, done: bo
         told = {"vault": vault.name, "to": at.shape, "done": done, "steps": steps}
         output.emit(told | {"stays": list(plan.stays)})
     lost = sum(step.action == LOST for step in plan.steps)
-    todo = len(plan.steps) - lost
+    todo = len(plan.steps) - lost - sum(step.action == KEPT for step in plan.steps)
     counts = counted(todo, "step")
     were = "was" if todo == 1 else "were"
     said = f"{counts} {were} done." if done else f"{counts} to do; nothing was changed."
@@ -158,6 +160,13 @@ def _note(shape: shapes.Shape) -> str:
         return shapes.erased_by(shape["erasedBy"])
     if shape["action"] == "boundary":
         return _boundary_note(shape)
+    if shape["action"] == KEPT:
+        return f"{cell(shape['after'])} changed since: an old key never comes back"
+    if shape["what"] != "secret" and shape["action"] == "attributes":
+        return "; ".join(
+            f"{name}: {cell(before) or 'none'} -> {cell(shape['after'][name]) or 'none'}"
+            for name, before in shape["before"].items()
+        )
     if shape["action"] != "policy":
         return ""
     return f"{cell(shape['before']) or 'none'} -> {cell(shape['after']) or 'none'}"
@@ -208,7 +217,9 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
             "boundary": boundary_shapes.summary(boundary_shapes.rules(boundary)),
         }
     )
-    session.terminal.note("You are its administrator; policies were not copied.")
+    session.terminal.note(
+        "You are its administrator; policies and storage accounts were not copied."
+    )
 
 
 def _tell_bounds(session: Session, source: Vault) -> None:
@@ -228,9 +239,11 @@ def _plan_into(session: Session, vault: Vault, at: At, name: str) -> None:
     from vault.commands import ListSecrets
 
     listed = vault.handle(session.caller, ListSecrets(as_of=at.size))
-    rows = [_would(one) for one in listed]
-    session.output.emit(rows, [Column("ACTION", "action"), Column("NAME", "name"), _COLUMNS[3]])
-    session.terminal.note(f"Nothing was changed; the new vault would be {name}.")
+    rows = [_would(one) for one in listed if not one.managed]
+    session.output.emit(rows, [Column("ACTION", "action"), Column("NAME", "name"), _COLUMNS[4]])
+    session.terminal.note(
+        f"Nothing was changed; the new vault would be {name}. Storage accounts are not copied."
+    )
 
 
 def _would(one: SecretBundle) -> shapes.Shape:

@@ -74,6 +74,8 @@ def _readable(session: Session, ask: Ask) -> list[str]:
     for one in ask(ListSecrets()):
         if one.erased:
             session.terminal.note(f"left out: {one.name} was {shapes.erased_by(one.erased_by)}")
+        elif one.managed:
+            session.terminal.note(f"left out: {one.name} is a token, made anew when it is read")
         elif not one.attributes.enabled:
             session.terminal.note(f"left out: {one.name} is disabled")
         else:

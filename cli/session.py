@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from eventstore.trust import Trust
     from vault.caller import Caller
     from vault.commands import Command
+    from vault.providers import Providers
     from vault.service import Vault
     from vault.store import Store
 
@@ -169,10 +170,17 @@ class Session:
         from vault.store import Store
 
         opened = Store.open(
-            self.home, root_directory=self.root_directory, passphrase=self.passphrase()
+            self.home,
+            root_directory=self.root_directory,
+            passphrase=self.passphrase(),
+            providers=self.providers(),
         )
         with opened as store:
             yield store
+
+    def providers(self) -> Providers | None:
+        """Who makes the keys of storage accounts; None if nobody is declared."""
+        return None
 
     @cached_property
     def kept(self) -> Kept:

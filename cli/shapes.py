@@ -13,7 +13,7 @@ from cli.moments import SECOND, rfc3339
 if TYPE_CHECKING:
     from cli.wire_answers import PurgedAfar
     from eventstore.checkpoint import Checkpoint
-    from projections.diff import Difference
+    from projections.difference import Difference
     from projections.forks import Apart
     from projections.rows import Settings
     from vault.answers import (
@@ -61,7 +61,7 @@ def bundle(vault: str, answer: SecretBundle, *, versioned: bool = True) -> Shape
         "contentType": answer.content_type,
         "id": secret_id(vault, answer.name, answer.version if versioned else ""),
         "kid": None,
-        "managed": None,
+        "managed": answer.managed or None,
         "name": answer.name,
         "tags": answer.tags or {},
         "value": answer.value,
@@ -87,13 +87,13 @@ def item(vault: str, answer: SecretBundle, *, versioned: bool = False) -> Shape:
 
 def attributes(answer: Attributes) -> Shape:
     return {
-        "created": rfc3339(answer.created * SECOND),
+        "created": _date(answer.created),
         "enabled": answer.enabled,
         "expires": _date(answer.exp),
         "notBefore": _date(answer.nbf),
         "recoverableDays": answer.recoverable_days,
         "recoveryLevel": answer.recovery_level,
-        "updated": rfc3339(answer.updated * SECOND),
+        "updated": _date(answer.updated),
     }
 
 
@@ -206,7 +206,15 @@ def read(answer: ReadFact) -> Shape:
         "address": answer.address or None,
         "at": answer.at,
         "asOf": None if answer.as_of is None else answer.as_of - 1,
+        **_signed(answer),
     }
+
+
+def _signed(answer: ReadFact | ExposureFact) -> Shape:
+    """Of a token, which key signed it and when it expires."""
+    if not answer.key_name:
+        return {}
+    return {"keyName": answer.key_name, "expires": _date(answer.expires)}
 
 
 def exposure(answer: ExposureFact) -> Shape:
@@ -214,7 +222,7 @@ def exposure(answer: ExposureFact) -> Shape:
     return {
         "status": answer.status,
         "name": answer.name,
-        "version": answer.version,
+        "version": answer.version or None,
         "how": list(answer.how),
         "count": answer.count,
         "first": answer.first,
@@ -223,6 +231,7 @@ def exposure(answer: ExposureFact) -> Shape:
         "last": answer.last,
         "lastLog": answer.last_log,
         "lastTime": rfc3339(answer.last_time),
+        **_signed(answer),
     }
 
 
@@ -302,6 +311,7 @@ def restore_step(answer: RestoreStep) -> Shape:
         "after": _side(answer.after),
         "erasedBy": answer.erased_by,
         "wider": list(answer.wider),
+        "what": answer.what,
     }
 
 

@@ -50,8 +50,8 @@ class _Attributes(msgspec.Struct, rename="camel"):
     enabled: bool = True
     nbf: int | None = None
     exp: int | None = None
-    created: int = 0
-    updated: int = 0
+    created: int | None = None
+    updated: int | None = None
     recovery_level: str = ""
     recoverable_days: int = 0
 
@@ -64,6 +64,7 @@ class _Bundle(msgspec.Struct, rename="camel"):
     tags: dict[str, str] | None = None
     deleted_date: int | None = None
     scheduled_purge_date: int | None = None
+    managed: bool = False
 
 
 class _Page(msgspec.Struct, rename="camel"):
@@ -136,6 +137,7 @@ def _bundle(read: _Bundle) -> SecretBundle:
         tags=read.tags or None,
         value=read.value,
         deletion=deletion,
+        managed=read.managed,
     )
 
 

@@ -3,19 +3,25 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from cli.grammar import GRAMMAR, Verb, load
+from cli.grammar import GRAMMAR, Grammar, Verb, load
 from support.terminal import Terminal
 
-VERBS = {
-    " ".join((noun, verb) if verb else (noun,)): found
-    for noun, verbs in GRAMMAR.items()
-    for verb, found in ([("", verbs)] if isinstance(verbs, Verb) else verbs.items())
-}
+
+def verbs_in(grammar: Grammar, *nouns: str) -> Iterator[tuple[str, Verb]]:
+    for word, found in grammar.items():
+        if isinstance(found, Verb):
+            yield " ".join((*nouns, word)), found
+        else:
+            yield from verbs_in(found, *nouns, word)
+
+
+VERBS = dict(verbs_in(GRAMMAR))
 HEAVY = ("cryptography", "lmdb", "server", "jmespath", "msgspec", "asyncio", "ssl", "vault.service")
 
 
