@@ -62,7 +62,7 @@ class Run:
         Store.create(self._place.home, clock=self._clock, entropy=self._entropy).close()
 
     def _open(self) -> Store:
-        return Store.open(self._place.home, clock=self._clock, entropy=self._entropy)
+        return self._place.open(clock=self._clock, entropy=self._entropy)
 
     def _reopen(self) -> object:
         with self._open() as store:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventstore.errors import KeyErased
-from eventstore.events import KeysErased, RootKeyRotated, SecretPurged, VaultPurged
+from eventstore.events import (
+    KeysErased,
+    RootKeyRotated,
+    SecretPurged,
+    StorageKeyRegenerated,
+    VaultPurged,
+)
+from support.providers import RESOURCE, FileProvider, providers
 from support.vaults import ALICE, START, Clock, make_vault, open_store
 from vault.caller import Caller
 from vault.commands import (
@@ -24,14 +31,17 @@ from vault.commands import (
     ListSecretVersions,
     PurgeDeletedSecret,
     PurgeVault,
+    RegenerateKey,
     RestoreSecret,
     RotateKeys,
     SetSecret,
+    SetStorageAccount,
 )
 from vault.refusals import (
     DeletedSecretNotFound,
     DeletedVaultNotFound,
     SecretNotFound,
+    StorageBusy,
     VaultError,
     VaultExists,
 )
@@ -62,11 +72,26 @@ class Place(NamedTuple):
     def blob(self) -> Path:
         return self.folder / "blob"
 
+    @property
+    def provider(self) -> FileProvider:
+        """Who makes the keys of the storage account; its own disk may fail as well."""
+        return FileProvider(self.folder / "provider.json")
+
+    def open(self, **options: Any) -> Store:
+        return Store.open(self.home, providers=providers(self.provider), **options)
+
 
 def prepare(place: Place) -> None:
-    """A store with one vault: secrets to read, to delete, to purge and to restore."""
-    store, vault = make_vault(place.home, Clock())
-    with store:
+    """A store with one vault: secrets to read, to delete, to purge and to restore, and an account."""
+    make_vault(place.home, Clock())[0].close()
+    with place.open(clock=Clock(START + 1000)) as store:
+        vault = store.vault(VAULT)
+        vault.handle(
+            ALICE,
+            SetStorageAccount(
+                name="shop", resource_id=RESOURCE, active_key="key1", auto_regenerate=False
+            ),
+        )
         for name in ("kept", "leaving", "doomed", "lost"):
             for value in (f"{name}-first", f"{name}-second"):
                 vault.handle(ALICE, SetSecret(name=name, value=value))
@@ -165,6 +190,25 @@ def was_read(place: Place, store: Store, vault: Vault) -> bool:
         return any(entry.context.request == ASKED.request for entry in snapshot.entries())
 
 
+# --- storage accounts -----------------------------------------------------------------------------
+
+
+def ask_regenerate(place: Place, store: Store, vault: Vault) -> object:
+    return vault.handle(ASKED, RegenerateKey(name="shop", key_name="key2")).name
+
+
+def was_regenerated(place: Place, store: Store, vault: Vault) -> bool:
+    """Unless it is open what the provider did, the keys are those that it has."""
+    done = [one for one in entries_of(vault) if isinstance(one.event, StorageKeyRegenerated)]
+    assert len(done) <= 1, "one regeneration was recorded twice"
+    with vault.changes.snapshot() as snapshot:
+        account = next(iter(vault.views.reader(snapshot.transaction).storage_accounts()))
+        known = snapshot.content(account.keys_at, account.key).keys
+    assert account.regenerating or known == place.provider.keys
+    assert not (done and account.regenerating)
+    return bool(done)
+
+
 # --- keys, views, vaults, stores ----------------------------------------------------------------
 
 
@@ -250,6 +294,7 @@ OPERATIONS = {
     "rotate-keys": Operation(ask_rotate_keys, were_keys_rotated),
     "rotate-root": Operation(ask_rotate_root, was_root_rotated),
     "rebuild": Operation(ask_rebuild, was_rebuilt),
+    "regenerate": Operation(ask_regenerate, was_regenerated, (StorageBusy,)),
     "create-vault": Operation(ask_vault, was_vault_made, (VaultExists,)),
     "purge-vault": Operation(
         ask_purge_vault, was_vault_purged, (DeletedVaultNotFound,), prepare_doomed

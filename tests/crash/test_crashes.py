@@ -52,6 +52,7 @@ FEWEST = {
     "rotate-keys": 24,
     "rotate-root": 15,
     "rebuild": 10,
+    "regenerate": 9,
     "create-vault": 25,
     "purge-vault": 20,
     CREATE_STORE: 14,
@@ -147,7 +148,7 @@ def check_aftermath(prepared: Place, place: Place, operation: str, ended: Ended)
     """Another process opens what a case left, asks again, and writes on."""
     clock = Clock(LATER)
     notes = [*ended.notes, *notes_in(place.folder)]
-    with Store.open(place.home, clock=clock) as store:
+    with place.open(clock=clock) as store:
         vault = store.vault(VAULT)
         assert vault.handle(ALICE, GetSecret(name="kept")).value == "kept-second"
         check_answer(place, store, operation, ended)

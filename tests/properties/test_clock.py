@@ -198,6 +198,8 @@ def test_a_long_import_runs_ahead_of_the_clock_and_is_no_fall(
 
 def test_the_dates_that_users_see_never_go_back(place: Place) -> None:
     first = place.vault.handle(ALICE, SetSecret(name="db", value="1")).attributes
+    assert first.created is not None
     place.clock.now -= 100 * HOUR
     second = place.vault.handle(ALICE, SetSecret(name="db", value="2")).attributes
+    assert second.created is not None
     assert second.created >= first.created

@@ -26,8 +26,9 @@ from msgspec.structs import replace
 
 from eventstore.log import Log
 from support.other_process import OtherProcess, StillClock, outcome
+from support.providers import RESOURCE, FileProvider, providers
 from support.vault_model import DAY, SECOND, Records, Trace, VaultModel, World
-from support.vaults import ALICE, BOB, MALLORY, START, check_store, make_store, open_store
+from support.vaults import ALICE, BOB, MALLORY, START, check_store, make_store
 from vault import history
 from vault.access import SECRET_PERMISSIONS
 from vault.caller import Arrival, Caller
@@ -35,27 +36,47 @@ from vault.commands import (
     BackupSecret,
     Command,
     DeletePolicy,
+    DeleteSasDefinition,
     DeleteSecret,
+    DeleteStorageAccount,
+    GetDeletedSasDefinition,
     GetDeletedSecret,
+    GetDeletedStorageAccount,
+    GetSasDefinition,
     GetSecret,
+    GetStorageAccount,
     ImportSecrets,
+    ListDeletedSasDefinitions,
     ListDeletedSecrets,
+    ListDeletedStorageAccounts,
     ListPolicies,
+    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
+    ListStorageAccounts,
     PurgeDeletedSecret,
+    PurgeDeletedStorageAccount,
     ReadHistory,
+    RecoverDeletedSasDefinition,
     RecoverDeletedSecret,
+    RecoverDeletedStorageAccount,
+    RegenerateKey,
     RestoreSecret,
     RotateKeys,
     SetPolicy,
+    SetSasDefinition,
     SetSecret,
+    SetStorageAccount,
     ShowBoundary,
     ShowVault,
+    SyncStorageKeys,
     UpdateBoundary,
+    UpdateSasDefinition,
     UpdateSecret,
+    UpdateStorageAccount,
     UpdateVault,
 )
+from vault.store import Store
 
 EXAMPLES = os.environ.get("MUNIMENT_EXAMPLES")
 
@@ -66,7 +87,21 @@ PEOPLE = {person.principal: person for person in (ALICE, BOB, MALLORY)}
 
 # Small worlds, so that things meet.
 NAMES = ["db", "DB", "api-key", "Api-Key", "x"]
-names = st.sampled_from([*NAMES, *NAMES, "no name"])
+names = st.sampled_from([*NAMES, *NAMES, "no name", "shop-a"])
+accounts = st.sampled_from(["shop", "shop", "Shop", "web"])
+definitions = st.sampled_from(["a", "a", "A", "b"])
+ABOUT_ACCOUNTS = [
+    *(GetStorageAccount, SyncStorageKeys, DeleteStorageAccount, GetDeletedStorageAccount),
+    *(RecoverDeletedStorageAccount, RecoverDeletedStorageAccount, PurgeDeletedStorageAccount),
+]
+ABOUT_DEFINITIONS = [
+    *(GetSasDefinition, DeleteSasDefinition, GetDeletedSasDefinition),
+    RecoverDeletedSasDefinition,
+]
+LISTS_OF_STORAGE = [
+    *(ListStorageAccounts, ListDeletedStorageAccounts),
+    *(ListSasDefinitions, ListDeletedSasDefinitions),
+]
 values = st.sampled_from(["", "s3cret", "zwölf", "x" * 300])
 dates = st.none() | st.sampled_from([0, START // SECOND, 4_000_000_000])
 types = st.none() | st.sampled_from(["", "text/plain"])
@@ -112,7 +147,9 @@ class VaultMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.store = make_store(self.home, self.clock)
+        self.world.provider = FileProvider(self.home.parent / "provider.json")
+        self.made = providers(self.world.provider)
+        self.store = make_store(self.home, self.clock, providers=self.made)
         self.models = {}
         for name, days in RETENTION.items():
             self.store.create_vault(ALICE, name, retention_days=days)
@@ -307,6 +344,105 @@ class VaultMachine(RuleBasedStateMachine):
         after = self.version_of(vault, named, number)
         self.ask(vault, caller, ListSecretVersions(name=named, after=after, limit=limit), there)
 
+    # -- storage ---------------------------------------------------------------------------------
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=accounts, tags=tags,
+        active=st.sampled_from(["key1", "key1", "key2", "key3"]),
+        days=st.sampled_from([None, 1, 30]), enabled=st.sampled_from([True, True, True, False]),
+    )  # fmt: skip
+    def set_account(
+        self, vault: str, caller: Caller, there: bool, name: str, tags: Any, active: str,
+        days: int | None, enabled: bool,
+    ) -> None:  # fmt: skip
+        command = SetStorageAccount(
+            name=name, resource_id=RESOURCE, active_key=active, tags=tags, enabled=enabled,
+            auto_regenerate=days is not None, period=None if days is None else days * DAY,
+        )  # fmt: skip
+        self.ask(vault, caller, command, there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=accounts, sas=definitions, tags=tags,
+        period=st.sampled_from([60, 14_400]), enabled=st.sampled_from([True, True, False]),
+    )  # fmt: skip
+    def set_definition(
+        self, vault: str, caller: Caller, there: bool, name: str, sas: str, tags: Any,
+        period: int, enabled: bool,
+    ) -> None:  # fmt: skip
+        command = SetSasDefinition(
+            account=name, name=sas, template="sv=2018-03-28&ss=b&srt=o&sp=r", sas_type="account",
+            period=period, tags=tags, enabled=enabled,
+        )  # fmt: skip
+        self.ask(vault, caller, command, there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, kind=st.sampled_from(ABOUT_ACCOUNTS),
+        name=accounts,
+    )  # fmt: skip
+    def about_account(self, vault: str, caller: Caller, there: bool, kind: Any, name: str) -> None:
+        self.ask(vault, caller, kind(name=name), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=accounts,
+        key=st.sampled_from(["key1", "key2", "key3"]),
+    )  # fmt: skip
+    def regenerate(self, vault: str, caller: Caller, there: bool, name: str, key: str) -> None:
+        self.ask(vault, caller, RegenerateKey(name=name, key_name=key), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=accounts,
+        enabled=maybe(st.booleans()), tags=maybe(tags), active=maybe(st.sampled_from(["key1", "key2"])),
+    )  # fmt: skip
+    def update_account(
+        self, vault: str, caller: Caller, there: bool, name: str, enabled: Any, tags: Any,
+        active: Any,
+    ) -> None:  # fmt: skip
+        command = UpdateStorageAccount(name=name, enabled=enabled, tags=tags, active_key=active)
+        self.ask(vault, caller, command, there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, kind=st.sampled_from(ABOUT_DEFINITIONS),
+        name=accounts, sas=definitions,
+    )  # fmt: skip
+    def about_definition(
+        self, vault: str, caller: Caller, there: bool, kind: Any, name: str, sas: str
+    ) -> None:
+        self.ask(vault, caller, kind(account=name, name=sas), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=accounts, sas=definitions,
+        enabled=maybe(st.booleans()), period=maybe(st.sampled_from([60, 300])),
+    )  # fmt: skip
+    def update_definition(
+        self, vault: str, caller: Caller, there: bool, name: str, sas: str, enabled: Any,
+        period: Any,
+    ) -> None:  # fmt: skip
+        command = UpdateSasDefinition(account=name, name=sas, enabled=enabled, period=period)
+        self.ask(vault, caller, command, there)
+
+    @rule(vault=vaults, caller=callers, there=elsewhere, name=accounts, sas=definitions)
+    def read_token(self, vault: str, caller: Caller, there: bool, name: str, sas: str) -> None:
+        self.ask(vault, caller, GetSecret(name=f"{name}-{sas}"), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, kind=st.sampled_from(LISTS_OF_STORAGE),
+        name=accounts, after=st.sampled_from(["", "A", "shop"]), limit=limits,
+    )  # fmt: skip
+    def list_storage(
+        self, vault: str, caller: Caller, there: bool, kind: Any, name: str, after: str,
+        limit: int | None,
+    ) -> None:  # fmt: skip
+        of = {"account": name} if "account" in kind.__struct_fields__ else {}
+        self.ask(vault, caller, kind(after=after, limit=limit, **of), there)
+
+    @rule(vault=vaults)
+    def rotate_due(self, vault: str) -> None:
+        told = self.store.vault(vault).rotate_due()
+        model = self.models[vault]
+        model.now = self.clock.now
+        model.storage.rotated(self.clock.now // SECOND, told)
+        self.compare_records(vault)
+
     # -- rules, history and keys -----------------------------------------------------------------
 
     @rule(
@@ -410,7 +546,7 @@ class VaultMachine(RuleBasedStateMachine):
                 key = os.fspath(log.path.relative_to(self.home))
                 self.kept.setdefault(key, []).append(log.checkpoint())
         self.store.close()
-        self.store = open_store(self.home, self.clock)
+        self.store = Store.open(self.home, clock=self.clock, providers=self.made)
 
     @rule()
     @precondition(lambda self: self.other is not None)
