@@ -346,6 +346,7 @@ EXPECTED_FAILURES = (
     *("policy.not-found", "store.not-found", "store.exists", "vault.exists", "vault.not-chosen"),
     *("access.not-store-administrator", "vault.deleted-not-found", "vault.purge-protected"),
     *("boundary.network-in-use", "boundary.network-not-found", "boundary.rule-not-found"),
+    "evidence.period-moved",
 )
 
 

@@ -43,6 +43,7 @@ from vault.commands import (
     ListSecrets,
     ListSecretVersions,
     Malformed,
+    PackageEvidence,
     PlanRestore,
     PurgeDeletedSecret,
     PurgeVault,
@@ -59,6 +60,7 @@ from vault.commands import (
     SetPolicy,
     SetSecret,
     ShowBoundary,
+    ShowFields,
     ShowVault,
     UnbindTrustedService,
     UpdateBoundary,
@@ -139,6 +141,8 @@ ADMINISTRATION: list[Command[Any]] = [
     GrantAudit(auditor=bytes(range(32)), since=1, until=3),
     DescribeVault(),
     DeleteVault(),
+    ShowFields(log="changes", position=1, fields=("principal",)),
+    PackageEvidence(until=3),
 ]
 
 
