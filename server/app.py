@@ -254,6 +254,10 @@ class Service:
         whole = await _with_body(request, read_body, LARGEST_BODY)
         caller = _caller(request, principal)
         try:
+            # Amid a flood of refusals no more are recorded than the vaults themselves allow.
+            wait = self._refusals.wait_if_refused(principal.oid, self._clock())
+            if wait > 0 and not self._control.may_manage(found, caller):
+                self._limit(wait, said.vault)
             return await self._control.answer(whole, found, target.base, caller)
         except MunimentError as refusal:
             self._note(refusal, principal.oid, way)

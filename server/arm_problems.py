@@ -112,6 +112,11 @@ def arm_problem(error: BaseException, found: Found, scope: str, client: str) -> 
     return told(row, found, scope, client, error.message)
 
 
+def name_taken(vault: str) -> str:
+    """What is said of a name that another vault has."""
+    return ROWS[refusals.VaultExists].message.format(vault=vault[:64])
+
+
 def told(row: _Row, found: Found, scope: str, client: str, message: str = "") -> Problem:
     """The problem that *row* is for this request."""
     text = row.message.format(

@@ -2,7 +2,8 @@
 
 It stands on the service's own host, beside the token authority.  An administrator of a vault may do
 everything with that vault; who may make vaults, and see how all of them are set up, is an
-administrator of the store.  Every change is one command to the vault's one door, and so is every
+administrator of the store.  Everybody else is refused, and hears the same of a vault that is there and
+of one that is not.  Every change is one command to the vault's one door, and so is every
 look: both are recorded there.  A vault's boundary does not apply here, but the caller's address is
 recorded.
 
@@ -22,7 +23,7 @@ from urllib.parse import urlencode
 from server import arm, arm_bodies, arm_shapes, forms
 from server.arm import Found
 from server.arm_bodies import PutBody, Stands
-from server.arm_problems import IN_DELETED_STATE, arm_problem, told
+from server.arm_problems import IN_DELETED_STATE, arm_problem, name_taken, told
 from server.arm_shapes import Place, Shape
 from server.http import Request, Response, json_response
 from server.problems import Problem
@@ -115,6 +116,7 @@ class ControlPlane:
         if vault is None:
             return self._make(asked, body, problem)
         if not self._is_in_group(vault, asked):
+            self._check_may_miss(asked)
             raise VaultExists
         self._change(asked, vault, lambda: self._replacing(asked, vault, body, problem))
         return self._shown(asked, vault)
@@ -152,6 +154,7 @@ class ControlPlane:
         return self._shown(asked, vault, 201)
 
     def _check_may_make(self, asked: Asked) -> None:
+        self._check_may_miss(asked)
         if not asked.caller.store_administrator:
             raise NotStoreAdministrator
 
@@ -163,8 +166,9 @@ class ControlPlane:
         raise told(IN_DELETED_STATE, asked.found, "", "")
 
     def _recover(self, asked: Asked) -> Response:
-        vault = self._store.deleted_vault(asked.found.vault)
+        vault = self._ended(asked)
         if not self._is_in_group(vault, asked):
+            self._check_may_miss(asked)
             raise DeletedVaultNotFound
         vault.handle(asked.caller, RecoverVault())
         return self._shown(asked, vault)
@@ -195,6 +199,7 @@ class ControlPlane:
     def _delete(self, asked: Asked) -> Response:
         vault = self._named(asked)
         if vault is None or not self._is_in_group(vault, asked):
+            self._check_may_miss(asked)
             return Response(204)
         vault.handle(asked.caller, DeleteVault())
         return Response(200)
@@ -222,8 +227,26 @@ class ControlPlane:
         """The vault that the path names.  Raise VaultNotFound."""
         vault = self._named(asked)
         if vault is None or not self._is_in_group(vault, asked):
+            self._check_may_miss(asked)
             raise VaultNotFound
         return vault
+
+    def may_manage(self, found: Found, caller: Caller) -> bool:
+        """Whether *caller* is not refused everything, by the rules alone; nothing is recorded."""
+        if caller.store_administrator or not found.vault:
+            return True
+        holder = self._store.holder(found.vault)
+        return holder is not None and caller.principal in holder.settings.administrators
+
+    def _check_may_miss(self, asked: Asked) -> None:
+        """Raise the refusal for whoever may not know that nothing is where the path leads."""
+        if self.may_manage(asked.found, asked.caller):
+            return
+        holder = self._store.holder(asked.found.vault)
+        if holder is not None:
+            # It is elsewhere, or ended: its log says who tried.
+            holder.handle(asked.caller, DescribeVault())
+        raise NotStoreAdministrator
 
     def _named(self, asked: Asked) -> Vault | None:
         try:
@@ -248,10 +271,18 @@ class ControlPlane:
         return Response(200)
 
     def _deleted(self, asked: Asked) -> Vault:
-        vault = self._store.deleted_vault(asked.found.vault)
+        vault = self._ended(asked)
         if asked.found.location.replace(" ", "").lower() != _location(vault):
+            self._check_may_miss(asked)
             raise DeletedVaultNotFound
         return vault
+
+    def _ended(self, asked: Asked) -> Vault:
+        try:
+            return self._store.deleted_vault(asked.found.vault)
+        except DeletedVaultNotFound:
+            self._check_may_miss(asked)
+            raise
 
     # -- lists -----------------------------------------------------------------------------------
 
@@ -317,8 +348,9 @@ class ControlPlane:
             self._store.check_free(name)
         except VaultNameInvalid as wrong:
             reason, message = "AccountNameInvalid", wrong.message
-        except VaultExists as held:
-            reason, message = "AlreadyExists", held.message
+        except VaultExists:
+            # Not by what kind of vault: that a deleted one holds it is for who may see that one.
+            reason, message = "AlreadyExists", name_taken(name)
         if not reason:
             return json_response(200, {"nameAvailable": True})
         told_so = {"nameAvailable": False, "reason": reason, "message": message}

@@ -261,7 +261,7 @@ class Store:
 
     def named(self, name: str) -> Vault:
         """The vault that answers to *name*, which is no id.  Raise VaultNotFound or VaultIsDeleted."""
-        vault = self._holder(name)
+        vault = self.holder(name)
         if vault is None:
             raise VaultNotFound(f"the store has no vault {name[:40]!r}")
         settings = vault.settings
@@ -271,12 +271,12 @@ class Store:
 
     def deleted_vault(self, name: str) -> Vault:
         """The deleted vault of that name.  Raise DeletedVaultNotFound."""
-        vault = self._holder(name)
+        vault = self.holder(name)
         if vault is None or vault.settings.deleted_date is None:
             raise DeletedVaultNotFound(f"the store has no deleted vault {name[:40]!r}")
         return vault
 
-    def _holder(self, name: str) -> Vault | None:
+    def holder(self, name: str) -> Vault | None:
         """The vault that has *name*, active or deleted.
 
         What the vaults that ever had it left undone is done first: a purge whose retention is over,
@@ -301,7 +301,7 @@ class Store:
 
     def check_free(self, name: str) -> None:
         """Raise VaultExists if a vault has *name*, or a deleted one holds it."""
-        held = self._holder(name)
+        held = self.holder(name)
         if held is not None:
             state = "" if held.settings.deleted_date is None else "deleted "
             raise VaultExists(f"the store has a {state}vault {held.name} already")

@@ -95,6 +95,7 @@ class Managed:
         token: str | None = None,
         host: str = "vault.localhost:8443",
         headers: tuple[tuple[str, str], ...] = (),
+        peer: str = "203.0.113.9",
     ) -> Told:
         """Ask; the path of a vault begins at `vaults/`."""
         raw = (
@@ -105,7 +106,7 @@ class Managed:
         sent = (("host", host), ("content-length", str(len(raw))), *headers)
         if bearer:
             sent = (*sent, ("authorization", f"Bearer {bearer}"))
-        request = Request(method, path, given if mark else query, sent, b"", "203.0.113.9")
+        request = Request(method, path, given if mark else query, sent, b"", peer)
 
         async def read(most: int) -> bytes:
             assert len(raw) <= most

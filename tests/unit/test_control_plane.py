@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from eventstore.errors import every_error
 from eventstore.record import Entry
 from server.arm import ROUTES, Found
 from server.arm_problems import arm_problem
-from server.limits import REFUSALS_AT_ONCE
+from server.limits import ALL_REFUSALS_AT_ONCE, REFUSALS_AT_ONCE
 from server.roll import Application
 from support.managed import BASE, GROUP, Managed, managed_in
 from vault.commands import GetSecret, SetSecret
@@ -287,8 +288,10 @@ def test_whether_a_name_is_free(managed: Managed) -> None:
     managed.make()
     assert check("fresh") == {"nameAvailable": True}
     assert check("ACME")["reason"] == "AlreadyExists"
+    held = check("acme")
     managed("DELETE", managed.place())
-    assert check("acme")["nameAvailable"] is False
+    # the same: that it is deleted is for who may see it
+    assert check("acme") == held
     assert check("a--b")["reason"] == "AccountNameInvalid"
 
 
@@ -345,6 +348,61 @@ def test_a_stranger_is_refused_and_it_is_recorded(
         managed.oid("bob"),
         "access.not-administrator",
     )
+
+
+ENDED = "locations/local/deletedVaults/"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None),
+        ("PUT", "", {}),
+        ("PUT", "", {"location": "local", "properties": {"createMode": "recover"}}),
+        ("PATCH", "", {"tags": {}}),
+        ("DELETE", "", None),
+        ("PUT", "/accessPolicies/add", {}),
+        ("GET", ENDED, None),
+        ("POST", f"{ENDED}/purge", None),
+    ],
+)
+def test_a_stranger_hears_the_same_of_every_vault_and_of_none(
+    managed: Managed, method: str, path: str, body: Any
+) -> None:
+    for name in ("here", "ended"):
+        managed.make(name)
+    managed.store.create_vault(managed.caller("root"), "elsewhere")
+    managed("DELETE", managed.place("ended"))
+
+    def asked(name: str) -> Any:
+        place = managed.place(name) + path
+        if path.startswith(ENDED):
+            place = f"{managed.provider}/{path.replace(ENDED, ENDED + name)}"
+        refused = managed(method, place, body, who="bob")
+        return refused.status, refused.code, refused.message.replace(f"/{name}'", "/NAME'")
+
+    answers = {name: asked(name) for name in ("here", "elsewhere", "ended", "none")}
+    assert set(answers.values()) == {answers["none"]}
+    assert answers["none"][:2] == (403, "AuthorizationFailed")
+    [ended] = managed.store.deleted()
+    for name in ("here", "elsewhere", ended.id):
+        last = entries(managed, name, "access")[-1].context
+        assert (last.principal, last.outcome) == (managed.oid("bob"), "access.not-administrator")
+
+
+def test_who_administers_a_vault_hears_where_it_is_not(managed: Managed) -> None:
+    managed.make()
+    from vault.commands import UpdateVault
+
+    update = UpdateVault(administrators=(managed.oid("ann"),))
+    managed.store.vault("acme").handle(managed.caller("root"), update)
+    location = f"{managed.provider}/{ENDED}acme"
+    assert managed("GET", managed.place(group="other"), who="ann").status == 404
+    assert managed("GET", location, who="ann").code == "DeletedVaultNotFound"
+    assert managed("DELETE", managed.place(), who="ann").status == 200
+    assert managed("DELETE", managed.place(), who="ann").status == 204
+    assert managed("GET", managed.place(), who="ann").code == "ResourceNotFound"
+    assert managed("GET", location, who="ann").status == 200
 
 
 def test_a_store_administrator_sees_a_vault_of_another_and_changes_nothing(
@@ -420,6 +478,22 @@ def test_who_is_refused_too_often_has_to_wait(managed: Managed) -> None:
     token, place = managed.token("bob"), managed.place()
     statuses = [managed("GET", place, token=token).status for _ in range(REFUSALS_AT_ONCE + 1)]
     assert statuses == [*[403] * REFUSALS_AT_ONCE, 429]
+
+
+def test_a_flood_of_refusals_does_not_fill_a_log_and_keeps_no_administrator_out(
+    managed: Managed,
+) -> None:
+    managed.make()
+    token, place = managed.token("bob"), managed.place()
+    statuses = Counter(
+        # each from an address of its own, as whoever has a network of IPv6 can
+        managed("GET", place, token=token, peer=f"2001:db8::{number:x}").status
+        for number in range(ALL_REFUSALS_AT_ONCE + 50)
+    )
+    assert statuses == {403: ALL_REFUSALS_AT_ONCE, 429: 50}
+    refused = [one for one in entries(managed, log="access") if one.context.outcome != "ok"]
+    assert len(refused) == ALL_REFUSALS_AT_ONCE
+    assert managed("GET", place).status == 200
 
 
 # --- what cannot be read --------------------------------------------------------------------------
