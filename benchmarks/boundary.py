@@ -1,6 +1,6 @@
 """What does the boundary cost, and what do the callers whom it lets in notice of a flood that it refuses?
 
-First the rule alone, with 1, 100 and 1,000 ranges.  Then a service of one worker: wrk asks by a listener
+First the rule alone, with 1, 100 and 1,000 ranges, and with as many subnets.  Then a service of one worker: wrk asks by a listener
 whose callers are let in, with 8 connections, each read recorded before its answer; and beside it another
 wrk floods with 32 connections by a listener whose callers are refused.  Each kind of flood takes turns
 with none at all.  As a measure of what any 32 busy connections cost, one of them is let in too.
@@ -48,10 +48,25 @@ OFFICE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualN
 LEAST = 20_000
 
 
+def blocks(count: int) -> tuple[str, ...]:
+    """So many ranges, of which no two touch."""
+    return tuple(f"{20 + number // 250}.{number % 250}.16.0/20" for number in range(count))
+
+
 def rules(ranges: int) -> Rules:
-    """A boundary of so many ranges, of which no two touch."""
-    blocks = tuple(f"{20 + number // 250}.{number % 250}.16.0/20" for number in range(ranges))
-    known = BoundarySet(default_action="Deny", ip_rules=blocks)
+    """A boundary of so many address rules."""
+    return ready(BoundarySet(default_action="Deny", ip_rules=blocks(ranges)))
+
+
+def subnets(count: int) -> Rules:
+    """A boundary that knows so many subnets, of which the first 200 have rules."""
+    known = [Subnet(name=f"s{at}", ranges=(one,)) for at, one in enumerate(blocks(count))]
+    network = VirtualNetwork(id=OFFICE, subnets=tuple(known))
+    listed = tuple(SubnetRule(id=f"{OFFICE}/subnets/{one.name}") for one in known[:200])
+    return ready(BoundarySet(default_action="Deny", networks=(network,), subnet_rules=listed))
+
+
+def ready(known: BoundarySet) -> Rules:
     parts = {name: getattr(known, name) for name in BoundarySet.__struct_fields__}
     return Rules(Boundary(**parts, at=1))
 
@@ -68,12 +83,14 @@ def microseconds(made: Rules, address: str) -> float:
 
 def alone() -> None:
     print("the rule alone, microseconds a request: let in, and refused")
-    for ranges in (1, 100, 1000):
-        made = rules(ranges)
-        last = f"{20 + (ranges - 1) // 250}.{(ranges - 1) % 250}.17.1"
-        let_in = [microseconds(made, last) for _ in range(ROUNDS)]
-        refused = [microseconds(made, "198.51.100.1") for _ in range(ROUNDS)]
-        print(f"  {ranges:5,} ranges  {median(let_in):6.2f}  {median(refused):6.2f}")
+    for what, make in (("ranges", rules), ("subnets", subnets)):
+        for count in (1, 100, 1000):
+            made = make(count)
+            last = min(count, 200 if what == "subnets" else count) - 1
+            address = f"{20 + last // 250}.{last % 250}.17.1"
+            let_in = [microseconds(made, address) for _ in range(ROUNDS)]
+            refused = [microseconds(made, "198.51.100.1") for _ in range(ROUNDS)]
+            print(f"  {count:5,} {what:7}  {median(let_in):6.2f}  {median(refused):6.2f}")
     print()
 
 

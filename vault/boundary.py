@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
-from eventstore.events import BoundarySet, Subnet, TrustedService
+from eventstore.events import BoundarySet, TrustedService
 from projections.rows import Boundary
 from vault import ranges
 from vault.caller import Caller
 from vault.refusals import OutsideBoundary, PublicAccessDisabled
+from vault.subnets import Subnets
 
 ALLOW: Final = "Allow"
 DENY: Final = "Deny"
@@ -40,24 +41,15 @@ class Admission(NamedTuple):
     trusted: str = ""
 
 
-class _Known(NamedTuple):
-    """A subnet that the vault knows: its id, and whether a rule lets its callers in."""
-
-    id: str
-    subnet: Subnet
-    blocks: tuple[IPv4Network | IPv6Network, ...]
-    is_listed: bool
-
-
 class Rules:
-    """A boundary made ready: deciding costs the same for one range and for a thousand."""
+    """A boundary made ready: deciding costs the same for one range or subnet and for a thousand."""
 
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
         self._at = f" (boundary #{boundary.at})"
         self._starts, self._ends, self._ranges = _disjoint(boundary.ip_rules)
-        listed = {rule.id.lower() for rule in boundary.subnet_rules}
-        self._subnets = _known(boundary, listed)
+        self._listed_ids = {rule.id.lower() for rule in boundary.subnet_rules}
+        self._subnets = Subnets(boundary.networks)
 
     def admit(self, caller: Caller) -> Admission:
         """What lets *caller* in.  Raise OutsideBoundary or PublicAccessDisabled."""
@@ -80,8 +72,8 @@ class Rules:
         range_ = self.range_of(caller.address)
         if range_ is not None:
             return Admission(f"address {range_}{self._at}")
-        for known in self._subnets:
-            if known.is_listed and _comes_from(known, caller):
+        for known in self._subnets.of(caller) if self._listed_ids else ():
+            if known.id.lower() in self._listed_ids:
                 return Admission(f"subnet {known.id}{self._at}")
         return None
 
@@ -115,7 +107,7 @@ class Rules:
 
     def subnet_of(self, caller: Caller) -> str:
         """The id of the first known subnet that *caller* comes from, or nothing."""
-        return next((known.id for known in self._subnets if _comes_from(known, caller)), "")
+        return next((known.id for known in self._subnets.of(caller)), "")
 
 
 def _disjoint(rules: Iterable[str]) -> tuple[list[int], list[int], list[str]]:
@@ -135,37 +127,6 @@ def _disjoint(rules: Iterable[str]) -> tuple[list[int], list[int], list[str]]:
             ends.append(-last)
             widest.append(rule)
     return starts, ends, widest
-
-
-def _known(boundary: Boundary, listed: set[str]) -> tuple[_Known, ...]:
-    found = []
-    for network in boundary.networks:
-        for subnet in network.subnets:
-            id_ = ranges.subnet_id(network, subnet)
-            blocks = tuple(ip_network(block) for block in subnet.ranges)
-            found.append(_Known(id_, subnet, blocks, id_.lower() in listed))
-    return tuple(found)
-
-
-def _comes_from(known: _Known, caller: Caller) -> bool:
-    subnet, arrival = known.subnet, caller.arrival
-    if arrival is None:
-        return False
-    wanted = (subnet.listener, subnet.interface, subnet.namespace)
-    found = (arrival.listener, arrival.interface, arrival.namespace)
-    if any(one and one != other for one, other in zip(wanted, found, strict=True)):
-        return False
-    if subnet.vlan is not None and subnet.vlan != arrival.vlan:
-        return False
-    return not known.blocks or _holds(known.blocks, caller.address)
-
-
-def _holds(blocks: tuple[IPv4Network | IPv6Network, ...], address: str) -> bool:
-    try:
-        number = ip_address(ranges.plain(address))
-    except ValueError:
-        return False
-    return any(number in block for block in blocks)
 
 
 def _is_bound(bound: TrustedService, caller: Caller) -> bool:
