@@ -256,11 +256,12 @@ def _boundary(given: Properties) -> UpdateBoundary | UnsetType:
     access = UNSET if public is None else _is_public(public)
     if acls is None:
         return UpdateBoundary(public_network_access=access)
-    # Rules are given as a whole; the leave for private ranges, which Azure has not, stays.
-    private = acls.allow_private_ranges
+    # Rules are given as a whole, so one that is absent is gone.  What else is absent stays: its default
+    # would open the vault to everybody, by a body that says nothing of it.
+    action, bypass, private = acls.default_action, acls.bypass, acls.allow_private_ranges
     return UpdateBoundary(
-        default_action=_cased(acls.default_action or "Allow", "Allow", "Deny"),
-        bypass=_cased(acls.bypass or "AzureServices", "AzureServices", "None"),
+        default_action=UNSET if action is None else _cased(action, "Allow", "Deny"),
+        bypass=UNSET if bypass is None else _cased(bypass, "AzureServices", "None"),
         ip_rules=tuple(one.value for one in acls.ip_rules or ()),
         subnet_rules=_subnets(acls.virtual_network_rules or ()),
         public_network_access=access,

@@ -152,6 +152,25 @@ def test_a_put_replaces_the_policies_and_a_patch_only_what_it_gives(managed: Man
     assert sorted(tags) == ["PolicyDeleted", "PolicySet"]
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_rules_without_a_default_action_open_nothing(managed: Managed, method: str) -> None:
+    rule = {"value": "198.51.100.0/24"}
+    managed.make(
+        networkAcls={"defaultAction": "Deny", "bypass": "None", "ipRules": [rule]},
+        publicNetworkAccess="Disabled",
+    )
+    for acls in ({}, {"ipRules": [{"value": "203.0.113.0/24"}]}):
+        body = managed.body(networkAcls=acls)
+        shown = managed(method, managed.place(), body).json["properties"]
+        assert shown["publicNetworkAccess"] == "Disabled"
+        assert shown["networkAcls"] == {
+            "defaultAction": "Deny",
+            "bypass": "None",
+            "ipRules": acls.get("ipRules", []),
+            "virtualNetworkRules": [],
+        }
+
+
 def test_policies_are_added_replaced_and_removed(managed: Managed) -> None:
     managed.make("acme", managed.policy("ann", "get"))
 
