@@ -34,7 +34,7 @@ from server.turns import Turns
 from vault import names
 from vault.caller import Caller
 from vault.commands import Command, RestoreSecret
-from vault.refusals import ErasurePending, VaultIsDeleted, VaultNotFound
+from vault.refusals import NOT_LET_IN, ErasurePending, VaultIsDeleted, VaultNotFound
 from vault.service import Vault
 from vault.store import Store
 
@@ -293,6 +293,8 @@ class Service:
             answer = await self._ask_vault(opened, target.vault, caller, plan.command)
         except MunimentError as refusal:
             self._note(refusal, principal.oid, way)
+            if self._throttled and isinstance(refusal, NOT_LET_IN):
+                opened.throttle.refused(plan.operation)
             raise plan.problem_of(refusal, principal.caller_text, opened.vault.name) from None
         self._lag.after(target.vault, plan, self._clock())
         return plan.render(answer)

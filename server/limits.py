@@ -45,6 +45,10 @@ class Bucket:
         self._refill(now)
         self._left -= 1
 
+    def give_back(self) -> None:
+        """What was taken was not used."""
+        self._left = min(self._most, self._left + 1)
+
     def empty(self, now: float) -> float:
         """In how many seconds there will be one; nothing is taken."""
         self._refill(now)
@@ -64,7 +68,14 @@ class Throttle:
 
     def wait(self, operation: str, now: float) -> float:
         """0 if the request may go on, else the seconds to wait."""
-        return (self._sets if operation == "SecretSet" else self._others).take(now)
+        return self._of(operation).take(now)
+
+    def refused(self, operation: str) -> None:
+        """Whoever was let go on may not: the place is for those who may."""
+        self._of(operation).give_back()
+
+    def _of(self, operation: str) -> Bucket:
+        return self._sets if operation == "SecretSet" else self._others
 
 
 class Buckets:

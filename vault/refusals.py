@@ -70,6 +70,10 @@ class PublicAccessDisabled(VaultError):
         self.rule = rule
 
 
+NOT_LET_IN = (AccessDenied, NotAdministrator, OutsideBoundary, PublicAccessDisabled)
+"""What is said to whoever may not do it, wherever he comes from."""
+
+
 # --- what was asked for is beyond a documented limit --------------------------------------------
 
 

@@ -27,8 +27,10 @@ GROUP = "shop"
 class Managed:
     """A store with three clients: `root` administers it, `ann` and `bob` are anybody."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **options: Any) -> None:
+        """*options* are the service's."""
         self.home = home
+        self._options = options
         self.clock = Clock(START)
         self.store = make_store(home, self.clock)
         self.identities = Identities(self.store, clock=self.clock, ticks=lambda: 0.0)
@@ -53,6 +55,7 @@ class Managed:
             observe=self.done.append,
             fault=lambda kind, _: self.faults.append(kind),
             clock=lambda: 0.0,
+            **self._options,
         )
 
     def close(self) -> None:
@@ -160,9 +163,9 @@ class Managed:
 
 
 @contextmanager
-def managed_in(home: Path) -> Iterator[Managed]:
+def managed_in(home: Path, **options: Any) -> Iterator[Managed]:
     """A service over a new store in *home*; what it leaves there is checked at the end."""
-    managed = Managed(home)
+    managed = Managed(home, **options)
     try:
         yield managed
     finally:

@@ -13,11 +13,13 @@ from server.limits import (
     ALL_REFUSALS_AT_ONCE,
     REFUSALS_A_SECOND,
     REFUSALS_AT_ONCE,
+    SETS_IN_TEN_SECONDS,
     SPARE_REFUSALS_A_SECOND,
     SPARE_REFUSALS_AT_ONCE,
     RefusalLimit,
 )
 from server.turned_away import TurnedAway
+from support.managed import managed_in
 from support.vaults import check_store, make_vault
 from vault.service import Vault
 
@@ -127,3 +129,17 @@ def test_while_it_is_red_a_service_tries_once_a_second_however_many_ask(
         now += 1
         assert health.ready()
     check_store(tmp_path / "store")
+
+
+def test_who_is_refused_uses_up_nothing_of_what_the_vault_takes_in_ten_seconds(
+    tmp_path: Path,
+) -> None:
+    value = {"value": "v"}
+    with managed_in(tmp_path / "store", throttled=True) as managed:
+        managed.make("acme", managed.policy("root", "set"))
+        statuses = [
+            managed.data("PUT", "/secrets/db", value, who="bob", peer=f"198.51.100.{number // 100}")
+            for number in range(SETS_IN_TEN_SECONDS + 1)
+        ]
+        assert {answer.inner for answer in statuses} == {"AccessDenied"}
+        assert managed.data("PUT", "/secrets/db", value).status == 200
