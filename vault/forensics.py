@@ -247,6 +247,12 @@ def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[a
     wanted = (command.permission,) if command.permission else ()
     needed = set(access.expand(wanted, access.SECRET_PERMISSIONS))
     rows, _ = logs.at(points)
+    settings = rows.get(settings_key(), Settings)
+    if settings is None:
+        return  # it was not there yet
+    if settings.deleted_date is not None:
+        yield from _who_could_end(settings)
+        return
     boundary = rules.boundary_of(rows)
     for policy in sorted(rows.policies(), key=_holder):
         if policy.secrets and needed <= set(policy.secrets):
@@ -258,12 +264,20 @@ def _who_could(logs: Logs, command: WhoCould, points: Resolutions) -> Iterator[a
                 application=policy.application_id,
                 origins=explaining.origins(boundary, policy.object_id, policy.application_id),
             )
-    settings = rows.get(settings_key(), Settings)
-    for principal in () if settings is None else settings.administrators:
-        assert settings is not None
+    yield from _administrators(settings, ("grant",))
+
+
+def _who_could_end(settings: Settings) -> Iterator[answers.CouldFact]:
+    """A deleted vault answers nobody; a purged one is brought back by nobody."""
+    if not settings.purged:
+        yield from _administrators(settings, ("recover vault",))
+
+
+def _administrators(settings: Settings, may: tuple[str, ...]) -> Iterator[answers.CouldFact]:
+    for principal in settings.administrators:
         yield answers.CouldFact(
             principal=principal,
-            permissions=("grant",),
+            permissions=may,
             rule="administrator",
             position=settings.at,
             # The boundary is for secrets: who may change it is never cut off by it.

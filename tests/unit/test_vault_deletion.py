@@ -30,9 +30,11 @@ from vault.commands import (
     RecoverVault,
     RestoreSecret,
     RotateKeys,
+    SetPolicy,
     SetSecret,
     ShowVault,
     UpdateVault,
+    WhoCould,
     WhoRead,
 )
 from vault.points import Now
@@ -292,6 +294,21 @@ def test_who_was_given_a_value_of_a_purged_vault_is_told_that_it_is_purged(town:
     town.purge()
     [fact] = town.old.handle(ALICE, Exposed(principal=ALICE.principal))
     assert fact.status == "purged"
+
+
+def test_who_could_tells_of_nobody_whom_an_ended_vault_would_answer(town: Town) -> None:
+    def could(command: WhoCould) -> list[tuple[str, tuple[str, ...]]]:
+        return [(one.principal, one.permissions) for one in town.old.handle(ALICE, command)]
+
+    now = WhoCould(name="db")
+    town.old.handle(ALICE, SetPolicy(object_id="bob", secrets=("get",)))
+    then = WhoCould(name="db", as_of=town.old.changes.head().size)
+    assert ("bob", ("get",)) in could(now)
+    town.delete()
+    assert could(now) == [(ALICE.principal, ("recover vault",))]
+    assert ("bob", ("get",)) in could(then)
+    town.purge()
+    assert could(now) == []
 
 
 def test_a_purge_asked_for_twice_is_one(town: Town) -> None:
