@@ -76,7 +76,7 @@ def add(
 ) -> None:
     """Register a client, and print its secret.
 
-    It may do nothing yet: give its object id to `muniment policy set`.
+    It may read nothing yet: give its object id to `muniment policy set`.
     """
     from server.identities import client_keys
 
@@ -93,8 +93,9 @@ def add(
         added = "store-administrator-added" if store_administrator else "client-added"
         record(session, known, added, name, made.application.object_id)
         _emit_secret(session, known, made)
+    allowed = "make vaults, and read no secret" if store_administrator else "do nothing"
     session.terminal.note(
-        f"It may do nothing yet: muniment policy set --object-id {made.application.object_id} "
+        f"It may {allowed} yet: muniment policy set --object-id {made.application.object_id} "
         "--secret-permissions get list"
     )
 

@@ -26,6 +26,11 @@ DEFAULT_RESOURCE = "https://vault.localhost:8443"
     help=f"The service, without a vault's name [{DEFAULT_RESOURCE}].",
 )
 @click.option(
+    "--control-plane",
+    is_flag=True,
+    help="For the control plane too: whoever holds it may do there what the client may.",
+)
+@click.option(
     "--lifetime",
     type=click.IntRange(1, 86_400),
     default=3600,
@@ -33,7 +38,12 @@ DEFAULT_RESOURCE = "https://vault.localhost:8443"
     help="How long it is good, a day at most [3600].",
 )
 def issue_token(
-    session: Session, name: str | None, client_id: str | None, resource: str, lifetime: int
+    session: Session,
+    name: str | None,
+    client_id: str | None,
+    resource: str,
+    control_plane: bool,
+    lifetime: int,
 ) -> None:
     """Print an access token of a client, for curl."""
     try:
@@ -54,7 +64,8 @@ def issue_token(
             known.roll,
             application,
             authority=resource,
-            audience=origin(resource),
+            # A slash at its end is said on purpose, by the flag: see `management_audiences`.
+            audience=origin(resource) + ("/" if control_plane else ""),
             now=known.now,
             method=f"issued by local:{os_user()}",
             lifetime=lifetime,

@@ -28,12 +28,12 @@ def terminal(tmp_path: Path) -> Terminal:
     return terminal
 
 
-def who(terminal: Terminal, token: str, resource: str) -> Principal:
+def who(terminal: Terminal, token: str, resource: str, *, manages: bool = False) -> Principal:
     """Whom a service over the store takes the holder of *token* for."""
     with Store.open(terminal.home) as store:
         authenticator = Authenticator(Identities(store))
         try:
-            return authenticator.authenticate(bearing(token), resource)
+            return authenticator.authenticate(bearing(token), resource, manages=manages)
         finally:
             authenticator.close()
 
@@ -208,6 +208,19 @@ def test_a_token_is_printed_alone_and_opens_the_service(terminal: Terminal) -> N
         assert principal.oid == OBJECT
         assert re.fullmatch(r"issued by local:\S+", principal.method)
     terminal.check()
+
+
+def test_a_token_opens_the_control_plane_only_if_it_was_asked_for(terminal: Terminal) -> None:
+    terminal.json("identity", "add", "app")
+
+    def manages(*more: str) -> str:
+        token = terminal.must("token", "issue", "app", "--resource", RESOURCE, *more).text.strip()
+        assert who(terminal, token, RESOURCE).name == "app"
+        return who(terminal, token, RESOURCE, manages=True).name
+
+    assert manages("--control-plane") == "app"
+    with pytest.raises(Unauthenticated):
+        manages()
 
 
 def test_a_token_is_good_for_as_long_as_it_says(terminal: Terminal) -> None:
