@@ -148,6 +148,8 @@ EXITS: dict[str, int] = {
     "provider.missing": FAILURE,
     "provider.unavailable": UNREACHABLE,
     "provider.refused": FAILURE,
+    "provider.file-invalid": USAGE,
+    "provider.file-exposed": USAGE,
     "backup.invalid": USAGE,
     "points.reversed": USAGE,
     "restore.names-and-policies": USAGE,

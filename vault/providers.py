@@ -73,6 +73,11 @@ def _begins_with(resource_id: str, prefix: str) -> bool:
     return not prefix or resource_id == prefix or resource_id.startswith(prefix + "/")
 
 
+def last_segment(resource_id: str) -> str:
+    """The name at the end of a resource's id, in lower case as all accounts' names are."""
+    return resource_id.rstrip("/").rpartition("/")[2].lower()
+
+
 def checked(keys: dict[str, str]) -> dict[str, str]:
     """*keys* if they can be used.  Raise ProviderUnavailable.  No message quotes a value."""
     if not 1 <= len(keys) <= MAX_KEYS:
