@@ -97,6 +97,7 @@ def common_options() -> list[click.Option]:
         option(["--home"], metavar="DIR", help="The store."),
         option(["--root-key"], metavar="DIR", help="The root key [the store's path + .key]."),
         option(["--passphrase-file"], metavar="FILE", help="A file that holds the passphrase."),
+        option(["--providers"], metavar="FILE", help="Who makes the keys of storage accounts."),
         option(["--state"], metavar="DIR", help="What was seen of each log is kept here."),
         option(["--as", "principal"], metavar="PRINCIPAL", help="Ask as somebody else; recorded."),
         option(["--request-id"], metavar="ID", help="Repeat a request with its id, at most once."),

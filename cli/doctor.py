@@ -22,6 +22,7 @@ from eventstore.errors import MunimentError
 
 if TYPE_CHECKING:
     from eventstore.log import Log
+    from vault.provider_file import Entry
     from vault.service import Vault
     from vault.store import Store
 
@@ -100,7 +101,26 @@ def _surroundings(session: Session) -> list[Finding]:
     passphrase = session.settings.path("passphrase_file")
     if passphrase is not None and passphrase.exists():
         findings.append(_privacy("passphrase file", passphrase))
-    return findings
+    return findings + _providers(session.settings.path("providers"))
+
+
+def _providers(path: Path | None) -> list[Finding]:
+    """Who makes the keys of storage accounts; no secret and no argument of a program is shown."""
+    if path is None:
+        return []
+    from vault.provider_file import read
+
+    try:
+        return [_provider(one) for one in read(path)]
+    except MunimentError as error:
+        return [Finding("providers", error.message, WRONG, error.hint)]
+
+
+def _provider(one: Entry) -> Finding:
+    told = f"{one.kind} for {one.prefix or 'every resource'}"
+    if problem := one.problem():
+        return Finding(f"provider {one.name}", f"{told}: {problem}", WRONG, "docs/providers.md")
+    return Finding(f"provider {one.name}", told)
 
 
 def _privacy(check: str, place: Path) -> Finding:

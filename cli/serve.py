@@ -156,11 +156,11 @@ def options_of(
     from server.serving import Options
 
     listeners = tuple(listen_of(text) for text in listen)
-
-    root = session.root_directory
+    root, providers = session.root_directory, session.settings.path("providers")
     return Options(
         home=str(session.home.absolute()),
         root_key=None if root is None else str(root.absolute()),
+        providers=None if providers is None else str(providers.absolute()),
         state=str(session.settings.state.absolute()),
         tls=str(tls),
         bind=bind or (() if listeners else ("127.0.0.1",)),

@@ -180,7 +180,12 @@ class Session:
 
     def providers(self) -> Providers | None:
         """Who makes the keys of storage accounts; None if nobody is declared."""
-        return None
+        path = self.settings.path("providers")
+        if path is None:
+            return None
+        from cli.providers import DeclaredIn
+
+        return DeclaredIn(path)
 
     @cached_property
     def kept(self) -> Kept:

@@ -35,6 +35,8 @@ KEYS: Final[dict[str, Key]] = {
     "home": Key("--home", "MUNIMENT_HOME", in_project=True, is_path=True),
     "root_key": Key("--root-key", "MUNIMENT_ROOT_KEY", is_path=True),
     "passphrase_file": Key("--passphrase-file", "MUNIMENT_PASSPHRASE_FILE", is_path=True),
+    # It names programs that are run: no project file says which.
+    "providers": Key("--providers", "MUNIMENT_PROVIDERS", is_path=True),
     # A project file may not say where credentials are sent.
     "url": Key("--url", "MUNIMENT_URL"),
     "ca": Key("--ca", "MUNIMENT_CA", is_path=True),

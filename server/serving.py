@@ -11,12 +11,15 @@ import signal
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from eventstore.errors import MunimentError
 from server.entrances import Entrance, Listen
+
+if TYPE_CHECKING:
+    from vault.providers import Providers
 
 VARIABLE: Final = "MUNIMENT_SERVE"
 APPLICATION: Final = "server.asgi:application"
@@ -86,6 +89,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     home: str
     root_key: str | None = None
+    providers: str | None = None
     state: str | None = None
     tls: str | None
     domain: str = DOMAIN
@@ -176,6 +180,15 @@ def _read_once(fd: int) -> bytes:
     # A pipe can be read once, and a store may be opened again.
     with open(fd, "rb") as pipe:
         return pipe.read()
+
+
+def providers_of(options: Options) -> Providers | None:
+    """Who makes the keys of storage accounts.  Raise ProvidersInvalid or ProvidersExposed."""
+    if options.providers is None:
+        return None
+    from vault.provider_file import load
+
+    return load(Path(options.providers))
 
 
 def root_directory_of(options: Options) -> Path | None:

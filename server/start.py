@@ -10,7 +10,7 @@ from server.http import Response
 from server.identities import Identities
 from server.metrics import LogFacts, Metrics, TailFacts
 from server.operations_log import OperationsLog
-from server.serving import Options, passphrase_of, root_directory_of
+from server.serving import Options, passphrase_of, providers_of, root_directory_of
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator
 from vault.store import Store
@@ -24,6 +24,7 @@ def service_of(options: Options) -> Service:
         Path(options.home),
         root_directory=root_directory_of(options),
         passphrase=passphrase_of(options),
+        providers=providers_of(options),
     )
     identities = Identities(store)
     metrics = Metrics(Path(options.metrics_directory) if options.metrics_directory else None)

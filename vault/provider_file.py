@@ -73,6 +73,10 @@ class Entry(
     name: str
     prefix: str
 
+    @property
+    def kind(self) -> str:
+        return str(self.__struct_config__.tag)
+
     def problem(self) -> str:
         """What is wrong on this machine, where it can be seen without asking; or an empty text."""
         return ""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import sys
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +24,7 @@ from support.arm import (
     arm_served,
     authority_in,
 )
+from support.hooks import manual
 from vault import provider_azurite, provider_https, provider_programs
 from vault.provider_arm import ArmProvider, ClientSecret, ManagedIdentity
 from vault.provider_azurite import AzuriteProvider
@@ -81,23 +79,6 @@ def azurite(directory: Path, restart: str = "", seconds: float = 20) -> AzuriteP
         ("/bin/sh", "-c", f"cd {directory} && ./restart"),
         seconds,
     )
-
-
-def manual(directory: Path, how: str = "", seconds: float = 20) -> ManualProvider:
-    state = directory / "accounts.json"
-    if not state.exists():
-        accounts = {name: {"key1": hook_key(), "key2": hook_key()} for name in ("shop", "other")}
-        state.write_text(json.dumps(accounts))
-    program = (sys.executable, "-I", hook_file(), str(state), how)
-    return ManualProvider(program, seconds)
-
-
-def hook_file() -> str:
-    return str(Path(__file__).parents[1] / "support" / "hook.py")
-
-
-def hook_key() -> str:
-    return b64encode(os.urandom(64)).decode()
 
 
 @pytest.fixture(params=["arm", "azurite", "manual"])
