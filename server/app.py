@@ -11,11 +11,12 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
-from server import arm, bodies, keyvault
+from server import arm, keyvault
 from server.arm_openapi import arm_openapi
 from server.authority import Authority
 from server.control_plane import LARGEST_BODY, ControlPlane, problem_for
@@ -27,15 +28,17 @@ from server.limits import RefusalLimit, Throttle
 from server.openapi import openapi
 from server.problems import Problem, hidden, unavailable
 from server.reading import BodyTooLarge, BodyTooSlow, CallerGone
+from server.rotating import Rotating
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, Principal, Unauthenticated
 from server.turned_away import TurnedAway
 from server.turns import Turns
 from vault import names
+from vault.answers import Rotated
 from vault.caller import Caller
-from vault.commands import Command, RestoreSecret
+from vault.commands import Command
 from vault.refusals import NOT_LET_IN, ErasurePending, VaultIsDeleted, VaultNotFound
-from vault.service import Vault
+from vault.service import ASKING, Vault
 from vault.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +49,9 @@ ReadBody = Callable[[int], Awaitable[bytes]]
 
 _MOST_BLOBS = 4
 """So many bodies of the largest kind are read at once: a thousand would fill the memory."""
+
+_MOST_ASKING = 8
+"""So many threads wait for providers of storage accounts; more requests wait for one of these."""
 
 _BODILESS = ("GET", "HEAD", "DELETE")
 _UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy)
@@ -88,6 +94,7 @@ class Service:
         observe: Callable[[Done], None] = lambda done: None,
         committed: Callable[[int], None] = lambda requests: None,
         fault: Callable[[str, str], None] = lambda kind, request: None,
+        rotated: Callable[[str, Rotated], None] = lambda vault, rotated: None,
         pages: dict[str, Callable[[], Response]] | None = None,
         publisher: Publisher | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -113,6 +120,10 @@ class Service:
         self._counting: asyncio.Task[None] | None = None
         self._control = ControlPlane(store, skip, tenant)
         self._blobs = asyncio.Semaphore(_MOST_BLOBS)
+        self._asking = ThreadPoolExecutor(_MOST_ASKING, thread_name_prefix="provider")
+        self._rotating = Rotating(
+            store, ThreadPoolExecutor(1, thread_name_prefix="rotation"), rotated
+        )
 
     async def begin(self) -> None:
         """Open the vaults, and begin to write down now and then what was turned away."""
@@ -121,6 +132,7 @@ class Service:
         self._counting = asyncio.create_task(self._count())
         if self._publisher is not None:
             self._publisher.begin()
+        self._rotating.begin()
 
     async def end(self) -> None:
         """Write down the last counts, and close the store."""
@@ -129,6 +141,9 @@ class Service:
         if self._counting is not None:
             self._counting.cancel()
         self._write_counts()
+        await self._rotating.end()
+        # What was begun is brought to its end: behind it the store is closed.
+        await asyncio.to_thread(self._asking.shutdown, cancel_futures=True)
         self._authenticator.close()
         self._authority.close()
         self._control.close()
@@ -303,23 +318,30 @@ class Service:
         self, opened: Open, name: str, caller: Caller, command: Command[Any]
     ) -> Any:
         try:
-            return await opened.turns.ask(caller, command)
+            return await self._answered(opened, caller, command)
         except (VaultIsDeleted, VaultNotFound):
             # Somebody deleted it; or purged it, and there may be another one of that name.
             self._open.pop(name, None)
             found = self._opened(name)
             if found is None:
                 raise
-            return await found.turns.ask(caller, command)
+            return await self._answered(found, caller, command)
+
+    async def _answered(self, opened: Open, caller: Caller, command: Command[Any]) -> Any:
+        """The vault's answer; if a storage account's provider is asked, from another thread."""
+        if not isinstance(command, ASKING):
+            return await opened.turns.ask(caller, command)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._asking, opened.vault.handle, caller, command)
 
     async def _whole(
         self, opened: Open, request: Request, principal: Principal, read_body: ReadBody
     ) -> Request:
         """*request* with its body; without, if it is a blob and the caller may not bring one."""
-        most = keyvault.largest_body(request)
-        if most <= bodies.LARGEST:
+        most, restore = keyvault.largest_body(request), keyvault.restore_in(request)
+        if restore is None:
             return await _with_body(request, read_body, most)
-        if not opened.vault.lets(_caller(request, principal), RestoreSecret(blob=b"")):
+        if not opened.vault.lets(_caller(request, principal), restore):
             return request
         async with self._blobs:
             return await _with_body(request, read_body, most)

@@ -102,8 +102,8 @@ def read_blob(body: bytes) -> bytes:
 
 def attributes_of(body: UpdateBody) -> GivenAttributes:
     """The attributes that *body* gives.  Raise BodyMalformed."""
-    read = body.attributes or AttributesBody()
-    return GivenAttributes(read.enabled, _date("nbf", read.nbf), _date("exp", read.exp))
+    said = body.attributes or AttributesBody()
+    return GivenAttributes(said.enabled, _date("nbf", said.nbf), _date("exp", said.exp))
 
 
 def _date(name: str, given: int | float | None | UnsetType) -> int | None | UnsetType:
@@ -117,14 +117,14 @@ def _date(name: str, given: int | float | None | UnsetType) -> int | None | Unse
 def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """The JSON object *body* as *decoder* has it.  Raise BodyMalformed."""
     decoded = _decoded(decoder, body)
-    read, wrong = decoded
+    found, wrong = decoded
     # Raised here, where no failure of a parser is being handled, so that none hangs on to it.
-    if read is None:
+    if found is None:
         raise BodyMalformed(wrong)
     # With as many colons as members there is room for no other member, and so for no duplicate.
-    if body.count(b":") != _members(read) and not _has_single_members(body):
+    if body.count(b":") != _members(found) and not _has_single_members(body):
         raise BodyMalformed("The request body has a duplicate member, or text that is not UTF-8.")
-    return read
+    return found
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T | None, str]:

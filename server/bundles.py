@@ -34,7 +34,7 @@ def secret(form: Form, bundle: SecretBundle, *, versioned: bool = True) -> dict[
     shown["id"] = f"{identifier}/{bundle.version}" if versioned and bundle.version else identifier
     if bundle.managed:
         shown["managed"] = True
-    shown["attributes"] = _attributes(form, bundle.attributes)
+    shown["attributes"] = attributes(form, bundle.attributes)
     if bundle.tags is not None:
         shown["tags"] = bundle.tags
     return shown
@@ -50,7 +50,8 @@ def backup(answer: Backup) -> dict[str, str]:
     return {"value": urlsafe_b64encode(answer.blob).rstrip(b"=").decode()}
 
 
-def _attributes(form: Form, given: Attributes) -> dict[str, Any]:
+def attributes(form: Form, given: Attributes) -> dict[str, Any]:
+    """The attributes of anything."""
     shown: dict[str, Any] = {"enabled": given.enabled}
     if given.nbf is not None:
         shown["nbf"] = given.nbf

@@ -9,30 +9,28 @@ Names and versions are not judged here but by the vault, after it has authorized
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from server import bodies, bundles
+from server import bodies, bundles, storage_plane
+from server.asked import Asked, Writer, after, none, write_backup, write_nothing, write_page
 from server.bundles import Form
 from server.http import Request, Response, json_response
 from server.problems import LOCATION, Problem, problem_of
 from server.query import (
     API_VERSION,
-    MAX_RESULTS,
     OUT_CONTENT_TYPE,
-    SKIP_TOKEN,
     page_size,
     parameters,
 )
 from server.refusals import QueryMalformed
 from server.routes import Found, find, method_of
-from server.skiptoken import Place, Skiptokens
+from server.skiptoken import Skiptokens
 from server.versions import shows
-from vault.access import NEEDS
-from vault.answers import Backup, SecretBundle
+from vault.access import permission_of
+from vault.answers import SecretBundle
 from vault.commands import (
     BackupSecret,
     Command,
@@ -46,6 +44,7 @@ from vault.commands import (
     PurgeDeletedSecret,
     RecoverDeletedSecret,
     RestoreSecret,
+    RestoreStorageAccount,
     SetSecret,
     UpdateSecret,
 )
@@ -79,30 +78,8 @@ class Plan(NamedTuple):
             vault,
             name=getattr(command, "name", ""),
             version=getattr(command, "version", ""),
-            permission=NEEDS.get(kind, ""),
+            permission=permission_of(kind),
         )
-
-
-class _Asked(NamedTuple):
-    """A request, taken apart."""
-
-    found: Found
-    query: Mapping[str, str]
-    body: bytes
-    base: str
-    skip: Skiptokens
-
-    @property
-    def name(self) -> str:
-        return self.found.name
-
-    @property
-    def version(self) -> str:
-        return self.found.version
-
-    @property
-    def place(self) -> Place:
-        return Place(_with_port(self.base), self.found.route.operation, self.found.name)
 
 
 def plan(request: Request, base: str, skip: Skiptokens) -> Plan:
@@ -123,8 +100,9 @@ def plan(request: Request, base: str, skip: Skiptokens) -> Plan:
 def _read(request: Request, base: str, skip: Skiptokens, found: Found) -> Plan:
     route = found.route
     query = parameters(request.query)
-    form = Form(base, shows(query.get(API_VERSION, "")).recoverable_days)
-    asked = _Asked(found, query, request.body, base, skip)
+    version = query.get(API_VERSION, "")
+    form = Form(base, shows(version, storage=route.storage).recoverable_days)
+    asked = Asked(found, query, request.body, base, skip)
     command = _READERS[route.kind](asked)
     return Plan(command, _WRITERS.get(route.kind, _write_secret)(form, asked), route.operation)
 
@@ -136,33 +114,28 @@ def _never(_: Any) -> Response:
 # --- from a request to a command ------------------------------------------------------------------
 
 
-def _set(asked: _Asked) -> SetSecret:
+def _set(asked: Asked) -> SetSecret:
     body = bodies.read_set(asked.body)
     given = bodies.attributes_of(body)
     return SetSecret(
         name=asked.name,
         value=body.value,
-        content_type=_none(body.content_type),
-        tags=_none(body.tags),
+        content_type=none(body.content_type),
+        tags=none(body.tags),
         enabled=given.enabled is not False,
-        nbf=_none(given.nbf),
-        exp=_none(given.exp),
+        nbf=none(given.nbf),
+        exp=none(given.exp),
     )
 
 
-def _none(given: T | None | UnsetType) -> T | None:
-    """What was *given*; in a set an absent member is as null."""
-    return None if isinstance(given, UnsetType) else given
-
-
-def _get(asked: _Asked) -> GetSecret:
+def _get(asked: Asked) -> GetSecret:
     if asked.query.get(OUT_CONTENT_TYPE):
         # Only certificates have forms to choose from, and there are none here.
         raise QueryMalformed("outContentType is not supported: this secret is not a certificate")
     return GetSecret(name=asked.name, version=asked.version)
 
 
-def _update(asked: _Asked) -> UpdateSecret:
+def _update(asked: Asked) -> UpdateSecret:
     body = bodies.read_update(asked.body)
     given = bodies.attributes_of(body)
     return UpdateSecret(
@@ -176,24 +149,19 @@ def _update(asked: _Asked) -> UpdateSecret:
     )
 
 
-def _after(asked: _Asked) -> str:
-    token = asked.query.get(SKIP_TOKEN)
-    return "" if token is None else asked.skip.read(asked.place, token)
+def _list(asked: Asked) -> ListSecrets:
+    return ListSecrets(limit=page_size(asked.query), after=after(asked))
 
 
-def _list(asked: _Asked) -> ListSecrets:
-    return ListSecrets(limit=page_size(asked.query), after=_after(asked))
+def _list_deleted(asked: Asked) -> ListDeletedSecrets:
+    return ListDeletedSecrets(limit=page_size(asked.query), after=after(asked))
 
 
-def _list_deleted(asked: _Asked) -> ListDeletedSecrets:
-    return ListDeletedSecrets(limit=page_size(asked.query), after=_after(asked))
+def _list_versions(asked: Asked) -> ListSecretVersions:
+    return ListSecretVersions(name=asked.name, limit=page_size(asked.query), after=after(asked))
 
 
-def _list_versions(asked: _Asked) -> ListSecretVersions:
-    return ListSecretVersions(name=asked.name, limit=page_size(asked.query), after=_after(asked))
-
-
-_READERS: dict[type[Command[Any]], Callable[[_Asked], Command[Any]]] = {
+_READERS: dict[type[Command[Any]], Callable[[Asked], Command[Any]]] = {
     SetSecret: _set,
     GetSecret: _get,
     UpdateSecret: _update,
@@ -206,73 +174,39 @@ _READERS: dict[type[Command[Any]], Callable[[_Asked], Command[Any]]] = {
     PurgeDeletedSecret: lambda asked: PurgeDeletedSecret(name=asked.name),
     BackupSecret: lambda asked: BackupSecret(name=asked.name),
     RestoreSecret: lambda asked: RestoreSecret(blob=bodies.read_blob(asked.body)),
+    **storage_plane.READERS,
 }
 
 
 # --- from an answer to a response -----------------------------------------------------------------
 
-_Writer = Callable[[Any], Response]
 
-
-def _write_secret(form: Form, _: _Asked) -> _Writer:
+def _write_secret(form: Form, _: Asked) -> Writer:
     def write(answer: SecretBundle) -> Response:
         return json_response(200, bundles.secret(form, answer))
 
     return write
 
 
-def _write_nothing(*_: object) -> _Writer:
-    return lambda _: Response(204)
-
-
-def _write_backup(*_: object) -> _Writer:
-    def write(answer: Backup) -> Response:
-        return json_response(200, bundles.backup(answer))
-
-    return write
-
-
-def _write_page(form: Form, asked: _Asked) -> _Writer:
-    versioned = asked.found.route.kind is ListSecretVersions
-
-    def write(answer: list[SecretBundle]) -> Response:
-        following = None
-        # A full page may have been the last one: the next is empty then, as Key Vault's can be.
-        if len(answer) == page_size(asked.query):
-            following = _next_link(asked, answer[-1].version if versioned else answer[-1].name)
-        items = [bundles.secret(form, item, versioned=versioned) for item in answer]
-        return json_response(200, bundles.page(items, following))
-
-    return write
-
-
-def _next_link(asked: _Asked, last: str) -> str:
-    """The address of the page after *last*, with its port, as Key Vault writes it."""
-    place = asked.place
-    path = asked.found.route.path.replace("{name}", quote(asked.name, safe=""))
-    return (
-        f"{place.authority}{path}?{API_VERSION}={asked.query[API_VERSION]}"
-        f"&{SKIP_TOKEN}={asked.skip.issue(place, last)}"
-        f"&{MAX_RESULTS}={page_size(asked.query)}"
+def _write_names(form: Form, asked: Asked) -> Writer:
+    return write_page(
+        asked, lambda one: one.name, lambda one: bundles.secret(form, one, versioned=False)
     )
 
 
-_WRITERS: dict[type[Command[Any]], Callable[[Form, _Asked], _Writer]] = {
-    ListSecrets: _write_page,
-    ListSecretVersions: _write_page,
-    ListDeletedSecrets: _write_page,
-    PurgeDeletedSecret: _write_nothing,
-    BackupSecret: _write_backup,
+def _write_versions(form: Form, asked: Asked) -> Writer:
+    return write_page(asked, lambda one: one.version, lambda one: bundles.secret(form, one))
+
+
+_WRITERS: dict[type[Command[Any]], Callable[[Form, Asked], Writer]] = {
+    ListSecrets: _write_names,
+    ListSecretVersions: _write_versions,
+    ListDeletedSecrets: _write_names,
+    PurgeDeletedSecret: write_nothing,
+    BackupSecret: write_backup,
+    **storage_plane.WRITERS,
 }
 """How an answer is written; what is not here answers with a secret."""
-
-
-def _with_port(base: str) -> str:
-    """*base* with its port told."""
-    scheme, _, host = base.partition("://")
-    if ":" in host.rpartition("]")[2]:
-        return base
-    return f"{base}:{443 if scheme == 'https' else 80}"
 
 
 # --- what every answer says -----------------------------------------------------------------------
@@ -309,6 +243,16 @@ def _network(peer: str) -> str:
 
 def largest_body(request: Request) -> int:
     """How many bytes the body of *request* may have: a blob more than all else."""
-    if request.method == "POST" and request.path.lower().strip("/") == "secrets/restore":
-        return bodies.LARGEST_BLOB
-    return bodies.LARGEST
+    return bodies.LARGEST if restore_in(request) is None else bodies.LARGEST_BLOB
+
+
+def restore_in(request: Request) -> Command[Any] | None:
+    """The restore that *request* is, without its blob; None if it is another request."""
+    kind = _RESTORES.get(request.path.lower().strip("/")) if request.method == "POST" else None
+    return None if kind is None else kind(blob=b"")
+
+
+_RESTORES: dict[str, type[RestoreSecret | RestoreStorageAccount]] = {
+    "secrets/restore": RestoreSecret,
+    "storage/restore": RestoreStorageAccount,
+}

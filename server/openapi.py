@@ -5,32 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from server.http import JSON
 from server.query import LARGEST_PAGE
-from server.routes import ROUTES, Route
-from server.versions import NEWEST, VERSIONS
-from vault.access import NEEDS
-from vault.names import (
-    MAX_CONTENT_TYPE,
-    MAX_DATE,
-    MAX_TAG_NAME,
-    MAX_TAG_VALUE,
-    MAX_TAGS,
-    MAX_VALUE_BYTES,
-)
+from server.route import Route
+from server.routes import ROUTES
+from server.schemas import DATE, TAGS, TEXT, Schema, list_of, object_of, or_null
+from server.storage_schemas import storage_schemas
+from server.versions import NEWEST, STORAGE_VERSIONS, VERSIONS
+from vault.access import permission_of
+from vault.names import MAX_CONTENT_TYPE, MAX_VALUE_BYTES
 
-Schema = dict[str, Any]
-
-_DATE: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_DATE}
-_TAGS: Schema = {
-    "type": "object",
-    "maxProperties": MAX_TAGS,
-    "propertyNames": {"minLength": 1, "maxLength": MAX_TAG_NAME},
-    "additionalProperties": {"type": "string", "maxLength": MAX_TAG_VALUE},
-}
-_TEXT: Schema = {"type": "string"}
 _CONTENT_TYPE: Schema = {"type": "string", "maxLength": MAX_CONTENT_TYPE}
 _STATUSES = {
     "400": "What was asked for cannot be read, or is beyond a limit",
@@ -53,7 +37,7 @@ def openapi() -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Muniment: Azure Key Vault's data plane for secrets",
+            "title": "Muniment: Azure Key Vault's data plane for secrets and storage accounts",
             "version": NEWEST,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -69,12 +53,12 @@ def openapi() -> Schema:
 
 
 def _operation(route: Route) -> Schema:
-    permission = NEEDS[route.kind]
+    permission = permission_of(route.kind).replace(" ", "/")
     suffix = "Version" if route.path.endswith("{version}") else ""
     described: Schema = {
         "operationId": route.operation + suffix,
         "summary": route.summary,
-        "description": f"Needs the permission secrets/{permission}.",
+        "description": f"Needs the permission {permission}.",
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
         "responses": {**_answer(route), **_errors()},
     }
@@ -84,7 +68,12 @@ def _operation(route: Route) -> Schema:
 
 
 def _path_parameters(route: Route) -> list[Schema]:
-    patterns = {"name": "^[0-9a-zA-Z-]{1,127}$", "version": "^[0-9a-fA-F]{32}$"}
+    letters = "0-9a-zA-Z" if route.storage else "0-9a-zA-Z-"
+    patterns = {
+        "name": f"^[{letters}]{{1,127}}$",
+        "version": "^[0-9a-fA-F]{32}$",
+        "sas": "^[0-9a-zA-Z]{1,127}$",
+    }
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": of}}
         for name, of in patterns.items()
@@ -93,7 +82,8 @@ def _path_parameters(route: Route) -> list[Schema]:
 
 
 def _query_parameters(route: Route) -> list[Schema]:
-    version = {"type": "string", "enum": list(VERSIONS)}
+    known = STORAGE_VERSIONS if route.storage else list(VERSIONS)
+    version = {"type": "string", "enum": known}
     found: list[Schema] = [
         {"name": "api-version", "in": "query", "required": True, "schema": version}
     ]
@@ -121,58 +111,48 @@ def _json(schema: str) -> Schema:
 
 
 def _schemas() -> Schema:
-    given = {"enabled": _or_null({"type": "boolean"}), "nbf": _or_null(_DATE)}
-    given["exp"] = _or_null(_DATE)
+    given = {"enabled": or_null({"type": "boolean"}), "nbf": or_null(DATE)}
+    given["exp"] = or_null(DATE)
     beside = {
-        "contentType": _or_null(_CONTENT_TYPE),
-        "tags": _or_null(_TAGS),
-        "attributes": _or_null({"type": "object", "properties": given}),
+        "contentType": or_null(_CONTENT_TYPE),
+        "tags": or_null(TAGS),
+        "attributes": or_null({"type": "object", "properties": given}),
     }
     value = {"type": "string", "maxLength": MAX_VALUE_BYTES}
-    deletion = {"recoveryId": _TEXT, "deletedDate": _DATE, "scheduledPurgeDate": _DATE}
+    deletion = {"recoveryId": TEXT, "deletedDate": DATE, "scheduledPurgeDate": DATE}
     return {
-        "SetSecret": _object({"value": value, **beside}, "value"),
-        "UpdateSecret": _object(beside),
-        "Blob": _object({"value": {"type": "string", "pattern": "^[A-Za-z0-9_+/=-]*$"}}, "value"),
+        "SetSecret": object_of({"value": value, **beside}, "value"),
+        "UpdateSecret": object_of(beside),
+        "Blob": object_of({"value": {"type": "string", "pattern": "^[A-Za-z0-9_+/=-]*$"}}, "value"),
         "SecretBundle": _secret({}),
         "DeletedSecretBundle": _secret(deletion),
-        "SecretList": _list("SecretBundle"),
-        "DeletedSecretList": _list("DeletedSecretBundle"),
-        "Error": _object({"error": _error()}, "error"),
+        "SecretList": list_of("SecretBundle"),
+        "DeletedSecretList": list_of("DeletedSecretBundle"),
+        **storage_schemas(beside["tags"]),
+        "Error": object_of({"error": _error()}, "error"),
     }
 
 
 def _secret(deletion: Schema) -> Schema:
     attributes = {
         "enabled": {"type": "boolean"},
-        **dict.fromkeys(("nbf", "exp", "created", "updated"), _DATE),
-        "recoveryLevel": _TEXT,
+        **dict.fromkeys(("nbf", "exp", "created", "updated"), DATE),
+        "recoveryLevel": TEXT,
         "recoverableDays": {"type": "integer"},
     }
     shown = {
         **deletion,
-        "value": _TEXT,
-        "contentType": _TEXT,
+        "value": TEXT,
+        "contentType": TEXT,
         "id": {"type": "string", "format": "uri"},
-        "attributes": _object(attributes, "enabled", "created", "updated", "recoveryLevel"),
-        "tags": _TAGS,
+        # A token of a SAS definition: it has no version, and no dates of its own.
+        "managed": {"type": "boolean"},
+        "attributes": object_of(attributes, "enabled", "recoveryLevel"),
+        "tags": TAGS,
     }
-    return _object(shown, *deletion, "id", "attributes")
-
-
-def _list(item: str) -> Schema:
-    items = {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}}
-    return _object({"value": items, "nextLink": _or_null({"type": "string"})}, "value", "nextLink")
+    return object_of(shown, *deletion, "id", "attributes")
 
 
 def _error() -> Schema:
-    inner = _object({"code": _TEXT}, "code")
-    return _object({"code": _TEXT, "message": _TEXT, "innererror": inner}, "code", "message")
-
-
-def _object(properties: Schema, *required: str) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(required)}
-
-
-def _or_null(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]}
+    inner = object_of({"code": TEXT}, "code")
+    return object_of({"code": TEXT, "message": TEXT, "innererror": inner}, "code", "message")

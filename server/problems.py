@@ -85,7 +85,7 @@ ROWS: dict[type[MunimentError], _Row] = {
         403,
         "Forbidden",
         "AccessDenied",
-        "The user, group or application '{caller}' does not have secrets {permission} permission "
+        "The user, group or application '{caller}' does not have {permission} permission "
         "on key vault '{vault}'. " + _HELP + "2125287",
     ),
     refusals.NotAdministrator: _Row(

@@ -7,14 +7,15 @@ case of the fixed words.  Nothing else is normalized: a `..` is a name, and no v
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from server.http import Request
 from server.problems import Problem, method_not_allowed, nothing_here
+from server.route import Route
+from server.storage_routes import STORAGE_ROUTES
 from vault.commands import (
     BackupSecret,
-    Command,
     DeleteSecret,
     GetDeletedSecret,
     GetSecret,
@@ -28,20 +29,7 @@ from vault.commands import (
     UpdateSecret,
 )
 
-
-class Route(NamedTuple):
-    """One operation.  *operation* is its name in Key Vault's AuditEvent log."""
-
-    method: str
-    path: str
-    operation: str
-    kind: type[Command[Any]]
-    summary: str
-    takes: str = ""
-    gives: str = "SecretBundle"
-
-
-ROUTES = (
+_SECRET_ROUTES = (
     Route("GET", "/secrets", "SecretList", ListSecrets, "List secrets", gives="SecretList"),
     Route(
         "POST",
@@ -128,12 +116,16 @@ ROUTES = (
 )
 
 
+ROUTES = (*_SECRET_ROUTES, *STORAGE_ROUTES)
+
+
 class Found(NamedTuple):
     """The operation of a request, and what its path names."""
 
     route: Route
     name: str
     version: str
+    sas: str = ""
 
 
 class _Shape(NamedTuple):
@@ -148,6 +140,9 @@ class _Shape(NamedTuple):
         return given[self.parts.index(part)] if part in self.parts else ""
 
 
+_NAMED = ("{name}", "{version}", "{sas}")
+
+
 def find(method: str, path: str) -> Found:
     """The operation of *method* and *path*.  Raise a Problem, 404 or 405."""
     parts = path.lstrip("/").removesuffix("/").split("/")
@@ -158,7 +153,8 @@ def find(method: str, path: str) -> Found:
         if all(parts[at].lower() == word for at, word in shape.words):
             route = shape.routes.get(method)
             if route is not None:
-                return Found(route, shape.named("{name}", parts), shape.named("{version}", parts))
+                name, version, sas = (shape.named(part, parts) for part in _NAMED)
+                return Found(route, name, version, sas)
             allowed.update(shape.routes)
     raise method_not_allowed(allowed) if allowed else nothing_here()
 

@@ -13,6 +13,7 @@ from server.operations_log import OperationsLog
 from server.serving import Options, passphrase_of, providers_of, root_directory_of
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator
+from vault.answers import Rotated
 from vault.store import Store
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,6 +45,10 @@ def service_of(options: Options) -> Service:
         if done.status == 401:
             metrics.unauthenticated()
 
+    def rotated(vault: str, one: Rotated) -> None:
+        # Neither the account nor its key: a log of operations has no names.
+        log.event("storage.rotated", vault=vault, outcome=one.outcome)
+
     def numbers() -> Response:
         logs = [
             LogFacts(vault.name, log.identity.kind_name, log.head().size)
@@ -73,6 +78,7 @@ def service_of(options: Options) -> Service:
         delete_lag=options.simulate_delete_lag,
         observe=observe,
         committed=metrics.commit,
+        rotated=rotated,
         fault=lambda kind, request: log.event("fault", kind=kind, requestId=request),
         pages={"/metrics": numbers} if options.metrics else {},
         publisher=publisher,

@@ -18,13 +18,16 @@ from vault.commands import Malformed
 SKIP = Skiptokens(b"k" * 32)
 METHODS = st.sampled_from(["GET", "PUT", "PATCH", "DELETE", "POST", "HEAD", ""]) | st.text()
 PARTS = st.sampled_from(
-    ["secrets", "deletedsecrets", "restore", "versions", "backup", "recover", "db", "", "%", "%zz"]
+    [
+        *("secrets", "deletedsecrets", "restore", "versions", "backup", "recover", "db", "", "%"),
+        *("%zz", "storage", "deletedstorage", "sas", "regeneratekey"),
+    ]
 )
 PATHS = st.lists(PARTS | st.text(max_size=8), max_size=5).map("/".join).map(lambda path: "/" + path)
 PAIRS = st.tuples(
     st.sampled_from(["api-version", "maxresults", "$skiptoken", "%24skiptoken", "outContentType"])
     | st.text(max_size=5),
-    st.sampled_from(["7.4", "2", "A" * 40]) | st.text(max_size=30),
+    st.sampled_from(["7.4", "7.3", "2", "A" * 40]) | st.text(max_size=30),
 )
 QUERIES = st.lists(PAIRS.map("=".join), max_size=4).map("&".join)
 VALUES = st.recursive(
@@ -33,7 +36,14 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 MEMBERS = st.dictionaries(
-    st.sampled_from(["value", "contentType", "tags", "attributes", "enabled", "exp"]), VALUES
+    st.sampled_from(
+        [
+            *("value", "contentType", "tags", "attributes", "enabled", "exp", "resourceId"),
+            *("activeKeyName", "autoRegenerateKey", "regenerationPeriod", "keyName"),
+            *("templateUri", "sasType", "validityPeriod"),
+        ]
+    ),
+    VALUES,
 )
 BODIES = st.binary(max_size=200) | MEMBERS.map(lambda body: json.dumps(body).encode())
 
@@ -72,9 +82,11 @@ def test_a_token_says_what_it_was_issued_for(after: str, name: str) -> None:
 def test_a_path_that_the_table_writes_leads_back_to_its_operation(name: str) -> None:
     version = "0" * 32
     for route in ROUTES:
-        if name.lower() == "restore" and route.path == "/secrets/{name}":
+        if name.lower() == "restore" and route.path in ("/secrets/{name}", "/storage/{name}"):
             continue
         path = route.path.replace("{name}", name).replace("{version}", version)
+        path = path.replace("{sas}", f"{name}0")
         found = find(route.method, path)
         assert found.route.kind is route.kind
         assert found.name == (name if "{name}" in route.path else "")
+        assert found.sas == (f"{name}0" if "{sas}" in route.path else "")

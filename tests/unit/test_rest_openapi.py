@@ -12,7 +12,7 @@ import pytest
 
 from server.openapi import openapi
 from server.routes import ROUTES
-from server.versions import VERSIONS
+from server.versions import STORAGE_VERSIONS, VERSIONS
 from support.rest import Rest, rest_in
 
 DESCRIBED = openapi()
@@ -48,7 +48,7 @@ def test_every_operation_stands_there_once_under_a_name_of_its_own() -> None:
     assert {(method, path) for method, path, _ in described} == {
         (route.method, route.path) for route in ROUTES
     }
-    assert len({name for _, _, name in described}) == len(ROUTES) == 14
+    assert len({name for _, _, name in described}) == len(ROUTES) == 34
 
 
 def test_an_operation_says_what_it_takes_and_how_it_can_end() -> None:
@@ -56,12 +56,14 @@ def test_an_operation_says_what_it_takes_and_how_it_can_end() -> None:
         for method, operation in methods.items():
             [version] = [one for one in operation["parameters"] if one["name"] == "api-version"]
             assert version["required"]
-            assert version["schema"]["enum"] == list(VERSIONS)
+            storage = "storage" in operation["description"]
+            assert version["schema"]["enum"] == (STORAGE_VERSIONS if storage else list(VERSIONS))
             assert {"400", "401", "403", "404", "409", "429", "500", "503"} < set(
                 operation["responses"]
             )
             assert ("requestBody" in operation) is (method in {"put", "patch"}) or (
-                operation["operationId"] == "SecretRestore"
+                operation["operationId"]
+                in {"SecretRestore", "StorageAccountRestore", "StorageAccountRegenerateKey"}
             )
 
 

@@ -51,7 +51,7 @@ def test_slashes_case_encoding_and_the_order_of_the_query_are_tolerated(
 @pytest.mark.parametrize(
     "path",
     [
-        *("", "/", "//", "*", "/keys", "/certificates/a", "/storage", "/secretss", "/secret"),
+        *("", "/", "//", "*", "/keys", "/certificates/a", "/storages", "/secretss", "/secret"),
         *("/secrets/a/b/c", "/secrets/a/versions/b", "/deletedsecrets/a/b", "/../secrets"),
         *("/v/secrets", "/secrets/db;x/y/z", "/openapi.json", "https://host/secrets"),
     ],
