@@ -45,7 +45,7 @@ pytest: $(VENV)/.dev $(VENV)/.wheel ## the tests alone, e.g. make pytest PYTEST_
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: clients
-clients: $(VENV)/.clients ## the Node and the old Python client, for the tests
+clients: $(VENV)/.clients ## the Node and the old Python client, and Azurite, for the tests
 
 .PHONY: conformance-az
 conformance-az: $(VENV)/.dev $(VENV)/.wheel ## the Azure CLI against the service; AZ=... names it
@@ -123,10 +123,10 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 # In an environment of its own: its libraries are older than ours.  Node comes as a wheel, so that it
-# is the same everywhere.
+# is the same everywhere.  Azurite has a tree of its own: it is no client, and larger than all of them.
 CLIENTS := $(abspath $(VENV))/clients
 $(VENV)/.clients: requirements/other-clients.txt $(wildcard tests/conformance/clients/node/*.json) \
-		$(VENV)/.made
+		$(wildcard tests/conformance/clients/azurite/*.json) $(VENV)/.made
 	@echo "installing the other clients, each file checked by its hash"
 	@$(PYTHON) -m venv --clear $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install --disable-pip-version-check -qq --require-hashes \
@@ -134,6 +134,9 @@ $(VENV)/.clients: requirements/other-clients.txt $(wildcard tests/conformance/cl
 	@cp tests/conformance/clients/node/*.json $(CLIENTS)
 	@cd $(CLIENTS) && PATH="$(CLIENTS)/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund \
 		--loglevel=error
+	@mkdir $(CLIENTS)/azurite && cp tests/conformance/clients/azurite/*.json $(CLIENTS)/azurite
+	@cd $(CLIENTS)/azurite && PATH="$(CLIENTS)/bin:$$PATH" npm ci --ignore-scripts --no-audit \
+		--no-fund --loglevel=error
 	@touch $@
 
 # The wheel is built from the source archive: what that one lacks, the tests miss at once.

@@ -76,13 +76,20 @@ class Served:
     it looks for new ones once a second.
     """
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(
+        self, directory: Path, *options: str, providers: list[dict[str, Any]] | None = None
+    ) -> None:
         must_resolve()
         self.terminal = Terminal(directory)
         self.port = free_port()
         self.base = f"https://{DOMAIN}:{self.port}"
         self.tls = directory / "store.tls"
         self._log = directory / "service.log"
+        if providers is not None:
+            file = directory / "providers.json"
+            file.write_text(json.dumps(providers))
+            file.chmod(0o600)
+            self.terminal.environ["MUNIMENT_PROVIDERS"] = str(file)
         self.terminal.must("init", VAULTS[0])
         self.terminal.must("vault", "create", VAULTS[1])
         self.terminal.must("tls", "init")
@@ -136,6 +143,7 @@ class Served:
             self.terminal.must(
                 *("policy", "set", "--vault-name", vault, "--object-id", made["objectId"]),
                 *("--secret-permissions", *permissions),
+                *(("--storage-permissions", "all") if "all" in permissions else ()),
             )
         return made
 
