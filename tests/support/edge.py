@@ -26,7 +26,7 @@ from server.tokens import issue
 from support.services import DOMAIN, Service, closed_after, free_port
 from support.sign_in import EC, OUTSIDE, RSA, key_set, signed
 from support.vaults import ALICE, check_store
-from vault.access import SECRET_PERMISSIONS
+from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.commands import SetPolicy, UpdateBoundary
 from vault.service import Vault
 from vault.store import Store, system_clock
@@ -34,6 +34,11 @@ from vault.store import Store, system_clock
 OUTSIDER = "user-1"
 OUTSIDE_TENANT = "11111111-2222-4333-8444-555555555555"
 VERSION = "api-version=7.4"
+
+
+def all_of(principal: str) -> SetPolicy:
+    """A policy that allows everything."""
+    return SetPolicy(object_id=principal, secrets=SECRET_PERMISSIONS, storage=STORAGE_PERMISSIONS)
 
 
 class Answer(NamedTuple):
@@ -61,7 +66,7 @@ class Answer(NamedTuple):
 class Edge:
     """A store with clients, and the service over it once it is `served`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], int] = system_clock) -> None:
         self.directory = directory
         self.home = directory / "home"
         self.port = free_port()
@@ -70,7 +75,7 @@ class Edge:
         self.blobs: dict[str, str] = {}
         self._kept = threading.local()
         self.service: Service
-        with Store.create(self.home, clock=system_clock) as store:
+        with Store.create(self.home, clock=clock) as store:
             for name in ("one", "two"):
                 store.create_vault(ALICE, name, purge_protection=name == "two")
             identities = Identities(store)
@@ -80,7 +85,7 @@ class Edge:
             self.roll: Roll = identities.trust(issuer)
             for vault in store.vaults():
                 for principal in (self.oid("all"), OUTSIDER):
-                    vault.handle(ALICE, SetPolicy(object_id=principal, secrets=SECRET_PERMISSIONS))
+                    vault.handle(ALICE, all_of(principal))
 
     @contextmanager
     def served(self, **options: Any) -> Iterator[Service]:

@@ -33,7 +33,12 @@ def answer(question):
         return {"keys": keys}
 
 
-told = answer(json.loads(sys.stdin.readline()))
+question = json.loads(sys.stdin.readline())
+if how == "fails to regenerate" and question["op"] == "regenerate":
+    sys.exit(1)
+if how == "is slow":
+    time.sleep(3)
+told = answer(question)
 if how == "hangs":
     time.sleep(600)
 if how == "has a child that hangs":

@@ -26,5 +26,29 @@ def manual(directory: Path, how: str = "", seconds: float = 20) -> ManualProvide
     return ManualProvider(hook_program(directory, how), seconds)
 
 
+def hooks_file(directory: Path, **prefixes: str) -> Path:
+    """A file that declares the program for each prefix `/NAME`, with how it misbehaves there."""
+    entries = [
+        {
+            "kind": "manual",
+            "name": name,
+            "prefix": f"/{name}",
+            "program": list(hook_program(directory, how)),
+            "seconds": 10,
+        }
+        for name, how in prefixes.items()
+    ]
+    path = directory / "providers.json"
+    path.write_text(json.dumps(entries))
+    path.chmod(0o600)
+    return path
+
+
+def keys_of(directory: Path) -> dict[str, dict[str, str]]:
+    """The keys as they are, by account."""
+    told: dict[str, dict[str, str]] = json.loads((directory / "accounts.json").read_text())
+    return told
+
+
 def _key() -> str:
     return b64encode(os.urandom(64)).decode()
