@@ -57,7 +57,7 @@ class Rotating:
     def _vaults(self) -> list[Vault]:
         # Here and not in the thread: two that open one log at once would spoil it.
         try:
-            return self._store.vaults()
+            return self._store.active()
         except (MunimentError, OSError):
             return []
 

@@ -85,7 +85,7 @@ def test_an_account_sas_is_the_same(
     token = blob.generate_account_sas(
         ACCOUNT,
         key_text(key),
-        types,  # type: ignore[arg-type]
+        types,
         allowed,
         EXPIRY,
         services=services,
@@ -119,7 +119,7 @@ def test_a_sas_for_a_container_or_a_blob_is_the_same(
         check("service", f"{place}?{token}", token, key)
         return
     when = "2026-01-02T03:04:05.1234567Z"
-    extra = {} if moment is None else {moment: when}
+    extra: dict[str, Any] = {} if moment is None else {moment: when}
     token = blob.generate_blob_sas(
         ACCOUNT, container, name, account_key=key_text(key), **shared, **extra
     )

@@ -72,5 +72,6 @@ GARBAGE = {
     "says numbers": json.dumps({"keys": {"key1": 1}}),
     "is not UTF-8": "\udcff",
 }
-sys.stdout.reconfigure(errors="surrogateescape")
-print(GARBAGE[how] if how in GARBAGE else json.dumps(told))
+sys.stdout.buffer.write(
+    (GARBAGE[how] if how in GARBAGE else json.dumps(told)).encode(errors="surrogateescape") + b"\n"
+)

@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from support.arm import (
     authority_in,
 )
 from support.hooks import manual
-from vault import provider_azurite, provider_https, provider_programs
+from vault import provider_https
 from vault.provider_arm import ArmProvider, ClientSecret, ManagedIdentity
 from vault.provider_azurite import AzuriteProvider
 from vault.provider_manual import ManualProvider
@@ -88,7 +89,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
         provider = asking(server, request.getfixturevalue("certified"), tmp_path)
 
         def fail() -> None:
-            server.misbehaves = lambda handler: (handler.fail(503, "ServerBusy"), True)[1]
+            server.misbehaves = lambda handler: fails(handler, 503)
 
         return Made(provider, fail)
     if request.param == "azurite":
@@ -438,12 +439,20 @@ def test_a_crash_at_any_step_is_finished_by_the_next_question(
             raise Killed
         left[0] -= 1
 
-    write, run = provider_azurite.write_durably, provider_programs.carry_out
+    def counted(work: Callable[..., None]) -> Callable[..., None]:
+        def carry_out(*given: Any) -> None:
+            count()
+            work(*given)
+
+        return carry_out
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            provider_azurite, "write_durably", lambda *given: (count(), write(*given))[1]
-        )
-        patched.setattr(provider_programs, "carry_out", lambda *given: (count(), run(*given))[1])
+        for place, name in (
+            ("vault.provider_azurite", "write_durably"),
+            ("vault.provider_programs", "carry_out"),
+        ):
+            work = getattr(import_module(place), name)
+            patched.setattr(f"{place}.{name}", counted(work))
         with pytest.raises(Killed):
             provider.regenerate_key(SHOP, "key1")
     after = azurite(tmp_path).list_keys(SHOP)

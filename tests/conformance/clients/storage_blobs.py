@@ -44,7 +44,11 @@ def _read(token: str) -> Any:
         try:
             return blob.download_blob().readall().decode()
         except HttpResponseError as refused:
-            return [refused.status_code, str(getattr(refused.error_code, "value", None))]
+            return [refused.status_code, _code(refused)]
+
+
+def _code(refused: Any) -> Any:
+    return refused.response.headers.get("x-ms-error-code")
 
 
 if __name__ == "__main__":
