@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @command("explain")
 @click.argument("words", metavar="PERMISSION [NAME]", nargs=-1, required=True)
 @click.option("--as", "who", metavar="PRINCIPAL", required=True, help="Who would ask.")
-@click.option("--app-id", metavar="ID", default="", help="The client that asks for them.")
+@click.option(
+    "--app-id",
+    metavar="ID",
+    help='The client that asks for them [the one registered so]; "" is none.',
+)
 @click.option("--address", metavar="IP", default="", help="From where [over no network].")
 @click.option("--listener", metavar="NAME", default="", help="The listener it would come in by.")
 @click.option("--interface", metavar="NAME", default="", help="The network interface.")
@@ -34,7 +38,7 @@ def explain(
     session: Session,
     words: tuple[str, ...],
     who: str,
-    app_id: str,
+    app_id: str | None,
     address: str,
     listener: str,
     interface: str,
@@ -52,6 +56,8 @@ def explain(
     if len(words) > 2:
         raise Usage("name one permission, and at most one secret")
     arrival = _arrival(address, listener, interface, vlan, namespace)
+    if app_id is None:
+        app_id = "" if arrival is None else _client(session, who)
     asked = Explain(
         principal=who,
         permission=words[0],
@@ -71,6 +77,20 @@ def explain(
     )
     if not answer.allowed:
         raise click.exceptions.Exit(DENIED)
+
+
+def _client(session: Session, who: str) -> str:
+    """The client that is registered as *who*: its tokens say so, and rules may ask for it."""
+    from server.identities import FILE, Identities
+
+    with session.store() as store:
+        # To look must not make them.
+        has_any = (store.home / FILE).exists()
+        client = Identities(store).roll.client_of(who) if has_any else None
+    if client is None:
+        return ""
+    session.terminal.note(f"through its client {client.name}, {client.client_id}")
+    return client.client_id
 
 
 def _arrival(

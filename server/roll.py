@@ -182,8 +182,12 @@ class Roll(_Part, frozen=True, kw_only=True):
 
     def speaks(self, object_id: str) -> bool:
         """Whether a client of ours is known by that object id."""
+        return self.client_of(object_id) is not None
+
+    def client_of(self, object_id: str) -> Application | None:
+        """The client that is known by that object id: over a network nobody else has it."""
         wanted = object_id.lower()
-        return any(one.object_id == wanted for one in self.applications)
+        return next((one for one in self.applications if one.object_id == wanted), None)
 
     def derived(self, label: bytes) -> bytes:
         """32 bytes for the purpose *label*: HKDF-SHA256 (RFC 5869) of the service's secret."""

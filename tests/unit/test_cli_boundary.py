@@ -190,6 +190,25 @@ def test_it_is_explained_who_is_let_in(
     assert ran.json["allowed"] == (status == 0)
 
 
+def test_a_registered_client_is_explained_with_what_its_tokens_say(terminal: Terminal) -> None:
+    terminal.must("vault", "update", "--default-action", "Deny")
+    robot = terminal.json("identity", "add", "robot")
+    who, client = robot["objectId"], robot["clientId"]
+    terminal.must("policy", "set", "--object-id", who, "--secret-permissions", "get")
+    terminal.must("trusted-service", "bind", "storage", "--application-id", client)
+    outside = ("explain", "--as", who, "get", "--address", "192.0.2.1", "-o", "json")
+    told = terminal.run(*outside)
+    assert (told.status, told.json["boundary"]["rule"][:23]) == (0, "trusted service storage")
+    assert f"through its client robot, {client}" in told.told
+    assert terminal.run(*outside, "--app-id", "").status == 4
+
+
+def test_to_ask_for_an_explanation_registers_nobody(terminal: Terminal) -> None:
+    before = {path.name for path in terminal.home.iterdir()}
+    terminal.run("explain", "--as", BOB, "get", "--address", "192.0.2.1")
+    assert {path.name for path in terminal.home.iterdir()} == before
+
+
 def test_who_asks_for_an_explanation_must_govern_the_vault(made: Terminal) -> None:
     ran = made.run("explain", "--as", BOB, "get", environ={"MUNIMENT_PRINCIPAL": BOB})
     assert (ran.status, ran.text) == (4, "")
