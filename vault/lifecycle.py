@@ -1,7 +1,7 @@
 """The life of a vault: what deleting, recovering and purging it record, or why not.  Pure.
 
 * A deleted vault holds its name and answers nobody, but whoever may recover it, purge it, rotate its
-  keys or read its history.
+  keys, read its history or give evidence of it.
 * With purge protection on, nothing but the end of the retention purges it.
 * A purged vault is not found; its history can be read by whoever knows its id.
 
@@ -42,6 +42,7 @@ from vault.commands import (
     Command,
     CopyVault,
     DeleteVault,
+    PackageEvidence,
     PurgeVault,
     RecoverVault,
     RotateKeys,
@@ -58,6 +59,7 @@ LifeCommand = DeleteVault | RecoverVault | PurgeVault
 
 _TOLD = (HistoryRead.__struct_config__.tag, VaultRead.__struct_config__.tag)
 """What can still be asked of a vault that is deleted or purged."""
+_AFTER_THE_END = RotateKeys | DeleteVault | RecoverVault | PurgeVault | PackageEvidence
 
 
 def check_alive(settings: Settings, command: Command[Any]) -> None:
@@ -66,7 +68,7 @@ def check_alive(settings: Settings, command: Command[Any]) -> None:
         return
     told = command.records in _TOLD and not isinstance(command, CopyVault)
     # What ends a vault is decided below: whoever did not hear the answer may ask once more.
-    if told or isinstance(command, RotateKeys | DeleteVault | RecoverVault | PurgeVault):
+    if told or isinstance(command, _AFTER_THE_END):
         return
     raise _ended(settings)
 

@@ -301,7 +301,21 @@ def _rules(rows: Rows, size: int) -> list[int]:
     if not size:
         return []
     past = PastRows(rows, size)
-    settings, boundary = past.get(settings_key(), Settings), past.get(boundary_key(), Boundary)
-    found = {0} | {policy.at for policy in past.policies()}
-    found |= {one.at for one in (settings, boundary) if one is not None}
-    return sorted(found)
+    boundary = past.get(boundary_key(), Boundary)
+    found = {0, *_settings(rows, size)} | {policy.at for policy in past.policies()}
+    return sorted(found if boundary is None else found | {boundary.at})
+
+
+def _settings(rows: Rows, size: int) -> Iterator[int]:
+    """Which records say how the vault was set, and whether it was deleted."""
+    now = PastRows(rows, size).get(settings_key(), Settings)
+    while now is not None:
+        yield now.at
+        before = PastRows(rows, now.at).get(settings_key(), Settings)
+        # What deletes a vault, or brings it back, leaves in force what was set before it.
+        set_now = before is not None and _life(before) == _life(now)
+        now = None if set_now else before
+
+
+def _life(settings: Settings) -> tuple[int | None, bool]:
+    return settings.deleted_date, settings.purged

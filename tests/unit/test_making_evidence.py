@@ -20,7 +20,14 @@ from support.evidence import judge, trust_of, unzip
 from support.life import Life
 from support.vaults import ALICE
 from vault import packaging
-from vault.commands import GetSecret, PackageEvidence
+from vault.commands import (
+    DeleteVault,
+    GetSecret,
+    PackageEvidence,
+    PurgeVault,
+    RecoverVault,
+    UpdateVault,
+)
 from vault.points import AtTime
 from vault.refusals import PeriodMoved
 
@@ -158,3 +165,27 @@ def test_who_is_no_administrator_learns_nothing_of_the_past(life: Life) -> None:
     asked = PackageEvidence(until=AtTime(life.clock.now))
     life.refuses("access.not-administrator", asked, BOB)
     assert ALICE.principal != life.traces()[-1].context.principal == BOB.principal
+
+
+def test_a_rule_that_a_deletion_left_in_force_is_among_those_from_before(life: Life) -> None:
+    life(UpdateVault(administrators=("nobody@example.com", ALICE.principal)))
+    life(UpdateVault(administrators=(ALICE.principal, "bob@example.com")))
+    life(DeleteVault())
+    life(RecoverVault())
+    life.clock.advance(seconds=1)
+    rules = judge(made(life, life.clock.now), trusted(life)).facts.rules
+    assert [rule.split()[2] for rule in rules] == [
+        *("vault.created", "policy.set", "vault.updated", "vault.deleted", "vault.recovered")
+    ]
+    assert "bob@example.com" in rules[2]
+
+
+def test_there_is_evidence_of_a_vault_that_is_deleted_or_purged(life: Life) -> None:
+    """Who asks what became of the secrets, asks when they are gone."""
+    for ending in (DeleteVault(), PurgeVault()):
+        life(ending)
+        life.clock.advance(seconds=1)
+        judged = judge(made(life), trusted(life))
+        assert judged.status == 21, judged.said
+    assert judged.facts.operations["changes vault.purged"] == 1
+    assert judged.facts.operations["changes keys.erased"] == 1
