@@ -21,13 +21,20 @@ less is shown than was asked: no outside time, say, or a checkpoint that could n
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # The folder of this file: in an unpacked bundle it holds what somebody else put there.
+    del sys.path[0]
+
 import argparse
 import base64
 import binascii
 import hashlib
+import io
 import json
+import re
 import struct
-import sys
 import time
 import zlib
 from collections import Counter
@@ -98,6 +105,11 @@ LOCAL, CENTRAL, END = (
     struct.Struct("<IHHHHIIH"),
 )
 NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-./")
+MEMBER = re.compile(
+    r"(changes|access)/(records|keys|frontier|before|anchors/([0-9]{20}(-[1-9][0-9]*\.tsr|\.note)))"
+    r"|changes/rules|report\.html|verify\.py"
+)
+"""What the manifest may name: a bundle that is unpacked shall hold no module, and no second report."""
 
 
 class Member(NamedTuple):
@@ -585,7 +597,9 @@ class Policy:
 
     def __init__(self, text: str) -> None:
         self.witnesses: dict[str, Key] = {}
+        self._logs: list[Key] = []
         self._groups: dict[str, tuple[int, list[str]]] = {}
+        self._free: set[str] = set()
         self._quorum = ""
         for line in text.split("\n"):
             words = line.split()
@@ -596,19 +610,44 @@ class Policy:
 
     def _take(self, words: list[str]) -> None:
         match words:
-            case ["log", *_]:
-                return
-            case ["witness", name, key] | ["witness", name, key, _]:
-                self.witnesses[name] = read_key(key)
+            case ["log", key, *url] if len(url) < 2:
+                self._logs.append(read_key(key))
+            case ["witness", name, key, *url] if len(url) < 2:
+                self._witness(name, read_key(key))
             case ["group", name, least, *members] if members:
                 count = {"any": "1", "all": str(len(members))}.get(least, least)
-                if not 0 < number(count) <= len(set(members)):
+                if not 0 < number(count) <= len(members):
                     broken("a group of the policy asks for more than its members")
+                for member in members:
+                    # In one group at most, so that no witness counts twice.
+                    if member not in self._free:
+                        broken(f"{member} is not defined above in the policy, or is in a group")
+                    self._free.remove(member)
+                self._name(name)
                 self._groups[name] = (int(count), members)
-            case ["quorum", name]:
+            case ["quorum", name] if not self._quorum:
+                if name != "none" and name not in self.witnesses.keys() | self._groups.keys():
+                    broken(f"{name} is not defined above in the policy")
                 self._quorum = name
             case _:
-                broken("the policy has a line that is none of log, witness, group and quorum")
+                broken("the policy has a line that is none of log, witness, group and one quorum")
+
+    def _witness(self, name: str, key: Key) -> None:
+        if key.kind == ED25519:
+            broken(f"the key of {name} in the policy is not one that cosigns")
+        if any(one.public == key.public for one in self.witnesses.values()):
+            broken(f"the key of {name} is twice in the policy")
+        self._name(name)
+        self.witnesses[name] = key
+
+    def _name(self, name: str) -> None:
+        if name == "none" or name in self.witnesses.keys() | self._groups.keys():
+            broken(f"the name {name} is taken in the policy")
+        self._free.add(name)
+
+    def means(self, log: Key) -> bool:
+        """Whether *log* is one that the policy is about: without any named, all are."""
+        return not self._logs or log in self._logs
 
     def time_of(self, note: Note) -> int | None:
         """When a quorum had seen *note*, in microseconds.  One false signature is a forgery."""
@@ -618,15 +657,17 @@ class Policy:
             if any(times):
                 seen[name] = min(at for at in times if at)
         for at in sorted(seen.values()):
-            if self._has(self._quorum, {name for name, when in seen.items() if when <= at}, 0):
+            if self._quorum == "none" or self._has(
+                self._quorum, {name for name, when in seen.items() if when <= at}
+            ):
                 return at * 1_000_000
         return None
 
-    def _has(self, name: str, by: set[str], depth: int) -> bool:
-        if name not in self._groups or depth > 16:
+    def _has(self, name: str, by: set[str]) -> bool:
+        if name not in self._groups:
             return name in by
         least, members = self._groups[name]
-        return sum(self._has(one, by, depth + 1) for one in set(members)) >= least
+        return sum(self._has(one, by) for one in members) >= least
 
 
 SIGNED_DATA, TST_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
@@ -834,10 +875,15 @@ class Trust(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """That the first *size* records of a log were there at *time*, by the word of others."""
+    """That the first *size* records of a log were there at *time*, by the word of others.
+
+    *witnessed* is when witnesses said so: they know one history of a log, and a time-stamping
+    authority stamps each that it is given.
+    """
 
     size: int
     time: int
+    witnessed: int | None
 
 
 class Facts:
@@ -872,6 +918,10 @@ class Facts:
 WORTH = frozenset(
     [
         "secret.purged",
+        "vault.created",
+        "vault.updated",
+        "vault.deleted",
+        "vault.recovered",
         "vault.purged",
         "keys.erased",
         "signing-key.rotated",
@@ -885,6 +935,7 @@ WORTH = frozenset(
         "vault.restored",
         "store.adopted",
         "clock.stepped-back",
+        "identity.changed",
     ]
 )
 RULES = frozenset(
@@ -958,7 +1009,10 @@ def judge(
                 str(refusal),
             )
             judged.said.setdefault(verdict, (None, "not judged"))
-        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error):
+        except OSError:
+            raise
+        except Exception:
+            # Whatever a bundle makes this program stumble over is the bundle's fault.
             judged.said[verdict] = (False, "the bundle is malformed")
     return judged
 
@@ -987,7 +1041,7 @@ class Checking:
         self._heads: dict[str, tuple[int, bytes]] = {}
         self._made: tuple[int, int, Any] = (0, 0, 0)
         self._false_word = ""
-        self._most_at = 0
+        self._most_at = self._tied = 0
         self._total = 0
 
     def _step(self, count: int) -> None:
@@ -1124,6 +1178,8 @@ class Checking:
         }
         if set(files) & closing or set(files) | closing != set(self._bundle.members):
             broken("the members are not those that the manifest names")
+        if not all(MEMBER.fullmatch(name) for name in files):
+            broken("there are members that the format does not know")
         for name, said in files.items():
             shape(said, {"sha256": str, "size": int}, name)
             if self._bundle.members[name].size != said["size"]:
@@ -1135,6 +1191,7 @@ class Checking:
         origin, first, stop = self._span(log)
         frontier = Frontier(first, self._bundle.text(f"{log}/frontier"))
         anchors = self._anchors(log, origin)
+        believed = max((size for size, _, seen in anchors if seen and seen.witnessed), default=0)
         wanted = {size for size, *_ in anchors}
         wanted |= {size for name, size, _ in self._against() if name == origin}
         roots, before, times = self._roots[log], -1, self._times[log]
@@ -1156,6 +1213,8 @@ class Checking:
                 times[position] = at
             if log == "access" and isinstance(event.get("at"), int):
                 self._most_at = max(self._most_at, event["at"])
+                if position < believed and event["at"] == self._span("changes")[2]:
+                    self._tied = at
             self._judged.facts.add(log, position, context, event)
             if self._each is not None:
                 self._each(log, position, at, context, event)
@@ -1169,7 +1228,7 @@ class Checking:
                     f"{log}: others signed another history of {size} records, or it is not shown"
                 )
             if seen is not None:
-                self._seen[log].append(Seen(size, seen))
+                self._seen[log].append(seen)
 
     def _known(self, log: str, size: int, root: bytes) -> None:
         if self._roots[log].setdefault(size, root) != root:
@@ -1261,9 +1320,9 @@ class Checking:
     def _against(self) -> list[tuple[str, int, bytes]]:
         return [note.head() for note in self._trust.against]
 
-    def _anchors(self, log: str, origin: str) -> list[tuple[int, bytes, int | None]]:
-        """Size, root and outside time of each anchor.  Their signatures are checked here."""
-        found: list[tuple[int, bytes, int | None]] = []
+    def _anchors(self, log: str, origin: str) -> list[tuple[int, bytes, Seen | None]]:
+        """Size, root and what others said of each anchor.  Their signatures are checked here."""
+        found: list[tuple[int, bytes, Seen | None]] = []
         prefix = f"{log}/anchors/"
         names = [name for name in self._bundle.members if name.startswith(prefix)]
         for name in names:
@@ -1280,14 +1339,16 @@ class Checking:
                 if key.kind == ML_DSA_44 and key.name == origin:
                     note.valid(key)
             stamps = [one for one in names if one.startswith(f"{prefix}{size:020}-")]
-            found.append((size, root, self._outside(note, stamps)))
+            found.append((size, root, self._outside(note, self._signer(log, size), stamps)))
             self._anchored[log][size] = root
         return found
 
-    def _outside(self, note: Note, stamps: list[str]) -> int | None:
+    def _outside(self, note: Note, signer: Key, stamps: list[str]) -> Seen | None:
         """When others had seen *note*.  A false word of somebody known is a forgery."""
+        policy = self._trust.policy
         try:
-            times = [self._trust.policy.time_of(note)] if self._trust.policy else []
+            witnessed = policy.time_of(note) if policy and policy.means(signer) else None
+            times = [witnessed]
             if self._trust.roots:
                 text = note.text.encode()
                 times += [
@@ -1296,7 +1357,8 @@ class Checking:
         except Refused as refusal:
             self._false_word = str(refusal)
             return None
-        return min((at for at in times if at is not None), default=None)
+        said = [at for at in times if at is not None]
+        return Seen(note.head()[1], min(said), witnessed) if said else None
 
     # -- rules ------------------------------------------------------------------------------------
 
@@ -1391,15 +1453,36 @@ class Checking:
             self._contradicted(log)
         for log in LOGS:
             _, first, stop = self._span(log)
-            if first == stop:
-                continue
             seen = [one.time for one in self._seen[log] if one.size >= stop]
+            # Without a record in the period, too: who holds the keys could have left them all out.
             if not seen:
-                return None, f"nobody whom you believe saw {log} up to #{stop - 1}"
-            words.append(f"{log} before {moment(min(seen))}")
-            latest = max(latest, self._delay(log))
+                return None, f"nobody whom you believe saw {log}" + (
+                    f" up to #{stop - 1}" if stop else " at all"
+                )
+            self._unseen(log)
+            if first < stop:
+                words.append(f"{log} before {moment(min(seen))}")
+                latest = max(latest, self._delay(log))
+        if not words:
+            return True, "others had seen both logs, which have no record of the period"
         late = f"; each at most {timedelta(microseconds=latest)} after its own time"
-        return True, "others had seen " + (", ".join(words) + late if words else "all: it is empty")
+        return True, "others had seen " + ", ".join(words) + late
+
+    def _unseen(self, log: str) -> None:
+        """Say so if no witness looked any more when the period was over.
+
+        Who holds the keys can begin anew behind the last tree that witnesses saw, and leave out what
+        came after it.  A record of `access` that they saw says how many changes there were, too.
+        """
+        last = max((one.witnessed or 0 for one in self._seen[log]), default=0)
+        if log == "changes":
+            last = max(last, self._tied)
+        if last < self._manifest["stop"] - SKEW:
+            since = f" after {moment(last)}" if last else ""
+            self._judged.weaker.append(
+                f"no witness whom you believe looked at {log}{since}: that nothing was left out "
+                "from then to the period's end is the word of who has its keys"
+            )
 
     def _contradicted(self, log: str) -> None:
         """No record may say that it is younger than others saw it."""
@@ -1468,6 +1551,8 @@ def print_facts(facts: Facts, most: int = 20) -> None:
             print(f"  {title:<16}{count:>9,}  {safe(what)}")
         if len(counts) > most:
             print(f"  {title:<16}{len(counts) - most:>9,}  more of them")
+    if facts.rules:
+        print("  rules before the period are from the log; that there were no others is not shown")
     for title, lines in (("rule before", facts.rules), ("of note", facts.worth)):
         for line in lines[:most]:
             print(f"  {title:<16}{line[:300]}")
@@ -1517,8 +1602,13 @@ def trust_of(given: argparse.Namespace) -> Trust:
             return opened_file.read()
 
     lines = [line for line in read(given.key).decode().splitlines() if line.strip()]
+    keys = [read_key(line) for line in lines if not line.startswith("#")]
+    for log in LOGS:
+        # Nothing but this paper says that two logs are those of one vault.
+        if len({key.name for key in keys if key.name.endswith(f"/{log}")}) > 1:
+            broken(f"{given.key} has keys of more than one log {log}: give those of one vault")
     return Trust(
-        [read_key(line) for line in lines if not line.startswith("#")],
+        keys,
         Policy(read(given.policy).decode()) if given.policy else None,
         tuple(x509.load_pem_x509_certificates(read(given.tsa_root))) if given.tsa_root else (),
         tuple(read_note(read(file)) for file in given.against),
@@ -1545,6 +1635,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="print each record as a line of JSON; believe them if the status is 0 or 21",
     )
     given = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that this terminal cannot write must not end the check.
+            stream.reconfigure(errors="backslashreplace")
     try:
         trust = trust_of(given)
     except (OSError, ValueError, Refused) as problem:

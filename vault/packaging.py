@@ -289,6 +289,8 @@ def _known(log: Log, snapshot: Snapshot, span: Span, kept: list[Checkpoint]) -> 
 
 def _chosen(found: list[Anchor], span: Span) -> list[Anchor]:
     """The last from before the period, those of it, and the first and the newest from after it."""
+    # That there was nothing yet says nothing of a record.
+    found = [one for one in found if one.size]
     before = [one for one in found if one.size <= span.first][-1:]
     inside = [one for one in found if span.first < one.size < span.stop]
     after = [one for one in found if one.size > span.first and one.size >= span.stop]

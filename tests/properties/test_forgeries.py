@@ -583,6 +583,42 @@ def test_a_history_made_anew_without_the_anchors_is_not_as_old_as_it_says(case: 
         assert judged.said[TIME][0] is None
 
 
+def _begun_anew(case: Case, log: str, size: int) -> Forge:
+    """The history of *log* after its first *size* records, without what the period had then."""
+    history, stop = case.forge.logs[log], case.forge.span(log)[1]
+    anew = type(history)(history.signer, history.signed, history.records[:size])
+    for at, (time, said) in enumerate(history.told()[stop:], size):
+        anew.records.append(anew.made(at, time, said, bytes([at % 256, 9]) * 16))
+    notes = [one for one in case.forge.anchors[log] if parse_checkpoint(one).size <= size]
+    logs = {**case.forge.logs, log: anew}
+    return case.forge.but(logs=logs, anchors={**case.forge.anchors, log: notes})
+
+
+@pytest.mark.parametrize("log", verifier.LOGS)
+def test_a_log_begun_anew_behind_its_last_anchor_is_not_shown_to_be_whole(
+    case: Case, log: str
+) -> None:
+    """Nothing that is left contradicts the witness, who had seen what is missing."""
+    first = case.forge.span(log)[0]
+    emptied = judge(_begun_anew(case, log, first).build(), case.trust)
+    assert (emptied.status, emptied.said[COMPLETENESS][0]) == (21, True)
+    assert f"no witness whom you believe looked at {log} after" in emptied.weaker[0]
+    without = _begun_anew(case, log, first)
+    without = without.but(anchors={**without.anchors, log: []})
+    judged = judge(without.build(), case.trust)
+    assert judged.said[TIME] == (None, f"nobody whom you believe saw {log} up to #{first - 1}")
+    longer = _begun_anew(case, log, first).but(start=1)
+    judged = judge(longer.build(), case.trust._replace(start=None))
+    assert (judged.status, judged.said[TIME][0], len(judged.weaker)) == (21, True, 1)
+
+
+@pytest.mark.parametrize("name", ["cryptography.py", "hashlib.py", "report-2.html", "access/x"])
+def test_no_member_that_the_format_does_not_know(case: Case, name: str) -> None:
+    """Beside `verify.py`, a module would be run by whoever unpacks the bundle."""
+    forge = case.forge.but(members=lambda found: {**found, name: b"exit(0)"})
+    refused(case, forge.build(), INTEGRITY)
+
+
 def test_a_history_made_anew_is_refused_by_who_kept_a_checkpoint(case: Case) -> None:
     draw = random.Random(6)
     for _ in range(30):

@@ -133,6 +133,32 @@ def test_a_key_of_another_vault_is_none(
     assert audited(terminal, program, "bundle.zip", "--key", "half").status == 20
 
 
+def test_a_paper_with_the_keys_of_two_vaults_is_no_verdict(
+    terminal: Terminal, bundle: Path, program: Path, tmp_path: Path
+) -> None:
+    """Else `changes` of one vault and `access` of another would pass for one vault's."""
+    other = Terminal(tmp_path)
+    other.must("init")
+    keys = "\n".join(other.json("vault", "show")["verifiers"].values())
+    both = f"{(terminal.directory / 'paper').read_text()}\n{keys}\n"
+    (terminal.directory / "both").write_text(both)
+    ran = audited(terminal, program, "bundle.zip", "--key", "both")
+    assert (ran.status, b"give those of one vault" in ran.err) == (2, True), ran
+
+
+def test_what_lies_beside_the_program_is_not_run(
+    terminal: Terminal, bundle: Path, tmp_path: Path
+) -> None:
+    """Unpacked, a forged bundle could bring a module by the name of one that the program takes."""
+    program = tmp_path / "verify.py"
+    program.write_bytes((terminal.directory / "auditor" / "verify.py").read_bytes())
+    for name in ("hashlib", "cryptography", "argparse"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(0)")
+    asked = [sys.executable, str(program), str(bundle), "--key"]
+    ran = subprocess.run([*asked, str(terminal.directory / "paper")], capture_output=True)
+    assert (ran.returncode, b"integrity     verified" in ran.stdout) == (21, True), ran
+
+
 def test_a_mistyped_key_is_no_verdict(terminal: Terminal, bundle: Path, program: Path) -> None:
     text = (terminal.directory / "paper").read_text()
     (terminal.directory / "mistyped").write_text(text.replace("A", "B", 1).replace("C", "D", 2))
@@ -212,7 +238,9 @@ def test_a_time_stamp_gives_it_too_and_a_false_one_is_refused(
     terminal.must(*made, "--out", "stamped.zip")
     trusted = ("--key", "paper", "--tsa-root", str(tmp_path / "root.pem"))
     ran = audited(terminal, program, "stamped.zip", *trusted)
-    assert ran.status == 0, ran
+    assert "time          verified: others had seen changes before" in ran.text
+    # An authority stamps two histories of one log as gladly as one.
+    assert (ran.status, ran.text.count("weaker        no witness")) == (21, 2), ran
 
     other = tmp_path / "other"
     other.mkdir()

@@ -16,10 +16,10 @@ from cli import bundle_verifier as verifier
 from eventstore import anchors, bundle
 from eventstore.checkpoint import parse_checkpoint
 from eventstore.errors import BundleTooLarge, LogUnavailable
-from support.evidence import judge, trust_of, unzip
+from support.evidence import judge, trust_of, unzip, zipped
 from support.life import Life
 from support.vaults import ALICE
-from vault import packaging
+from vault import packaging, tally
 from vault.commands import (
     DeleteVault,
     GetSecret,
@@ -148,6 +148,20 @@ def test_the_second_signature_of_an_anchor_is_checked_by_who_has_its_key(life: L
         assert judge(whole, trusted(life)).said[verifier.INTEGRITY][0], "a key that is not known"
 
 
+def test_the_report_and_the_verifier_find_the_same_records_worth_a_line() -> None:
+    assert set(tally._MARKED) == verifier.WORTH
+
+
+def test_a_manifest_of_any_shape_is_a_verdict_and_no_crash(life: Life) -> None:
+    members = unzip(made(life))
+    said = json.loads(members["manifest.json"])
+    for odd in ("text", 7, [], None, {"sha256": 7, "size": []}):
+        said["files"]["verify.py"] = odd
+        members["manifest.json"] = json.dumps(said).encode()
+        judged = judge(zipped(members), trusted(life))
+        assert judged.said[verifier.INTEGRITY][0] is False, odd
+
+
 def test_each_record_of_the_period_is_counted_once(life: Life) -> None:
     for number in range(700):
         life.read("one") if number % 3 else life.refuses("secret.not-found", GetSecret(name="no"))
@@ -189,3 +203,12 @@ def test_there_is_evidence_of_a_vault_that_is_deleted_or_purged(life: Life) -> N
         assert judged.status == 21, judged.said
     assert judged.facts.operations["changes vault.purged"] == 1
     assert judged.facts.operations["changes keys.erased"] == 1
+
+
+def test_a_log_that_was_published_while_it_was_empty_is_no_forgery(tmp_path: Path) -> None:
+    life = Life(tmp_path / "store")
+    anchors.keep(life.vault.access.path, life.vault.access.checkpoint())
+    life.set("one")
+    judged = judge(made(life), trusted(life))
+    assert judged.status == 21, judged.said
+    life.store.close()
