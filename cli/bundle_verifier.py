@@ -107,7 +107,7 @@ LOCAL, CENTRAL, END = (
 NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-./")
 MEMBER = re.compile(
     r"(changes|access)/(records|keys|frontier|before|anchors/([0-9]{20}(-[1-9][0-9]*\.tsr|\.note)))"
-    r"|changes/rules|report\.html|verify\.py"
+    r"|(changes|access)/second-[0-9]{20}\.note|changes/rules|report\.html|verify\.py"
 )
 """What the manifest may name: a bundle that is unpacked shall hold no module, and no second report."""
 
@@ -471,6 +471,11 @@ class Key(NamedTuple):
     def key_id(self) -> bytes:
         return sha(self.name.encode(), b"\n", bytes([self.kind]), self.public)[:4]
 
+    @property
+    def line(self) -> str:
+        key = base64.b64encode(bytes([self.kind]) + self.public).decode()
+        return f"{self.name}+{self.key_id.hex()}+{key}"
+
 
 def read_key(line: str) -> Key:
     parts = line.strip().split("+", 2)
@@ -521,6 +526,14 @@ def cosigned(key: Key, note: Note, seconds: int) -> bytes:
     names = [bytes([len(one.encode())]) + one.encode() for one in (key.name, origin)]
     ends = struct.pack(">QQ", 0, size)
     return b"subtree/v1\n\0" + names[0] + seconds.to_bytes(8, "big") + names[1] + ends + root
+
+
+def knows_ml_dsa() -> bool:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def accepts(key: Key, signature: bytes, message: bytes) -> bool:
@@ -579,14 +592,25 @@ def _check_endorsed(
     note: str, start: int, before: tuple[int, Key], key: Key, verifier: str
 ) -> None:
     old = before[1]
-    line = f"{old.name}+{old.key_id.hex()}+" + base64.b64encode(b"\1" + old.public).decode()
     said = read_note(note.encode())
-    text = f"muniment/endorsement/v1\n{key.name}\n{start}\n{line}\n{verifier}\n"
+    text = f"muniment/endorsement/v1\n{key.name}\n{start}\n{old.line}\n{verifier}\n"
     named = [(name, key_id) for name, key_id, _ in said.lines]
     if said.text != text or named != [(old.name, old.key_id), (key.name, key.key_id)]:
         broken("the endorsement of a signing key says otherwise")
     if start <= before[0] or not said.valid(old) or not said.valid(key):
         broken("a signing key is not endorsed by the one before")
+
+
+def read_second(data: bytes, start: int, first: Key) -> Key:
+    """The ML-DSA-44 key that signs beside *first*, if *first* says so."""
+    said = read_note(data)
+    second = read_key((said.text.split("\n") + [""] * 5)[4])
+    text = f"muniment/second-key/v1\n{first.name}\n{start}\n{first.line}\n{second.line}\n"
+    if said.text != text or (second.name, second.kind) != (first.name, ML_DSA_44):
+        broken("the endorsement of a second key says otherwise")
+    if not said.valid(first):
+        broken("a second key is not endorsed by the first")
+    return second
 
 
 # --- the word of others: witnesses and time stamps ----------------------------------------------
@@ -1042,6 +1066,7 @@ class Checking:
         self._made: tuple[int, int, Any] = (0, 0, 0)
         self._false_word = ""
         self._most_at = self._tied = 0
+        self._published = self._twice = 0
         self._total = 0
 
     def _step(self, count: int) -> None:
@@ -1070,6 +1095,9 @@ class Checking:
         for log in LOGS:
             self._log(log)
         self._rules()
+        if self._twice:
+            word = f"{self._twice} of {self._published} published checkpoints are signed by it too"
+            self._judged.about.append(("ML-DSA-44", word))
         origins = [self._manifest["logs"][log]["origin"] for log in LOGS]
         return True, f"every record is under the signed trees of {' and '.join(origins)}"
 
@@ -1325,6 +1353,7 @@ class Checking:
         found: list[tuple[int, bytes, Seen | None]] = []
         prefix = f"{log}/anchors/"
         names = [name for name in self._bundle.members if name.startswith(prefix)]
+        seconds = self._second_keys(log)
         for name in names:
             if not name.endswith(".note"):
                 continue
@@ -1335,13 +1364,36 @@ class Checking:
                 broken(f"{name} is of another log or size")
             if not note.valid(self._signer(log, size)):
                 broken(f"{name} is not signed by this log's key")
-            for key in self._trust.keys:
-                if key.kind == ML_DSA_44 and key.name == origin:
-                    note.valid(key)
+            self._published += 1
+            stamps_of_second = [stamp for key in seconds(size) for stamp in note.valid(key)]
+            self._twice += bool(stamps_of_second)
             stamps = [one for one in names if one.startswith(f"{prefix}{size:020}-")]
             found.append((size, root, self._outside(note, self._signer(log, size), stamps)))
             self._anchored[log][size] = root
         return found
+
+    def _second_keys(self, log: str) -> Callable[[int], list[Key]]:
+        """By size: the ML-DSA-44 keys that the auditor brought, or that the log's own key endorsed."""
+        chain, prefix = self._chains[log], f"{log}/second-"
+        origin = self._span(log)[0]
+        brought = [key for key in self._trust.keys if (key.name, key.kind) == (origin, ML_DSA_44)]
+        endorsed: dict[int, Key] = {}
+        for name in self._bundle.members:
+            if name.startswith(prefix):
+                start = int(name[len(prefix) :].removesuffix(".note"))
+                first = next((key for at, key in chain if at == start), None)
+                if first is None:
+                    broken(f"{name} is of a signing key that is not there")
+                endorsed[start] = read_second(self._bundle.text(name), start, first)
+        if (brought or endorsed) and not knows_ml_dsa():
+            self._judged.about.append(("second key", "not checked: `cryptography` is too old"))
+            return lambda size: []
+
+        def keys(size: int) -> list[Key]:
+            own = endorsed.get(chain[self._epoch(log, size)][0])
+            return [*brought, *([own] if own is not None and own not in brought else [])]
+
+        return keys
 
     def _outside(self, note: Note, signer: Key, stamps: list[str]) -> Seen | None:
         """When others had seen *note*.  A false word of somebody known is a forgery."""

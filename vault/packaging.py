@@ -135,6 +135,8 @@ class Packaging:
             bundle.add(f"{place}.note", anchor.note.encode())
             for number, stamp in enumerate(anchor.timestamps, 1):
                 bundle.add(f"{place}-{number}.tsr", stamp)
+        for start, note in anchors.endorsements(self._logs[log].path):
+            bundle.add(f"{log}/second-{start:020}.note", note.encode())
 
     def _chunks(self, log: str, span: Span, tally: Tally) -> Iterator[list[bytes]]:
         for start in range(span.first, span.stop, CHUNK):

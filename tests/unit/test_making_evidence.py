@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -155,11 +156,40 @@ def test_the_report_and_the_verifier_find_the_same_records_worth_a_line() -> Non
 def test_a_manifest_of_any_shape_is_a_verdict_and_no_crash(life: Life) -> None:
     members = unzip(made(life))
     said = json.loads(members["manifest.json"])
-    for odd in ("text", 7, [], None, {"sha256": 7, "size": []}):
+    shapes: list[Any] = ["text", 7, [], None, {"sha256": 7, "size": []}]
+    for odd in shapes:
         said["files"]["verify.py"] = odd
         members["manifest.json"] = json.dumps(said).encode()
         judged = judge(zipped(members), trusted(life))
         assert judged.said[verifier.INTEGRITY][0] is False, odd
+
+
+def test_the_second_signature_is_checked_by_who_has_the_first_key_only(life: Life) -> None:
+    """The first key endorses the second; a bundle brings the note that says so."""
+    for log in (life.vault.changes, life.vault.access):
+        signed = log.sign_for_others()
+        anchors.keep(log.path, signed.note)
+        anchors.keep_endorsement(log.path, signed.start, signed.endorsement)
+    members = unzip(whole := made(life))
+    judged = judge(whole, trusted(life))
+    said = "2 of 2 published checkpoints are signed by it too"
+    assert (judged.status, ("ML-DSA-44", said) in judged.about) == (21, True), judged.said
+    [name] = [name for name in members if name.startswith("access/second-")]
+    note = members[name].decode()
+    other = members["changes" + name.removeprefix("access")].decode()
+    key = verifier.read_key(own(life)[1])
+    for false in (other, note.replace("\n0\n", "\n1\n"), note.split("\n\n")[0] + "\n\n"):
+        with pytest.raises(verifier.Refused):
+            verifier.read_second(false.encode(), 0, key)
+    place = life.vault.access.path / "anchors"
+    [kept] = place.glob("0*.note")
+    text, _, lines = kept.read_text().partition("\n\n")
+    first, second = lines.splitlines()
+    stamp = bytearray(base64.b64decode(second.split(" ")[2]))
+    stamp[-1] ^= 1
+    second = " ".join([*second.split(" ")[:2], base64.b64encode(bytes(stamp)).decode()])
+    kept.write_text(f"{text}\n\n{first}\n{second}\n")
+    assert judge(made(life), trusted(life)).said[verifier.INTEGRITY][0] is False
 
 
 def test_each_record_of_the_period_is_counted_once(life: Life) -> None:
@@ -196,11 +226,13 @@ def test_a_rule_that_a_deletion_left_in_force_is_among_those_from_before(life: L
 
 def test_there_is_evidence_of_a_vault_that_is_deleted_or_purged(life: Life) -> None:
     """Who asks what became of the secrets, asks when they are gone."""
-    for ending in (DeleteVault(), PurgeVault()):
-        life(ending)
-        life.clock.advance(seconds=1)
-        judged = judge(made(life), trusted(life))
-        assert judged.status == 21, judged.said
+    life(DeleteVault())
+    life.clock.advance(seconds=1)
+    assert judge(made(life), trusted(life)).status == 21
+    life(PurgeVault())
+    life.clock.advance(seconds=1)
+    judged = judge(made(life), trusted(life))
+    assert judged.status == 21, judged.said
     assert judged.facts.operations["changes vault.purged"] == 1
     assert judged.facts.operations["changes keys.erased"] == 1
 
