@@ -49,8 +49,9 @@ def test_the_installed_version_is_the_projects() -> None:
     assert importlib.metadata.version("muniment") == PROJECT["project"]["version"]
 
 
-def test_the_lock_of_node_pins_versions_and_hashes_and_no_address() -> None:
-    text = (ROOT / "tests/conformance/clients/node/package-lock.json").read_text()
+@pytest.mark.parametrize("tree", ["node", "azurite"])
+def test_the_lock_of_node_pins_versions_and_hashes_and_no_address(tree: str) -> None:
+    text = (ROOT / f"tests/conformance/clients/{tree}/package-lock.json").read_text()
     lock = json.loads(text)
     packages = [one for name, one in lock["packages"].items() if name]
     assert all(one["version"] and one["integrity"].startswith("sha512-") for one in packages)
