@@ -171,10 +171,13 @@ def permission_of(kind: type[Command[Any]]) -> str:
 
 
 def _holders(caller: Caller) -> tuple[str, ...]:
-    """Whose policies speak for *caller*: a compound one only where its client asks for its user."""
+    """Whose policies speak for *caller*: a compound one only where its client asks for its user.
+
+    The ids of clients are compared without regard to case, as those of trusted services are.
+    """
     if not caller.application:
         return (caller.principal,)
-    return (caller.principal, holder(caller.principal, caller.application))
+    return (caller.principal, holder(caller.principal, caller.application.lower()))
 
 
 def of_data_plane(command: Command[Any]) -> bool:

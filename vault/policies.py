@@ -44,7 +44,7 @@ def known_policy(rows: Rows, object_id: str, application_id: str) -> Policy | No
     names.check_principal(object_id)
     if application_id:
         names.check_principal(application_id)
-    return rows.get(policy_key(holder(object_id, application_id)), Policy)
+    return rows.get(policy_key(holder(object_id, application_id.lower())), Policy)
 
 
 def set_policy(rows: Rows, command: SetPolicy) -> PolicySet:
@@ -62,7 +62,7 @@ def set_policy(rows: Rows, command: SetPolicy) -> PolicySet:
         object_id=command.object_id,
         secrets=secrets,
         storage=storage,
-        application_id=command.application_id,
+        application_id=command.application_id.lower(),
     )
 
 
@@ -140,14 +140,15 @@ def _by_holder(grants: Iterable[Grant]) -> dict[str, PolicySet]:
         names.check_principal(grant.object_id)
         if grant.application_id:
             names.check_principal(grant.application_id)
-        who = holder(grant.object_id, grant.application_id)
+        application_id = grant.application_id.lower()
+        who = holder(grant.object_id, application_id)
         if who in found:
             raise PolicyTwice(f"two access policies are for {grant.object_id[:256]!r}")
         found[who] = PolicySet(
             object_id=grant.object_id,
             secrets=access.expand(grant.secrets, access.SECRET_PERMISSIONS),
             storage=access.expand(grant.storage, access.STORAGE_PERMISSIONS),
-            application_id=grant.application_id,
+            application_id=application_id,
         )
     return found
 

@@ -99,3 +99,18 @@ def test_a_policy_through_a_client_counts_only_where_that_client_asks(life: Life
     life.refuses("policy.not-found", DeletePolicy(object_id=BOB.principal))
     life(DeletePolicy(object_id=BOB.principal, application_id="portal"))
     life.refuses("access.denied", GetSecret(name="db"), replace(BOB, application="portal"))
+
+
+def test_the_id_of_a_client_is_the_same_in_any_case(life: Life) -> None:
+    life.set("db")
+    life(SetPolicy(object_id=BOB.principal, secrets=("get",), application_id="3F1C-Portal"))
+    for written in ("3F1C-Portal", "3f1c-portal"):
+        assert life(GetSecret(name="db"), replace(BOB, application=written)).value
+    grant = Grant(object_id=BOB.principal, secrets=("list",), application_id="3f1C-PORTAL")
+    life(ChangePolicies(kind="add", grants=(grant,)))
+    assert stands(life) == {(BOB.principal, "3f1c-portal"): ("get", "list")}
+    life.refuses(
+        "policy.twice", UpdateVault(policies=(grant, replace(grant, application_id="3f1c-portal")))
+    )
+    life(DeletePolicy(object_id=BOB.principal, application_id="3F1C-PORTAL"))
+    assert stands(life) == {}
