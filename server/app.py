@@ -19,7 +19,7 @@ from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnk
 from server import arm, keyvault
 from server.arm_openapi import arm_openapi
 from server.authority import Authority
-from server.control_plane import LARGEST_BODY, ControlPlane, problem_for
+from server.control_plane import ControlPlane, largest_body, problem_for
 from server.health import Health
 from server.hosts import Target, target_of
 from server.http import Request, Response, json_response
@@ -266,14 +266,15 @@ class Service:
         said.principal, said.operation = principal.oid, found.route.operation
         way = (principal.appid, request.peer, request.arrival)
         self._limit(self._refusals.wait(principal.oid, way, self._clock()), said.vault)
-        whole = await _with_body(request, read_body, LARGEST_BODY)
         caller = _caller(request, principal)
         try:
-            # Amid a flood of refusals no more are recorded than the vaults themselves allow.
-            wait = self._refusals.wait_if_refused(principal.oid, self._clock())
-            if wait > 0 and not self._control.may_manage(found, caller):
+            if self._control.may_manage(found, caller):
+                request = await _with_body(request, read_body, largest_body(found))
+            else:
+                # Refused whatever the body says, so it is not read; amid a flood it is not recorded.
+                wait = self._refusals.wait_if_refused(principal.oid, self._clock())
                 self._limit(wait, said.vault)
-            return await self._control.answer(whole, found, target.base, caller)
+            return await self._control.answer(request, found, target.base, caller)
         except MunimentError as refusal:
             self._note(refusal, principal.oid, way)
             raise problem_for(refusal, found, caller) from None

@@ -60,6 +60,8 @@ from vault.store import Store
 
 LARGEST_BODY: Final = 1024 * 1024
 """Bytes of a body: 1,024 policies with every permission, and 1,000 ranges."""
+_LARGEST_OF_ANYBODY: Final = 16 * 1024
+"""Where no vault is named, whoever has a token may send one."""
 
 _PAGE: Final = 25
 _CLAUSE: Final = re.compile(r"\s*([A-Za-z]+)\s+eq\s+'([^']*)'\s*")
@@ -416,6 +418,11 @@ _WORK: Final[dict[str, Callable[[ControlPlane, Asked], Response]]] = {
     "SubscriptionGet": ControlPlane._get_subscription,
     "TenantList": ControlPlane._list_tenants,
 }
+
+
+def largest_body(found: Found) -> int:
+    """How many bytes the body of a request for *found* may have."""
+    return LARGEST_BODY if found.vault else _LARGEST_OF_ANYBODY
 
 
 def problem_for(error: Exception, found: Found, caller: Caller) -> Problem:

@@ -13,6 +13,7 @@ from server.app import Done, Service
 from server.authority import Authority
 from server.http import Request
 from server.identities import Identities
+from server.reading import BodyTooLarge
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, issue
 from support.rest import Told, told
@@ -31,6 +32,7 @@ class Managed:
         """*options* are the service's."""
         self.home = home
         self._options = options
+        self.bodies = 0
         self.clock = Clock(START)
         self.store = make_store(home, self.clock)
         self.identities = Identities(self.store, clock=self.clock, ticks=lambda: 0.0)
@@ -112,7 +114,9 @@ class Managed:
         request = Request(method, path, given if mark else query, sent, b"", peer)
 
         async def read(most: int) -> bytes:
-            assert len(raw) <= most
+            self.bodies += 1
+            if len(raw) > most:
+                raise BodyTooLarge
             return raw
 
         return told(self._runner.run(self.service.answer(request, read)))

@@ -409,6 +409,22 @@ def test_a_stranger_hears_the_same_of_every_vault_and_of_none(
         assert (last.principal, last.outcome) == (managed.oid("bob"), "access.not-administrator")
 
 
+def test_the_body_of_a_stranger_is_not_read(managed: Managed) -> None:
+    managed.make()
+    large = b" " * 500_000 + b"{}"
+    place, none = managed.place(), managed.place("none")
+    check = f"{managed.provider}/checkNameAvailability"
+    before = managed.bodies
+    for path in (place, none):
+        for method in ("PUT", "PATCH"):
+            assert managed(method, path, large, who="bob").status == 403
+    assert managed.bodies == before
+    assert managed("PATCH", place, large).status == 200
+    assert managed.bodies == before + 1
+    # where everybody may ask, nobody may send much
+    assert managed("POST", check, large, who="bob").status == 413
+
+
 def test_who_administers_a_vault_hears_where_it_is_not(managed: Managed) -> None:
     managed.make()
     from vault.commands import UpdateVault
