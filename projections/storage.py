@@ -179,13 +179,21 @@ def _set(known: StorageAccount | None, entry: Entry[Any]) -> StorageAccount:
         at,
         at,
         at,
-        _next(event, now),
+        _next(known, event, now),
     )
 
 
 def _next(
-    event: StorageAccountSet | StorageAccountRestored | StorageAccountUpdated, now: int
+    known: StorageAccount | None,
+    event: StorageAccountSet | StorageAccountRestored | StorageAccountUpdated,
+    now: int,
 ) -> int | None:
+    if known is not None and (known.auto_regenerate, known.period) == (
+        event.auto_regenerate,
+        event.period,
+    ):
+        # Who says the same again each day must not put the rotation off for ever.
+        return known.next_rotation
     return now + event.period if event.auto_regenerate and event.period else None
 
 
@@ -194,7 +202,6 @@ def _changed(known: StorageAccount, entry: Entry[Any]) -> StorageAccount:
     account = replace(known, at=at)
     match entry.event:
         case StorageAccountUpdated() as event:
-            scheduled = {"auto_regenerate", "period"} & set(event.changed)
             return replace(
                 account,
                 active_key=event.active_key,
@@ -203,7 +210,7 @@ def _changed(known: StorageAccount, entry: Entry[Any]) -> StorageAccount:
                 enabled=event.enabled,
                 updated=now,
                 tags_at=at,
-                next_rotation=_next(event, now) if scheduled else known.next_rotation,
+                next_rotation=_next(known, event, now),
             )
         case StorageKeyRegenerating() as event:
             return replace(
@@ -216,7 +223,8 @@ def _changed(known: StorageAccount, entry: Entry[Any]) -> StorageAccount:
         case StorageKeyRegenerated() as event:
             return _regenerated(account, event, now)
         case StorageKeyRegenerationFailed() as event:
-            later = now + RETRY if event.automatic else known.next_rotation
+            again = event.automatic and known.auto_regenerate
+            later = now + RETRY if again else known.next_rotation
             return replace(_settled(account), next_rotation=later)
         case StorageKeysSynced() as event:
             return replace(account, key_prints=event.key_prints, keys_at=at)
@@ -233,6 +241,8 @@ def _regenerated(account: StorageAccount, event: StorageKeyRegenerated, now: int
         updated=now,
     )
     if event.automatic:
+        if not account.auto_regenerate:
+            return settled  # it was turned off while the provider was asked
         # Counted from now: what was missed is caught up with once.
         return replace(settled, next_rotation=now + (account.period or RETRY))
     # As Key Vault has it: a key that somebody asked for makes the account a new one.

@@ -192,6 +192,34 @@ def test_a_rotation_by_hand_alone_never_comes_by_itself(place: Place) -> None:
     assert len(place.vault.rotate_due()) == 1
 
 
+@pytest.mark.parametrize("outcome", ["ok", "provider.refused"])
+def test_a_rotation_that_is_turned_off_while_it_goes_on_is_the_last_one(
+    place: Place, outcome: str
+) -> None:
+    def turn_off(call: str) -> None:
+        place.provider.before = lambda call: None
+        place.ask(UpdateStorageAccount(name="shop", auto_regenerate=False, period=None))
+        if outcome != "ok":
+            refusing(call)
+
+    place.clock.advance(days=90)
+    place.provider.before = turn_off
+    assert [one.outcome for one in place.vault.rotate_due()] == [outcome]
+    place.clock.advance(days=1000)
+    assert place.vault.rotate_due() == []
+    assert place.ask(GetStorageAccount(name="shop")).next_rotation is None
+
+
+def test_who_says_the_same_again_puts_no_rotation_off(place: Place) -> None:
+    for _ in range(8):
+        place.clock.advance(days=10)
+        assert place.vault.rotate_due() == []
+        place.set_account()
+        place.ask(UpdateStorageAccount(name="shop", auto_regenerate=True, period=90 * DAY))
+    place.clock.advance(days=10)
+    assert len(place.vault.rotate_due()) == 1
+
+
 def test_a_rotation_that_is_refused_is_tried_again_an_hour_later(place: Place) -> None:
     place.clock.advance(days=90)
     place.provider.before = refusing
