@@ -215,8 +215,10 @@ class Rotating:
         """Ask the provider, and record what it did.  Raise ProviderRefused or ProviderUnavailable."""
         account = begun.account
         provider = self._providers.of(account.resource_id)
+        before = self._last_known(account)
         try:
             keys = checked(provider.regenerate_key(account.resource_id, account.regenerating))
+            storage.check_regenerated(account, before, keys)
         except ProviderRefused:
             self._commit(begun, lambda now: storage.fail(now, ProviderRefused.code))
             raise
@@ -289,6 +291,13 @@ class Rotating:
         if not always and not getattr(decision.event, "drifted", ()):
             return True
         return self._vault.changes.transact(work)
+
+    def _last_known(self, account: StorageAccount) -> dict[str, str]:
+        """As `_known`; nothing if the account was purged meanwhile."""
+        try:
+            return self._known(account)
+        except KeyErased:
+            return {}
 
     def _known(self, account: StorageAccount) -> dict[str, str]:
         """The keys as they were last recorded."""

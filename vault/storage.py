@@ -43,6 +43,8 @@ from vault.commands import (
 )
 from vault.refusals import (
     DeletedStorageAccountNotFound,
+    ProviderRefused,
+    ProviderUnavailable,
     PurgeIsProtected,
     StorageAccountNotFound,
     StorageBusy,
@@ -225,6 +227,22 @@ def begin(account: StorageAccount, key_name: str, *, automatic: bool = False) ->
     return Decision(
         StorageKeyRegenerating(name=account.name, key_name=key_name, automatic=automatic)
     )
+
+
+def check_regenerated(
+    account: StorageAccount, before: dict[str, str], keys: dict[str, str]
+) -> None:
+    """Raise unless *keys* are all of the account's, that key with another value than *before*.
+
+    Half an answer would lose the active key, and an old value is none that was made anew.
+    """
+    if not before.keys() <= keys.keys():
+        raise ProviderUnavailable("the provider's answer lacks a key that the account has")
+    if (
+        account.regenerating in before
+        and keys[account.regenerating] == before[account.regenerating]
+    ):
+        raise ProviderRefused(f"the provider gave {account.regenerating} no new value")
 
 
 def finish(account: StorageAccount, keys: dict[str, str]) -> Decision:

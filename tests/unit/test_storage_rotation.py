@@ -128,6 +128,33 @@ def test_a_refusal_of_the_provider_is_recorded_and_leaves_nothing_open(place: Pl
     assert place.ask(REGENERATE).regenerating == ""
 
 
+def test_an_old_value_is_not_recorded_as_a_new_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def regenerate_nothing(resource: str, _: str) -> dict[str, str]:
+        return place.provider.list_keys(resource)
+
+    monkeypatch.setattr(place.provider, "regenerate_key", regenerate_nothing)
+    with pytest.raises(ProviderRefused):
+        place.ask(REGENERATE)
+    assert kinds(place) == ["Regenerating", "RegenerationFailed"]
+
+
+def test_half_an_answer_loses_no_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = place.provider.regenerate_key
+
+    def tell_half(resource: str, name: str) -> dict[str, str]:
+        return {name: whole(resource, name)[name]}
+
+    monkeypatch.setattr(place.provider, "regenerate_key", tell_half)
+    with pytest.raises(ProviderUnavailable):
+        place.ask(REGENERATE)
+    assert known(place.vault) == {"key1": key(1), "key2": key(2)}
+    place.clock.advance(seconds=LEASE)
+    assert [one.outcome for one in place.vault.rotate_due()] == ["ok"]
+    assert kinds(place) == ["Regenerating", "Regenerated"]
+
+
 # --- by itself ------------------------------------------------------------------------------------
 
 
