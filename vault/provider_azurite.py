@@ -87,22 +87,27 @@ class AzuriteProvider:
 
     def _regenerated(self, name: str, key_name: str) -> dict[str, str]:
         with self._alone():
-            known = self._settled()
-            keys = known.accounts[name]
-            if key_name not in keys:
+            accounts = self._complete(self._read())
+            if key_name not in accounts[name]:
                 raise ProviderRefused(f"the account has no key {key_name[:64]!a}")
-            keys = {**keys, key_name: self._fresh()}
-            self._take(_Keys({**known.accounts, name: keys}, begun=False))
+            # One start, also of what an earlier one should have begun with: two would take too long.
+            keys = {**accounts[name], key_name: self._fresh()}
+            self._take(_Keys({**accounts, name: keys}, begun=False))
             return keys
 
     def _settled(self) -> _Keys:
         """The keys, once every account has some and Azurite began with all of them."""
         known = self._read()
-        missing = [name for name in self._accounts if name not in known.accounts]
-        if not missing and known.begun:
+        accounts = self._complete(known)
+        if known.begun and accounts == known.accounts:
             return known
+        return self._take(_Keys(accounts, begun=False))
+
+    def _complete(self, known: _Keys) -> dict[str, dict[str, str]]:
+        """The keys of all accounts; new ones for an account that has none yet."""
+        missing = [name for name in self._accounts if name not in known.accounts]
         made = {name: {key: self._fresh() for key in _NAMES} for name in missing}
-        return self._take(_Keys({**known.accounts, **made}, begun=False))
+        return {**known.accounts, **made}
 
     def _take(self, keys: _Keys) -> _Keys:
         """Write *keys* down, have Azurite begin with them, and write that down."""

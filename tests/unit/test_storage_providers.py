@@ -422,6 +422,16 @@ def test_a_start_that_failed_is_made_up_for_by_the_next_question(tmp_path: Path)
     assert begun_with(tmp_path)["shop"] == joined(after)
 
 
+def test_a_regeneration_starts_azurite_once_whatever_was_left_undone(tmp_path: Path) -> None:
+    provider = azurite(tmp_path, restart="echo >> starts; cp azurite.env begun.env; test -e well")
+    with pytest.raises(ProviderUnavailable):
+        provider.list_keys(SHOP)
+    (tmp_path / "well").touch()
+    keys = provider.regenerate_key(SHOP, "key1")
+    assert begun_with(tmp_path)["shop"] == joined(keys)
+    assert (tmp_path / "starts").read_text() == "\n" * 2
+
+
 @pytest.mark.parametrize("step", range(4))
 def test_a_crash_at_any_step_is_finished_by_the_next_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
