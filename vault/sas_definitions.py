@@ -121,11 +121,20 @@ def _check(
     period: int,
     tags: dict[str, str] | None,
 ) -> None:
-    read = sas.read(sas_type, template)
-    if read.account and read.account != account.account_name:
-        raise SasTemplateInvalid("the template is the address of something in another account")
+    read(account, sas_type, template)
     periods.check(period, LEAST_VALIDITY)
     names.check_tags(tags)
+
+
+def read(account: StorageAccount, sas_type: str, template: str) -> sas.Template:
+    """A template that is for *account*.  Raise SasTemplateInvalid or SasVersionUnknown.
+
+    Looked at for each token too: the account may stand for another resource since.
+    """
+    found = sas.read(sas_type, template)
+    if found.account and found.account != account.account_name:
+        raise SasTemplateInvalid("the template is the address of something in another account")
+    return found
 
 
 # --- what there is --------------------------------------------------------------------------------

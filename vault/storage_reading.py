@@ -234,7 +234,8 @@ class StorageReading:
         key = self.keys(account).get(account.active_key)
         if key is None:
             raise StorageKeyNotFound(f"{account.name} has no key {account.active_key} any more")
-        template = sas.read(definition.sas_type, self.described(definition).template or "")
+        said = self.described(definition).template or ""
+        template = sas_definitions.read(account, definition.sas_type, said)
         return sas.mint(template, account.account_name, b64decode(key), expires)
 
     def _secret(

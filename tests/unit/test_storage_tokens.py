@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from eventstore.events import SasTokenIssued
-from support.providers import key
+from support.providers import OTHER, key
 from support.storage import TEMPLATE, Place, storage_place
 from vault.commands import (
     BackupSecret,
@@ -117,6 +117,14 @@ def test_a_token_of_a_service_definition_is_for_what_its_address_names(place: Pl
     )  # fmt: skip
     mac = hmac.digest(b64decode(key(1)), text.encode(), "sha256")
     assert parts["sig"] == b64encode(mac).decode()
+
+
+def test_no_token_is_made_for_another_account_than_the_definitions(place: Place) -> None:
+    place.set_sas("read", template=SERVICE, sas_type="service", period=60)
+    place.set_account(resource_id=OTHER)
+    with pytest.raises(SasTemplateInvalid):
+        place.token("shop-read")
+    assert issued(place) == []
 
 
 def test_a_token_is_recorded_with_key_and_end_before_it_is_given_and_is_not_in_the_record(
