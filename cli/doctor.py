@@ -118,6 +118,8 @@ def _providers(path: Path | None) -> list[Finding]:
 
 def _provider(one: Entry) -> Finding:
     told = f"{one.kind} for {one.prefix or 'every resource'}"
+    if one.vaults is not None:
+        told += f" of {', '.join(one.vaults)}"
     if problem := one.problem():
         return Finding(f"provider {one.name}", f"{told}: {problem}", WRONG, "docs/providers.md")
     return Finding(f"provider {one.name}", told)

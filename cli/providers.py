@@ -14,8 +14,8 @@ class DeclaredIn(Providers):
         super().__init__()
         self._path = path
 
-    def of(self, resource_id: str) -> StorageProvider:
+    def of(self, resource_id: str, vault: str) -> StorageProvider:
         """Raise ProviderMissing, ProvidersInvalid or ProvidersExposed."""
         from vault.provider_file import load
 
-        return load(self._path).of(resource_id)
+        return load(self._path).of(resource_id, vault)

@@ -32,6 +32,7 @@ METADATA: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 _ACCOUNT = re.compile("[a-z0-9]{3,24}", re.ASCII)
+_VAULT = re.compile("[0-9A-Za-z-]{3,24}", re.ASCII)
 _IN_CLEAR = ("169.254.169.254", "127.0.0.1", "::1", "localhost")
 
 
@@ -72,6 +73,7 @@ class Entry(
 
     name: str
     prefix: str
+    vaults: list[str] | None = None
 
     @property
     def kind(self) -> str:
@@ -122,7 +124,10 @@ class Manual(Entry, frozen=True, tag="manual", kw_only=True):
 
 def load(path: Path) -> Providers:
     """The providers that *path* declares.  Raise ProvidersInvalid or ProvidersExposed."""
-    return Providers(Declared(one.name, one.prefix, _provider(one)) for one in read(path))
+    return Providers(
+        Declared(one.name, one.prefix, _provider(one), tuple(one.vaults or ()))
+        for one in read(path)
+    )
 
 
 def read(path: Path) -> list[Arm | Azurite | Manual]:
@@ -188,6 +193,8 @@ def _check(entries: list[Arm | Azurite | Manual]) -> None:
 def _check_one(one: Arm | Azurite | Manual) -> None:
     if one.prefix and not one.prefix.startswith("/"):
         raise ValueError("a prefix begins with a slash; an empty one is every resource's")
+    if one.vaults is not None and not (one.vaults and all(map(_VAULT.fullmatch, one.vaults))):
+        raise ValueError("vaults are names of vaults; without this member it is every vault's")
     match one:
         case Arm():
             _check_address("endpoint", one.endpoint)

@@ -2,7 +2,9 @@
 
 A provider is declared by whoever runs the store, never by an administrator of a vault over the
 network, since some of them run commands.  Each stands for the resources whose ids begin with its
-prefix; of two that fit, the longer one counts.  Keys are by name, each base64 of 64 bytes.
+prefix; of two that fit, the longer one counts.  One that is for named vaults answers no other: without
+that, who administers one vault could have it manage the accounts of his neighbour's.  Keys are by
+name, each base64 of 64 bytes.
 
 A provider is asked outside of any transaction, and may be asked twice for the same thing.
 """
@@ -45,12 +47,14 @@ class StorageProvider(Protocol):
 class Declared(NamedTuple):
     """A provider, and the beginning of the ids of the resources that it is for.
 
-    A prefix is a whole id, or whole segments of one; an empty one is every resource's.
+    A prefix is a whole id, or whole segments of one; an empty one is every resource's.  So are no
+    *vaults* every vault.
     """
 
     name: str
     prefix: str
     provider: StorageProvider
+    vaults: tuple[str, ...] = ()
 
 
 class Providers:
@@ -60,10 +64,16 @@ class Providers:
         # The longest prefix first: the first that fits is the one.
         self._declared = sorted(declared, key=lambda one: len(one.prefix), reverse=True)
 
-    def of(self, resource_id: str) -> StorageProvider:
-        """The provider of that resource; the case of an id does not count.  Raise ProviderMissing."""
+    def of(self, resource_id: str, vault: str) -> StorageProvider:
+        """The provider of that resource, for that vault.  Raise ProviderMissing.
+
+        The case of an id or a name does not count.  A longer prefix that is for other vaults hides
+        a shorter one: what is theirs is not reached by the way of everybody's.
+        """
         for one in self._declared:
             if _begins_with(resource_id.lower(), one.prefix.lower().rstrip("/")):
+                if one.vaults and vault.lower() not in map(str.lower, one.vaults):
+                    break  # told as one that is not there: whose it is is not his business
                 return one.provider
         raise ProviderMissing(f"no provider is declared for {resource_id[:256]!r}")
 

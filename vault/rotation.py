@@ -36,7 +36,7 @@ from vault import answers, repeats, storage
 from vault.caller import Caller
 from vault.commands import RegenerateKey, SetStorageAccount, SyncStorageKeys
 from vault.keeping import ITSELF
-from vault.providers import Providers, checked
+from vault.providers import Providers, StorageProvider, checked
 from vault.reading import Reading, settings_of
 from vault.refusals import ProviderRefused, StorageBusy, VaultError
 from vault.resolving import Seen
@@ -96,7 +96,7 @@ class Rotating:
             if is_new:
                 storage.check_set(account, command, self._now())
         if is_new:
-            provider = self._providers.of(command.resource_id)
+            provider = self._provider_of(command.resource_id)
             asked = storage.Asked(
                 checked(provider.list_keys(command.resource_id)),
                 provider.account_name(command.resource_id),
@@ -121,7 +121,7 @@ class Rotating:
                 return None
             account = storage.active(self._account(rows, command.name), command.name)
             storage.refuse_busy(account, self._now())
-            self._providers.of(account.resource_id)
+            self._provider_of(account.resource_id)
             who = context(caller, rule)
             return self._begun(append, rows, account, command.key_name, who)
 
@@ -176,7 +176,7 @@ class Rotating:
         return answers.Rotated(name=seen.name, key_name=key_name, outcome="ok")
 
     def _rotate_now(self, seen: StorageAccount) -> bool:
-        self._providers.of(seen.resource_id)
+        self._provider_of(seen.resource_id)
 
         def work(append: Append) -> _Begun | None:
             rows = self._vault.views.reader(append.transaction)
@@ -214,7 +214,7 @@ class Rotating:
     def _complete(self, begun: _Begun) -> None:
         """Ask the provider, and record what it did.  Raise ProviderRefused or ProviderUnavailable."""
         account = begun.account
-        provider = self._providers.of(account.resource_id)
+        provider = self._provider_of(account.resource_id)
         before = self._last_known(account)
         try:
             keys = checked(provider.regenerate_key(account.resource_id, account.regenerating))
@@ -227,7 +227,7 @@ class Rotating:
 
     def _resolve(self, account: StorageAccount) -> None:
         """Finish a regeneration of which it is not known what it did."""
-        provider = self._providers.of(account.resource_id)
+        provider = self._provider_of(account.resource_id)
         keys = checked(provider.list_keys(account.resource_id))
         before = self._known(account)
         if keys.get(account.regenerating) != before.get(account.regenerating):
@@ -277,7 +277,7 @@ class Rotating:
 
     def _synced(self, account: StorageAccount, who: Context, *, always: bool) -> bool:
         """Record the keys that the provider has; not if they were recorded meanwhile."""
-        provider = self._providers.of(account.resource_id)
+        provider = self._provider_of(account.resource_id)
         keys = checked(provider.list_keys(account.resource_id))
         decision = storage.sync(account, self._known(account), keys)
 
@@ -298,6 +298,9 @@ class Rotating:
             return self._known(account)
         except KeyErased:
             return {}
+
+    def _provider_of(self, resource_id: str) -> StorageProvider:
+        return self._providers.of(resource_id, self._vault.name)
 
     def _known(self, account: StorageAccount) -> dict[str, str]:
         """The keys as they were last recorded."""

@@ -55,12 +55,22 @@ def written(directory: Path, *entries: Any, text: str | None = None) -> Path:
 def test_each_resource_has_the_provider_with_the_longest_prefix(tmp_path: Path) -> None:
     nearer = {**MANUAL, "name": "nearer", "prefix": "/subscriptions/1/resourceGroups/Mine"}
     found = load(written(tmp_path, ARM, AZURITE, MANUAL, nearer))
-    assert isinstance(found.of("/subscriptions/1/resourceGroups/g/x"), ArmProvider)
-    assert isinstance(found.of("/SUBSCRIPTIONS/1/resourcegroups/mine/x"), ManualProvider)
-    assert isinstance(found.of("/local/shop"), AzuriteProvider)
-    assert isinstance(found.of("/subscriptions/12"), ManualProvider)
+    assert isinstance(found.of("/subscriptions/1/resourceGroups/g/x", "shop"), ArmProvider)
+    assert isinstance(found.of("/SUBSCRIPTIONS/1/resourcegroups/mine/x", "shop"), ManualProvider)
+    assert isinstance(found.of("/local/shop", "shop"), AzuriteProvider)
+    assert isinstance(found.of("/subscriptions/12", "shop"), ManualProvider)
     with pytest.raises(ProviderMissing):
-        load(written(tmp_path, ARM)).of("/subscriptions/12")
+        load(written(tmp_path, ARM)).of("/subscriptions/12", "shop")
+
+
+def test_a_provider_of_named_vaults_answers_no_other(tmp_path: Path) -> None:
+    theirs = {**MANUAL, "name": "theirs", "prefix": "/well/theirs", "vaults": ["Shop", "bank"]}
+    found = load(written(tmp_path, {**MANUAL, "prefix": "/well"}, theirs))
+    assert found.of("/well/theirs/x", "shop") is not found.of("/well/x", "shop")
+    assert isinstance(found.of("/well/x", "other"), ManualProvider)
+    for vault in ("other", "sho", ""):
+        with pytest.raises(ProviderMissing):
+            found.of("/well/THEIRS/x", vault)
 
 
 def test_a_managed_identity_needs_no_secret(tmp_path: Path) -> None:
@@ -94,6 +104,8 @@ def changed(entry: dict[str, Any], **given: Any) -> dict[str, Any]:
         changed(MANUAL, program=["/bin/cat\0"]),
         changed(MANUAL, seconds=0),
         changed(MANUAL, seconds=51),
+        changed(MANUAL, vaults=[]),
+        changed(MANUAL, vaults=["a vault"]),
         {"kind": "manual", "name": "hook", "program": ["/bin/cat"]},
         changed(AZURITE, accounts=[]),
         changed(AZURITE, accounts=["Shop"]),
@@ -112,7 +124,7 @@ def changed(entry: dict[str, Any], **given: Any) -> dict[str, Any]:
         changed(ARM, credential={}),
         changed(ARM, ca="ca.pem"),
     ],
-    ids=range(28),
+    ids=range(30),
 )
 def test_what_is_not_known_or_not_plain_is_refused(tmp_path: Path, entry: Any) -> None:
     with pytest.raises(ProvidersInvalid):

@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.errors import RequestIdReused
 from eventstore.keytree import FANOUT
-from support.providers import OTHER, RESOURCE, key
+from support.providers import OTHER, RESOURCE, FileProvider, key
 from support.storage import DAY, Place, storage_place
 from support.vaults import ALICE, BOB
 from vault import lifecycle
@@ -42,6 +42,7 @@ from vault.commands import (
     SyncStorageKeys,
     UpdateStorageAccount,
 )
+from vault.providers import Declared, Providers
 from vault.refusals import (
     AccessDenied,
     BackupErased,
@@ -60,6 +61,7 @@ from vault.refusals import (
     StorageNameInvalid,
     TagsInvalid,
 )
+from vault.store import Store
 
 
 @pytest.fixture
@@ -85,6 +87,20 @@ def test_an_account_is_answered_with_all_that_was_said_of_it_and_no_key(place: P
     assert answer.next_rotation == created + 90 * DAY
     assert place.ask(GetStorageAccount(name="SHOP")) == answer
     assert place.provider.calls == ["list"]
+
+
+def test_a_vault_manages_no_account_of_another_vaults_provider(tmp_path: Path) -> None:
+    provider = FileProvider(tmp_path / "provider.json")
+    declared = Providers([Declared("hers", "/subscriptions/1", provider, ("hers",))])
+    command = SetStorageAccount(
+        name="shop", resource_id=RESOURCE, active_key="key1", auto_regenerate=False
+    )
+    with Store.create(tmp_path / "store", providers=declared) as store:
+        hers, his = store.create_vault(ALICE, "Hers"), store.create_vault(BOB, "his")
+        assert hers.handle(ALICE, command).name == "shop"
+        with pytest.raises(ProviderMissing):
+            his.handle(BOB, command)
+    assert provider.calls == ["list"]
 
 
 def test_a_set_over_an_account_replaces_it_and_keeps_when_it_was_made(place: Place) -> None:
