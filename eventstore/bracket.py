@@ -16,13 +16,15 @@ class Seen(NamedTuple):
     """That *source* vouches for the log's first *size* records at *time* (microseconds, UTC).
 
     *witnessed* says that the source tells the newest checkpoint from an older one.  A witness does
-    and a time-stamping authority does not: it stamps whatever it is given.
+    and a time-stamping authority does not: it stamps whatever it is given.  *since* is the time that
+    counts from below, if that is another: of several witnesses each bound is what enough of them say.
     """
 
     size: int
     time: int
     source: str
     witnessed: bool
+    since: int | None = None
 
 
 class Brackets:
@@ -44,12 +46,14 @@ class Brackets:
         at = bisect_right(self._sizes, position)
         after = self._after[at - 1] if at else None
         before = self._before[at] if at < len(self._before) else None
-        return after, before
+        return after, before and before._replace(since=None)
 
 
 def _later(known: Seen | None, one: Seen | None) -> Seen | None:
     if one is None or not one.witnessed:
         return known
+    if one.since is not None:
+        one = one._replace(time=one.since, since=None)
     return one if known is None or one.time > known.time else known
 
 

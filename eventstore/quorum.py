@@ -79,12 +79,28 @@ class TrustPolicy(NamedTuple):
         return not self.logs or any(_signed(note, log) for log in self.logs)
 
     def seen(self, note: str) -> list[Seen]:
-        """What the witnesses say of *note*, if they are a quorum: else nothing is believed."""
+        """What the witnesses say of *note*, if a quorum says when: else nothing is believed.
+
+        Each bound is one that a quorum vouches for, so that fewer can move neither: all of them had
+        signed by the later one, and none before the earlier one.
+        """
         size, by = parse_checkpoint(note).size, self.cosigned(note)
-        if not (self.knows(note) and self.is_met(by)):
-            return []
         # A cosignature without a time (0x06 may have none) says nothing of when.
-        return [Seen(size, at * 1_000_000, name, True) for name, at in by.items() if at]
+        times = sorted((at, name) for name, at in by.items() if at)
+        first = self._quorum_of(times)
+        if not (self.knows(note) and first):
+            return []
+        last = self._quorum_of(times[::-1])
+        until, since = first[-1][0] * 1_000_000, last[-1][0] * 1_000_000
+        who = ", ".join(name for _, name in first)
+        return [Seen(size, until, who, True, None if since == until else since)]
+
+    def _quorum_of(self, times: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+        """As many of *times*, from the first on, as make a quorum; none if they do not."""
+        for count in range(1, len(times) + 1):
+            if self.is_met({name: at for at, name in times[:count]}):
+                return times[:count]
+        return ()
 
 
 def _signed(note: str, log: Verifier) -> bool:

@@ -14,7 +14,8 @@ words = st.builds(
 def test_both_sides_are_the_nearest_words_that_count(seen: list[Seen], position: int) -> None:
     after, before = Brackets(seen).of(position)
     later = [one.time for one in seen if one.size > position]
-    earlier = [one.time for one in seen if one.size <= position and one.witnessed]
+    shorter = [one for one in seen if one.size <= position and one.witnessed]
+    earlier = [one.time if one.since is None else one.since for one in shorter]
     assert (before and before.time) == min(later, default=None)
     assert (after and after.time) == max(earlier, default=None)
     assert before is None or before.size > position

@@ -131,13 +131,32 @@ def test_a_quorum_is_what_the_groups_say(by: tuple[int, ...], enough: bool) -> N
     assert bool(policy.seen(note)) is enough
 
 
-def test_each_witness_gives_the_time_that_it_signed() -> None:
-    seen = parse_policy(POLICY.encode()).seen(cosigned(0, 1, 3, at=1_600_000_000))
-    assert [(one.source, one.time // 1_000_000, one.size) for one in seen] == [
-        ("one", 1_600_000_000, 9),
-        ("two", 1_600_000_001, 9),
-        ("four", 1_600_000_003, 9),
-    ]
+THREE = (
+    "".join(f"witness w{one} {KEYS[one]}\n" for one in range(3)) + "group g 2 w0 w1 w2\nquorum g\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("times", "since", "until"),
+    [
+        ((100, 100, None), None, 100),
+        ((100, 200, None), 100, 200),
+        ((100, 200, 300), None, 200),
+        ((1, 200, 210), None, 200),
+        ((100, 200, 9_000_000_000), None, 200),
+        ((1, 200, None), 1, 200),
+        ((None, 200, 9_000_000_000), 200, 9_000_000_000),
+    ],
+)
+def test_one_witness_of_two_that_are_needed_moves_no_bound_by_a_lie(
+    times: tuple[int | None, ...], since: int | None, until: int
+) -> None:
+    """A bound lies between what honest ones say, or is further off; the first or last may lie."""
+    found = parse_checkpoint(LOG.note(9))
+    lines = [cosign(NAMES[n], PRIVATE[n], found, at) for n, at in enumerate(times) if at]
+    (seen,) = parse_policy(THREE.encode()).seen(LOG.note(9) + "".join(lines))
+    assert (seen.size, seen.time) == (9, until * 1_000_000)
+    assert (seen.since or seen.time) == (since or until) * 1_000_000
 
 
 def test_a_log_that_the_policy_does_not_name_is_not_believed() -> None:
