@@ -928,7 +928,7 @@ class Facts:
         if tag == "request.refused" or outcome != "ok":
             self.kinds["refused"] += 1
             self.refusals[str(outcome)] += 1
-        elif tag == "secret.read":
+        elif tag in GIVEN:
             self.kinds["values given out"] += 1
             self.readers[str(context.get("principal"))] += 1
         else:
@@ -939,9 +939,13 @@ class Facts:
             self.worth.append(told(log, position, context, event))
 
 
+GIVEN = frozenset(["secret.read", "sas-token.issued"])
+"""What gave a value out."""
 WORTH = frozenset(
     [
         "secret.purged",
+        "storage-account.purged",
+        "sas-definition.purged",
         "vault.created",
         "vault.updated",
         "vault.deleted",
@@ -951,6 +955,8 @@ WORTH = frozenset(
         "signing-key.rotated",
         "audit-key.rotated",
         "root-key.rotated",
+        "storage-key.regenerated",
+        "storage-key.regeneration-failed",
         "policy.set",
         "policy.deleted",
         "boundary.set",

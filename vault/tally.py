@@ -21,13 +21,18 @@ READ, CHANGE, OTHER, REFUSED = KINDS = ("read", "change", "other", "refused")
 HOUR = 3_600_000_000
 MOST_MARKS = 500
 
+_GIVEN = {"secret.read", "sas-token.issued"}
 _MARKED = {
     "secret.purged": "purge",
+    "storage-account.purged": "purge",
+    "sas-definition.purged": "purge",
     "vault.purged": "purge",
     "keys.erased": "erasure receipt",
     "signing-key.rotated": "key rotation",
     "audit-key.rotated": "key rotation",
     "root-key.rotated": "key rotation",
+    "storage-key.regenerated": "key rotation",
+    "storage-key.regeneration-failed": "key rotation",
     "policy.set": "rule",
     "policy.deleted": "rule",
     "boundary.set": "rule",
@@ -108,7 +113,7 @@ class Tally:
 def _kind(log: str, tag: str, outcome: str) -> str:
     if tag == "request.refused" or outcome != "ok":
         return REFUSED
-    if tag == "secret.read":
+    if tag in _GIVEN:
         return READ
     return CHANGE if log == "changes" else OTHER
 

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cli import audit
 from cli import bundle_verifier as verifier
 from eventstore import anchors, bundle
-from eventstore.checkpoint import parse_checkpoint
+from eventstore.checkpoint import parse_checkpoint, parse_verifier
 from eventstore.errors import BundleTooLarge, LogUnavailable
 from support.evidence import judge, trust_of, unzip, zipped
 from support.life import Life
+from support.storage import storage_place
 from support.vaults import ALICE
 from vault import packaging, tally
 from vault.commands import (
@@ -27,6 +28,7 @@ from vault.commands import (
     PackageEvidence,
     PurgeVault,
     RecoverVault,
+    RegenerateKey,
     UpdateVault,
 )
 from vault.points import AtTime
@@ -151,6 +153,28 @@ def test_the_second_signature_of_an_anchor_is_checked_by_who_has_its_key(life: L
 
 def test_the_report_and_the_verifier_find_the_same_records_worth_a_line() -> None:
     assert set(tally._MARKED) == verifier.WORTH
+    assert verifier.GIVEN == tally._GIVEN
+
+
+def test_a_token_for_storage_counts_as_a_value_that_was_given_out(tmp_path: Path) -> None:
+    with storage_place(tmp_path / "store") as place:
+        place.set_account()
+        place.set_sas()
+        secret = place.token().value
+        place.ask(RegenerateKey(name="shop", key_name="key2"))
+        place.clock.advance(seconds=1)
+        out = io.BytesIO()
+        asked = PackageEvidence(since=AtTime(0), until=AtTime(place.clock.now))
+        place.ask(asked).write(out, b"a program")
+        logs = (place.vault.changes, place.vault.access)
+        keys = [parse_verifier(log.epochs().signing[0].verifier) for log in logs]
+    judged = judge(out.getvalue(), trust_of(*keys))
+    assert judged.status == 21, judged.said
+    assert judged.facts.kinds["values given out"] == 1
+    assert judged.facts.readers == {ALICE.principal: 1}
+    assert any("storage-key.regenerated" in line for line in judged.facts.worth)
+    assert secret is not None
+    assert secret.encode() not in out.getvalue()
 
 
 def test_a_manifest_of_any_shape_is_a_verdict_and_no_crash(life: Life) -> None:
