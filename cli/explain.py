@@ -48,7 +48,8 @@ def explain(
 ) -> None:
     """Tell whether somebody would be let in, and by which rule.
 
-    PERMISSION is get, list, set or another one for secrets.  Exit status 4 if they would not be.
+    PERMISSION is get, list, set or another one for secrets; or storage/get, storage/setsas or another
+    one for storage accounts.  Exit status 4 if they would not be.
     To ask as somebody else than you are, set MUNIMENT_PRINCIPAL: --as is who is asked about.
     """
     from vault.commands import Explain

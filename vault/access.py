@@ -125,7 +125,7 @@ def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[A
     if permission is not None:
         return permit(rows, settings, caller, permission)
     if kind in STORAGE_NEEDS:
-        return _permit_storage(rows, settings, caller, STORAGE_NEEDS[kind])
+        return permit_storage(rows, settings, caller, STORAGE_NEEDS[kind])
     if caller.principal in settings.administrators:
         return "administrator"
     if caller.store_administrator and isinstance(command, DescribeVault):
@@ -141,9 +141,10 @@ def permit(rows: Rows, settings: Settings, caller: Caller, permission: str) -> s
     raise _denied(settings, caller, f"secrets {permission}")
 
 
-def _permit_storage(
+def permit_storage(
     rows: Rows, settings: Settings, caller: Caller, permissions: tuple[str, ...]
 ) -> str:
+    """The rule that gives *caller* one of the storage *permissions*, or raise AccessDenied."""
     for policy in _policies(rows, caller):
         if not set(permissions).isdisjoint(policy.storage):
             return f"policy #{policy.at}"

@@ -699,7 +699,7 @@ class WhoCould(Command[list[CouldFact]], frozen=True, kw_only=True):
 class Explain(Command[Explanation], frozen=True, kw_only=True):
     """Whether somebody would be let in to do something, and by which rules; nothing is done.
 
-    *permission* is one for secrets.  Without an *arrival* the caller comes over no network.
+    *permission* is one for secrets, or `storage/` and one for storage accounts.  Without an *arrival* the caller comes over no network.
     """
 
     records: ClassVar[str] = "history.read"

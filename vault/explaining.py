@@ -24,15 +24,17 @@ from vault.refusals import (
 )
 
 ANYWHERE = "anywhere"
+STORAGE = "storage"
+_NEEDED = {needs[0]: needs for needs in access.STORAGE_NEEDS.values()}
+"""What lets somebody do what a storage permission is for: who may set may update too."""
+
+_KNOWN = {"": access.SECRET_PERMISSIONS, STORAGE: access.STORAGE_PERMISSIONS}
 
 
 def explain(rows: Rows, settings: Settings, boundary: Boundary, command: Explain) -> Explanation:
     """What the boundary and the policies say of *command*.  Raise what is wrong with it."""
     caller = _caller(command)
-    permission = command.permission.lower()
-    if permission not in access.SECRET_PERMISSIONS:
-        known = ", ".join(access.SECRET_PERMISSIONS)
-        raise PermissionUnknown(f"unknown permission {permission[:40]!r}; known: {known}")
+    kind, permission = _permission(command.permission)
     outcomes = _ended(settings)
     boundary_told, policy_told, boundary_allows = "", "", True
     try:
@@ -43,7 +45,11 @@ def explain(rows: Rows, settings: Settings, boundary: Boundary, command: Explain
         boundary_allows = False
         outcomes.append(refusal.code)
     try:
-        policy_told = access.permit(rows, settings, caller, permission)
+        policy_told = (
+            access.permit_storage(rows, settings, caller, _NEEDED[permission])
+            if kind == STORAGE
+            else access.permit(rows, settings, caller, permission)
+        )
     except AccessDenied as refusal:
         policy_told = refusal.message
         outcomes.append(refusal.code)
@@ -55,6 +61,15 @@ def explain(rows: Rows, settings: Settings, boundary: Boundary, command: Explain
         policy_allows=AccessDenied.code not in outcomes,
         outcome=outcomes[0] if outcomes else "ok",
     )
+
+
+def _permission(text: str) -> tuple[str, str]:
+    """What is meant, and of which kind: `get` is one for secrets, `storage/get` one for storage."""
+    kind, _, word = text.lower().rpartition("/")
+    if word not in _KNOWN.get(kind, ()):
+        known = ", ".join(f"{kind}/{word}".lstrip("/") for kind in _KNOWN for word in _KNOWN[kind])
+        raise PermissionUnknown(f"unknown permission {text[:40]!r}; known: {known}")
+    return kind, word
 
 
 def _ended(settings: Settings) -> list[str]:
