@@ -65,6 +65,8 @@ class Rotating:
 def _rotate(vault: Vault) -> list[Rotated]:
     try:
         return vault.rotate_due()
-    except (MunimentError, OSError) as failure:
-        code = getattr(failure, "code", type(failure).__name__)
+    except Exception as failure:
+        # Whatever it is: who stopped here would rotate no key of any vault until the next start.
+        # Its text might quote a key.
+        code = failure.code if isinstance(failure, MunimentError) else type(failure).__name__
         return [Rotated(name="", key_name="", outcome=code)]
