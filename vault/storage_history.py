@@ -120,6 +120,8 @@ def _worth(logs: Logs, event: SasTokenIssued, now: int) -> str:
     if signed is None or stands is None or signed.key != stands.key:
         # A purge here changes nothing over there: the key may be as good as it was.
         return VALID
+    if signed.resource_id.lower() != stands.resource_id.lower():
+        return VALID  # nor does an account that stands for another resource since
     same = signed.key_prints.get(event.key_name) == stands.key_prints.get(event.key_name)
     return VALID if same else VOID
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.providers import key
+from support.providers import OTHER, key
 from support.storage import DAY, TEMPLATE, Place, storage_place
 from support.vaults import ALICE, BOB
 from vault.answers import ExposureFact, RestorePlan, RestoreStep
@@ -123,6 +123,12 @@ def test_a_token_outlives_the_deletion_and_the_purge_of_its_account_here(place: 
     place.ask(DeleteStorageAccount(name="shop"))
     assert [one.status for one in exposed(place)] == ["valid"]
     place.ask(PurgeDeletedStorageAccount(name="shop"))
+    assert [one.status for one in exposed(place)] == ["valid"]
+
+
+def test_a_token_outlives_that_its_account_stands_for_another_resource(place: Place) -> None:
+    place.ask(GetSecret(name="shop-all"), BOB)
+    place.set_account(resource_id=OTHER)
     assert [one.status for one in exposed(place)] == ["valid"]
 
 
