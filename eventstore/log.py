@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import lmdb
 
-from eventstore import anchors
 from eventstore import head as heads
 from eventstore.checkpoint import (
     Checkpoint,
@@ -372,6 +371,8 @@ class Log:
             (directory / "data.mdb").chmod(0o600)
             # A record of what others said that cannot be read is no reason to have no copy.
             with suppress(CheckpointMalformed):
+                from eventstore import anchors  # a log is hardly ever copied
+
                 anchors.copy(self._path, directory, snapshot.size)
             return snapshot.size
 

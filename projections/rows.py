@@ -10,11 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
+from eventstore.events import BoundarySet, SubnetRule, TrustedService, VirtualNetwork
 
 
 class Table(IntEnum):
@@ -102,6 +102,12 @@ class Boundary(Row, frozen=True):
     networks: tuple[VirtualNetwork, ...]
     trusted_services: tuple[TrustedService, ...]
     at: int
+
+
+OPEN: Final = Boundary(
+    **{name: getattr(BoundarySet(), name) for name in BoundarySet.__struct_fields__}, at=0
+)
+"""The boundary of a vault that never had one."""
 
 
 class Secret(Row, frozen=True):

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
-from eventstore.events import BoundarySet, TrustedService
+from eventstore.events import TrustedService
 from projections.rows import Boundary
 from vault import ranges
 from vault.caller import Caller
@@ -27,11 +27,6 @@ ALLOW: Final = "Allow"
 DENY: Final = "Deny"
 TRUSTED: Final = "AzureServices"
 NOBODY: Final = "None"
-
-OPEN: Final = Boundary(
-    **{name: getattr(BoundarySet(), name) for name in BoundarySet.__struct_fields__}, at=0
-)
-"""The boundary of a vault that never had one."""
 
 
 class Admission(NamedTuple):

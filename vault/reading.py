@@ -29,6 +29,7 @@ from eventstore.events import (
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import (
+    OPEN,
     Boundary,
     Erased,
     Known,
@@ -45,7 +46,6 @@ from projections.rows import (
     version_key,
 )
 from vault import answers, names
-from vault.boundary import OPEN
 from vault.commands import (
     Command,
     DescribeVault,

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 from eventstore.transaction import Snapshot
 from projections.diff import BOUNDARY, pieces
-from projections.rows import Boundary, Rows, Table, boundary_key
+from projections.rows import OPEN, Boundary, Rows, Table, boundary_key
 from vault import answers, history
-from vault.boundary import OPEN
 
 _Part = tuple[str, object]
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from msgspec import UnsetType
 
 from eventstore.events import BoundarySet, Event, PolicyDeleted, PolicySet, VaultUpdated
-from projections.rows import Boundary, Rows, Settings, boundary_key, settings_key
+from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key, settings_key
 from vault import network_rules, policies
-from vault.boundary import OPEN
 from vault.commands import (
     AddNetworkRules,
     BindTrustedService,

@@ -33,11 +33,10 @@ from eventstore.record import Draft, Entry
 from eventstore.transaction import Append, Snapshot
 from projections import state, trail
 from projections.past import PastRows
-from projections.rows import Boundary, Rows, Settings, boundary_key
+from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key
 from projections.views import Views
 from vault import answers, names
 from vault.access import authorize, of_data_plane
-from vault.boundary import OPEN, Admission, Rules
 from vault.caller import Caller
 from vault.commands import (
     Command,
@@ -73,6 +72,7 @@ from vault.trace import REFUSED, context, refused
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
+    from vault.boundary import Rules
     from vault.packaging import Packaging
     from vault.providers import Providers
     from vault.rotation import Rotating
@@ -108,7 +108,7 @@ class Vault:
         self._entropy = entropy
         self.views = Views(keyring, entropy, state.apply)
         self.trail = Views(keyring, entropy, trail.apply)
-        self._boundary = (OPEN, Rules(OPEN))
+        self._rules: tuple[Boundary, Rules] | None = None
         with ExitStack() as opened:
             self.changes = Log(
                 path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
@@ -376,20 +376,23 @@ class Vault:
         admitted = self._pass_boundary(rows, caller, command)
         rule = authorize(rows, settings, caller, command)
         seen.points = resolved(snapshot, command)
-        return f"{rule}, {admitted.rule}" if admitted.rule else rule
+        return f"{rule}, {admitted}" if admitted else rule
 
-    def _pass_boundary(self, rows: Rows, caller: Caller, command: Command[Any]) -> Admission:
-        """What lets *caller* through the vault's boundary.  Raise the refusal."""
+    def _pass_boundary(self, rows: Rows, caller: Caller, command: Command[Any]) -> str:
+        """The rule that lets *caller* through the boundary, if one had to.  Raise the refusal."""
         if caller.arrival is None or not of_data_plane(command):
-            return Admission()
+            return ""
         boundary = rows.get(boundary_key(), Boundary)
-        if boundary is None:
-            return Admission()
-        # Made ready once for each change of the boundary, and not for each request.
-        known, made = self._boundary
-        if known is not boundary and known != boundary:
-            known, made = self._boundary = boundary, Rules(boundary)
-        return made.admit(caller)
+        return "" if boundary is None else self._rules_of(boundary).admit(caller).rule
+
+    def _rules_of(self, boundary: Boundary) -> Rules:
+        """*boundary* made ready: once for each change of it, and not for each request."""
+        from vault.boundary import Rules  # a terminal comes over no network
+
+        known = self._rules
+        if known is None or (known[0] is not boundary and known[0] != boundary):
+            known = self._rules = (boundary, Rules(boundary))
+        return known[1]
 
     def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from eventstore.errors import MunimentError
 from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
-from projections.rows import Policy, Put, Settings, policy_key
+from projections.rows import OPEN, Policy, Put, Settings, policy_key
 from projections.state import State
 from support.life import Life, life_in
-from vault.boundary import OPEN, Rules
+from vault.boundary import Rules
 from vault.caller import Arrival, Caller
 from vault.commands import (
     Command,
