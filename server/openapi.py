@@ -5,27 +5,32 @@
 
 from __future__ import annotations
 
-from server.http import JSON
 from server.query import LARGEST_PAGE
 from server.route import Route
 from server.routes import ROUTES
-from server.schemas import DATE, TAGS, TEXT, Schema, list_of, object_of, or_null
+from server.schemas import (
+    DATE,
+    TAGS,
+    TEXT,
+    Schema,
+    content_of,
+    document,
+    failures,
+    list_of,
+    object_of,
+    or_null,
+    path_parameters,
+    version_parameter,
+)
 from server.storage_schemas import storage_schemas
 from server.versions import NEWEST, STORAGE_VERSIONS, VERSIONS
 from vault.access import permission_of
 from vault.names import MAX_CONTENT_TYPE, MAX_VALUE_BYTES
 
 _CONTENT_TYPE: Schema = {"type": "string", "maxLength": MAX_CONTENT_TYPE}
-_STATUSES = {
-    "400": "What was asked for cannot be read, or is beyond a limit",
+_FAILURES = {
     "401": "No valid token; the challenge says where to get one",
     "403": "Not allowed, by policy, by the secret's state or by purge protection",
-    "404": "Not found",
-    "409": "In conflict with what is so",
-    "413": "The body is too large",
-    "429": "Too many requests",
-    "500": "The outcome is not known, or something failed",
-    "503": "It could not be recorded, so it was not done",
 }
 
 
@@ -34,22 +39,8 @@ def openapi() -> Schema:
     paths: dict[str, Schema] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Muniment: Azure Key Vault's data plane for secrets and storage accounts",
-            "version": NEWEST,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "security": [{"bearer": []}],
-        "paths": paths,
-        "components": {
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
-            "schemas": _schemas(),
-        },
-    }
+    title = "Muniment: Azure Key Vault's data plane for secrets and storage accounts"
+    return document(title, NEWEST, paths, _schemas())
 
 
 def _operation(route: Route) -> Schema:
@@ -60,10 +51,10 @@ def _operation(route: Route) -> Schema:
         "summary": route.summary,
         "description": f"Needs the permission {permission}.",
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
-        "responses": {**_answer(route), **_errors()},
+        "responses": {**_answer(route), **failures(_FAILURES)},
     }
     if route.takes:
-        described["requestBody"] = {"required": True, "content": _json(route.takes)}
+        described["requestBody"] = {"required": True, "content": content_of(route.takes)}
     return described
 
 
@@ -74,19 +65,12 @@ def _path_parameters(route: Route) -> list[Schema]:
         "version": "^[0-9a-fA-F]{32}$",
         "sas": "^[0-9a-zA-Z]{1,127}$",
     }
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": of}}
-        for name, of in patterns.items()
-        if f"{{{name}}}" in route.path
-    ]
+    return path_parameters(route.path, patterns)
 
 
 def _query_parameters(route: Route) -> list[Schema]:
     known = STORAGE_VERSIONS if route.storage else list(VERSIONS)
-    version = {"type": "string", "enum": known}
-    found: list[Schema] = [
-        {"name": "api-version", "in": "query", "required": True, "schema": version}
-    ]
+    found = [version_parameter(known)]
     if route.gives.endswith("List"):
         size = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": LARGEST_PAGE}
         found.append({"name": "maxresults", "in": "query", "schema": size})
@@ -96,18 +80,7 @@ def _query_parameters(route: Route) -> list[Schema]:
 def _answer(route: Route) -> Schema:
     if not route.gives:
         return {"204": {"description": "Done"}}
-    return {"200": {"description": "Done", "content": _json(route.gives)}}
-
-
-def _errors() -> Schema:
-    return {
-        status: {"description": text, "content": _json("Error")}
-        for status, text in _STATUSES.items()
-    }
-
-
-def _json(schema: str) -> Schema:
-    return {JSON.partition(";")[0]: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"200": {"description": "Done", "content": content_of(route.gives)}}
 
 
 def _schemas() -> Schema:
