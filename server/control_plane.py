@@ -14,20 +14,17 @@ event loop, one request after the other.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
 
-from server import arm, arm_bodies, arm_shapes, forms
+from server import arm, arm_bodies, arm_query, arm_shapes
 from server.arm import Found
 from server.arm_bodies import PutBody, Stands
 from server.arm_problems import IN_DELETED_STATE, arm_problem, name_taken, told
 from server.arm_shapes import Place, Shape
 from server.http import Request, Response, json_response
 from server.problems import Problem
-from server.refusals import QueryMalformed
 from server.skiptoken import Place as ListPlace
 from server.skiptoken import Skiptokens
 from vault import names
@@ -63,9 +60,6 @@ LARGEST_BODY: Final = 1024 * 1024
 _LARGEST_OF_ANYBODY: Final = 16 * 1024
 """Where no vault is named, whoever has a token may send one."""
 
-_PAGE: Final = 25
-_CLAUSE: Final = re.compile(r"\s*([A-Za-z]+)\s+eq\s+'([^']*)'\s*")
-
 
 class Asked(NamedTuple):
     """One request, taken apart."""
@@ -93,7 +87,7 @@ class ControlPlane:
     async def answer(self, request: Request, found: Found, base: str, caller: Caller) -> Response:
         """What *found* answers to *caller*.  Raise a Problem, or what could not be recorded."""
         place = Place(self.subscription, self._tenant, base.partition("://")[2])
-        asked = Asked(found, _query(request), request, place, caller)
+        asked = Asked(found, arm_query.parameters(request.query), request, place, caller)
         arm.check_version(found.route, asked.query.get("api-version", ""))
         if found.subscription and found.subscription.lower() != self.subscription:
             raise Problem(
@@ -302,7 +296,7 @@ class ControlPlane:
         return self._page(asked, vaults, arm_shapes.deleted)
 
     def _list_resources(self, asked: Asked) -> Response:
-        wanted = _filter(asked.query.get("$filter", ""))
+        wanted = arm_query.conditions(asked.query.get("$filter", ""))
         kind = wanted.pop("resourcetype", arm_shapes.VAULTS)
         vaults = self._seen_by(asked, self._store.active())
         if kind.lower() != arm_shapes.VAULTS.lower():
@@ -332,12 +326,14 @@ class ControlPlane:
         if (token := asked.query.get("$skiptoken")) is not None:
             after = self._skip.read(place, token)
         left = [one for one in vaults if names.folded(one.name) > names.folded(after)]
-        size = _page_size(asked.query)
+        size = arm_query.page_size(asked.query)
         shown = [shape(asked.place, one) for one in _described(asked, left[:size])]
         page: Shape = {"value": shown}
         if len(left) > size:
             token = self._skip.issue(place, left[size - 1].name)
-            page["nextLink"] = _next_link(asked, token, size)
+            page["nextLink"] = arm_query.next_link(
+                asked.place.host, asked.request.path, asked.query, token, size
+            )
         return json_response(200, page)
 
     # -- what is there besides -------------------------------------------------------------------
@@ -459,34 +455,3 @@ def _group(vault: Vault) -> str:
 
 def _location(vault: Vault) -> str:
     return (vault.settings.location or LOCATION).replace(" ", "").lower()
-
-
-def _query(request: Request) -> dict[str, str]:
-    try:
-        return forms.fields(request.query)
-    except forms.FormMalformed as problem:
-        raise Problem(400, "InvalidParameter", f"The query is malformed: {problem}.") from None
-
-
-def _filter(text: str) -> dict[str, str]:
-    """The conditions of a `$filter`, all of which must hold.  Raise QueryMalformed."""
-    found: dict[str, str] = {}
-    for clause in re.split(r"\s+and\s+", text, flags=re.IGNORECASE) if text.strip() else ():
-        matched = _CLAUSE.fullmatch(clause)
-        if matched is None or matched[1].lower() not in ("resourcetype", "name", "resourcegroup"):
-            raise QueryMalformed("$filter has eq and and, of resourceType, name and resourceGroup")
-        found[matched[1].lower()] = matched[2]
-    return found
-
-
-def _page_size(query: dict[str, str]) -> int:
-    text = query.get("$top", str(_PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text)):
-        raise QueryMalformed("invalid $top")
-    return min(int(text), _PAGE)
-
-
-def _next_link(asked: Asked, token: str, size: int) -> str:
-    query = {**asked.query, "$top": str(size), "$skiptoken": token}
-    path = asked.request.path
-    return f"https://{asked.place.host}{path}?{urlencode(query, safe='$')}"
