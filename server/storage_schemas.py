@@ -6,11 +6,11 @@ from server.schemas import DATE, TAGS, TEXT, Schema, list_of, object_of, or_null
 from vault.sas import MAX_TEMPLATE
 from vault.storage import MAX_RESOURCE_ID
 
-_PERIOD: Schema = {
-    "type": "string",
-    "pattern": r"^P(?=.)([0-9]{1,9}W)?([0-9]{1,9}D)?"
-    r"(T(?=.)([0-9]{1,9}H)?([0-9]{1,9}M)?([0-9]{1,9}S)?)?$",
-}
+# Written out, without looking ahead: who makes requests of the description would throw most away.
+_N = "[0-9]{1,9}"
+_DAYS = f"({_N}W({_N}D)?|{_N}D)"
+_TIME = f"T({_N}H({_N}M)?({_N}S)?|{_N}M({_N}S)?|{_N}S)"
+_PERIOD: Schema = {"type": "string", "pattern": f"^P({_DAYS}({_TIME})?|{_TIME})$"}
 _URI: Schema = {"type": "string", "format": "uri"}
 _ENABLED: Schema = {"type": "boolean"}
 _DELETION: Schema = {"recoveryId": TEXT, "deletedDate": DATE, "scheduledPurgeDate": DATE}
