@@ -33,8 +33,9 @@ from server.identities import Identities
 from server.tokens import issue
 from vault.boundary import Rules
 from vault.caller import Arrival, Caller
-from vault.commands import SetPolicy, SetSecret, UpdateBoundary
+from vault.commands import SetSecret
 from vault.refusals import OutsideBoundary
+from vault.rule_commands import SetPolicy, UpdateBoundary
 from vault.store import Store, system_clock
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))

@@ -27,16 +27,8 @@ from eventstore.record import Draft
 from eventstore.transaction import Append
 from eventstore.verify import verify_log
 from vault.caller import Caller
-from vault.commands import (
-    Command,
-    Diff,
-    Exposed,
-    GetSecret,
-    ListSecrets,
-    PlanRestore,
-    Restore,
-    WhoRead,
-)
+from vault.commands import Command, GetSecret, ListSecrets
+from vault.history_commands import Diff, Exposed, PlanRestore, Restore, WhoRead
 from vault.reading import Reading
 from vault.service import Vault
 

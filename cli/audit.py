@@ -41,7 +41,7 @@ def package(
     It holds every operation of the period, in both logs, with what proves that none was changed or
     left out, a report to read, and `verify.py`, which checks it from two public keys.
     """
-    from vault.commands import PackageEvidence
+    from vault.history_commands import PackageEvidence
     from vault.points import AtTime
 
     since = None if start is None else past(start, session.now, positions=False)

@@ -54,7 +54,7 @@ def grant(
     after.  It is recorded before FILE is written.  It cannot be taken back.
     """
     from eventstore import auditor
-    from vault.commands import GrantAudit
+    from vault.history_commands import GrantAudit
 
     if out is not None:
         refuse_existing(out, yes=yes)
@@ -95,7 +95,7 @@ def grants(session: Session) -> None:
     From the log: to which key, for which period, when and by whom.  The AUDITOR is the beginning of
     the key's fingerprint.
     """
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
 
     asked = ReadHistory(logs=("changes",), operation="audit.granted", outcome="ok")
     _, found = session.ask(asked)

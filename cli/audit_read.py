@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from eventstore.auditing import Checked, Copy
     from eventstore.grant import Grant, Header
     from vault.answers import HistoryItem
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
 
 _KINDS = ("changes", "access")
 _MOST = 4096
@@ -81,7 +81,7 @@ def read(
     hold.  Then the records of the period are shown as `muniment log` shows them, and never a value.
     Exit status 20 if the copy is not whole, or the grant is not of exactly its period.
     """
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
 
     opened = _opened(session, grant, key)
     header = opened.header

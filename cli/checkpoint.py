@@ -39,7 +39,7 @@ def show(session: Session, log: str) -> None:
     It is a C2SP tlog-checkpoint in a signed-note, which other tools read as well.
     """
     from eventstore.checkpoint import parse_checkpoint
-    from vault.commands import ShowVault
+    from vault.rule_commands import ShowVault
 
     _, facts = session.ask(ShowVault())
     note = facts.checkpoints[log]

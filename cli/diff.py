@@ -90,7 +90,7 @@ def diff(
 
 
 def _points(session: Session, text: str, names: tuple[str, ...], form: Form) -> bool:
-    from vault.commands import Diff
+    from vault.history_commands import Diff
 
     first, second = split(text, session.now)
     with session.vault() as vault:

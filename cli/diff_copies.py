@@ -194,7 +194,7 @@ def _ask(session: Session, home: Path, compared: list[Compared], number: int, si
 def _ask_vault(
     session: Session, vault: Vault, logs: dict[str, Compared], number: int, side: _Side
 ) -> None:
-    from vault.commands import DiffFork
+    from vault.history_commands import DiffFork
 
     copy = {"copy": _COPIES[number], "vault": vault.changes.path.parent.name}
     try:
@@ -214,7 +214,7 @@ def _ask_vault(
 
 
 def _after(session: Session, vault: Vault, logs: dict[str, Compared]) -> list[HistoryItem]:
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
 
     found: list[HistoryItem] = []
     for log, one in logs.items():

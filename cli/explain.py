@@ -52,7 +52,7 @@ def explain(
     one for storage accounts.  Exit status 4 if they would not be.
     To ask as somebody else than you are, set MUNIMENT_PRINCIPAL: --as is who is asked about.
     """
-    from vault.commands import Explain
+    from vault.history_commands import Explain
 
     if len(words) > 2:
         raise Usage("name one permission, and at most one secret")

@@ -18,7 +18,7 @@ from cli.session import Session
 
 if TYPE_CHECKING:
     from vault.answers import HistoryItem
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
     from vault.service import Vault
 
 _LONGEST = 64
@@ -83,7 +83,7 @@ class Follower:
 
     def forget_filters(self) -> None:
         """From now on all records are asked for; whoever is told picks."""
-        from vault.commands import ReadHistory
+        from vault.history_commands import ReadHistory
 
         self._asked = ReadHistory(logs=self._asked.logs, start=self._asked.start)
 

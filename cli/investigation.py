@@ -61,7 +61,7 @@ def who_read(session: Session, secret: Reference, start: str | None, stop: str |
     secret, and a copy of the vault (restore --into) those of all secrets.  An auditor who was granted
     a period got metadata only, and no value.
     """
-    from vault.commands import WhoRead
+    from vault.history_commands import WhoRead
 
     with session.vault(secret.vault) as vault:
         asked = WhoRead(
@@ -83,7 +83,7 @@ def exposure(session: Session, who: str) -> None:
     By a read, in a backup blob, or with a copy of the vault.
     Those that are still current stand first: after a leak they are what to rotate.
     """
-    from vault.commands import Exposed
+    from vault.history_commands import Exposed
 
     _, facts = session.ask(Exposed(principal=who))
     _emit(session, [shapes.exposure(fact) for fact in facts], _EXPOSED)
@@ -115,7 +115,7 @@ def who_could(session: Session, secret: Reference, permission: str, as_of: str |
     By the policies and the boundary as they stood, each with the event that let it.  Who opens the
     store itself comes over no network: the boundary is not asked then.
     """
-    from vault.commands import WhoCould
+    from vault.history_commands import WhoCould
 
     asked = WhoCould(name=secret.name, permission=permission)
     _, facts = session.ask(asked, secret.vault, as_of=as_of)
@@ -133,7 +133,7 @@ def blame(session: Session, secret: Reference, as_of: str | None) -> None:
 
     Of the newest version, or of the one that --version names.  With --as-of, what it was then.
     """
-    from vault.commands import Blame
+    from vault.history_commands import Blame
 
     asked = Blame(name=secret.name, version=secret.version)
     _, facts = session.ask(asked, secret.vault, as_of=as_of)

@@ -38,7 +38,7 @@ def rotate(session: Session, root: bool, signing: bool, audit: bool) -> None:
 def _rotate_vaults(
     session: Session, store: Store, signing: bool, audit: bool
 ) -> list[shapes.Shape]:
-    from vault.commands import RotateKeys
+    from vault.history_commands import RotateKeys
 
     named = session.vault_name()
     vaults = store.vaults() if named is None else [store.vault(named)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eventstore.bracket import Brackets
     from eventstore.trust import Trust
     from vault.answers import HistoryItem
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
     from vault.service import Vault
 
 REFUSED = "refused"
@@ -89,7 +89,7 @@ def log(
     AuditEvent, OCSF, or syslog (RFC 5424); with --cursor or --follow a file is written on.  With
     --policy or --tsa-roots, -o json and jsonl say between which two moments others saw it come.
     """
-    from vault.commands import ReadHistory
+    from vault.history_commands import ReadHistory
 
     since, until = _point(session, "--from", start), _point(session, "--to", stop)
     asked = ReadHistory(

@@ -63,7 +63,7 @@ def add(
 ) -> None:
     """Let callers in from more addresses, or from a subnet."""
     from eventstore.events import SubnetRule
-    from vault.commands import AddNetworkRules
+    from vault.rule_commands import AddNetworkRules
 
     id_ = _subnet_id(session, subnet, vnet_name, resource_group)
     rules = (
@@ -99,7 +99,7 @@ def remove(
     resource_group: str,
 ) -> None:
     """Take rules away; each must stand."""
-    from vault.commands import RemoveNetworkRules
+    from vault.rule_commands import RemoveNetworkRules
 
     id_ = _subnet_id(session, subnet, vnet_name, resource_group)
     ids = () if id_ is None else (id_,)
@@ -117,7 +117,7 @@ def remove(
 @as_of_option
 def list_rules(session: Session, name: str | None, blame: bool, as_of: str | None) -> None:
     """Show from where a vault can be reached."""
-    from vault.commands import ShowBoundary
+    from vault.rule_commands import ShowBoundary
 
     if blame:
         _blame(session, name, as_of)
@@ -132,7 +132,7 @@ def list_rules(session: Session, name: str | None, blame: bool, as_of: str | Non
 
 def _blame(session: Session, name: str | None, as_of: str | None) -> None:
     from cli import shapes
-    from vault.commands import BlameBoundary
+    from vault.history_commands import BlameBoundary
 
     _, facts = session.ask(BlameBoundary(), name, as_of=as_of)
     found = [shapes.blame(fact) for fact in facts]

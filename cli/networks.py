@@ -64,7 +64,7 @@ def set_network(
     A caller comes from a subnet if all fits that is said of it; of several ranges, one.
     """
     from eventstore.events import VirtualNetwork
-    from vault.commands import SetNetwork
+    from vault.rule_commands import SetNetwork
 
     id_ = _network(session, bare, name, resource_group, identifier)
     if bool(subnets) == (file is not None):
@@ -87,7 +87,7 @@ def delete(
     identifier: str | None,
 ) -> None:
     """Forget a virtual network; no rule may need it."""
-    from vault.commands import DeleteNetwork
+    from vault.rule_commands import DeleteNetwork
 
     id_ = _network(session, bare, name, resource_group, identifier)
     _, answer = session.ask(DeleteNetwork(id=id_))
@@ -98,7 +98,7 @@ def delete(
 @as_of_option
 def list_networks(session: Session, as_of: str | None) -> None:
     """List the virtual networks and their subnets."""
-    from vault.commands import ShowBoundary
+    from vault.rule_commands import ShowBoundary
 
     _, answer = session.ask(ShowBoundary(), as_of=as_of)
     _emit(session, answer)

@@ -58,7 +58,7 @@ def set_policy(
 
     What is named replaces what stood there; what is not named stays.
     """
-    from vault.commands import SetPolicy
+    from vault.rule_commands import SetPolicy
 
     if not secret_permissions and not storage_permissions:
         raise Usage("give --secret-permissions, --storage-permissions or both")
@@ -82,7 +82,7 @@ def delete(session: Session, name: str | None, object_id: str, application_id: s
     With --application-id only what it may do through that client; without, only what it may do by
     itself.
     """
-    from vault.commands import DeletePolicy
+    from vault.rule_commands import DeletePolicy
 
     asked = DeletePolicy(object_id=object_id, application_id=application_id)
     _, answer = session.ask(asked, name)
@@ -94,7 +94,7 @@ def delete(session: Session, name: str | None, object_id: str, application_id: s
 @as_of_option
 def list_policies(session: Session, name: str | None, as_of: str | None) -> None:
     """List the access policies."""
-    from vault.commands import ListPolicies
+    from vault.rule_commands import ListPolicies
 
     _, answers = session.ask(ListPolicies(), name, as_of=as_of)
     found = [shapes.policy(answer) for answer in answers]

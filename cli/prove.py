@@ -124,7 +124,7 @@ def _cosigned(session: Session, file: str) -> Shape:
 
 
 def _shown(session: Session, log: str, position: str, fields: str) -> Shown:
-    from vault.commands import ShowFields
+    from vault.history_commands import ShowFields
 
     names = tuple(name.strip() for name in fields.split(",") if name.strip())
     if not names:

@@ -17,7 +17,7 @@ def rebuild(session: Session, plan: bool) -> None:
     Views hold nothing that the log does not; if they differed from it, they are right afterwards,
     and this says so.
     """
-    from vault.commands import ShowVault
+    from vault.rule_commands import ShowVault
 
     with session.vault() as vault:
         if plan:

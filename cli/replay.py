@@ -51,7 +51,7 @@ def replay(
 
     Both logs, oldest first.  Values are not shown: only whether they became other ones.
     """
-    from vault.commands import Replay
+    from vault.history_commands import Replay
 
     if step and speed is not None:
         raise Usage("give --speed or --step, not both")

@@ -20,7 +20,7 @@ from cli.tables import Column, cell, counted, table, visible
 
 if TYPE_CHECKING:
     from vault.answers import RestorePlan, SecretBundle
-    from vault.commands import PlanRestore
+    from vault.history_commands import PlanRestore
     from vault.service import Vault
 
 _VERSION_SHOWN = 8
@@ -78,7 +78,7 @@ def restore(
         return
     from msgspec.structs import replace
 
-    from vault.commands import PlanRestore, Restore
+    from vault.history_commands import PlanRestore, Restore
 
     with session.vault() as vault:
         asked = PlanRestore(
@@ -188,7 +188,8 @@ def _show(session: Session, rows: list[shapes.Shape]) -> None:
 
 def _into(session: Session, to: str, name: str, consent: Consent) -> None:
     from cli.progress import Progress
-    from vault.commands import PlanRestore, ShowBoundary
+    from vault.history_commands import PlanRestore
+    from vault.rule_commands import ShowBoundary
 
     with session.store() as store:
         vault = store.vault(session.vault_name())
@@ -224,7 +225,7 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
 
 def _tell_bounds(session: Session, source: Vault) -> None:
     """Say from where the new vault can be reached: never from more places than its source."""
-    from vault.commands import ShowBoundary
+    from vault.rule_commands import ShowBoundary
 
     shape = boundary_shapes.rules(source.handle(session.caller, ShowBoundary()))
     how = boundary_shapes.summary(shape)

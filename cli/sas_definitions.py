@@ -53,8 +53,8 @@ def create(
     They are read as the secret ACCOUNT-NAME, and each read makes a new one.  Signature and expiry of
     the template mean nothing.
     """
-    from vault.commands import SetSasDefinition
     from vault.periods import seconds
+    from vault.storage_commands import SetSasDefinition
 
     asked = SetSasDefinition(
         account=definition.account,
@@ -90,8 +90,8 @@ def update(
 
     What is not named stays as it is; tokens that were given out do too.
     """
-    from vault.commands import UpdateSasDefinition
     from vault.periods import seconds
+    from vault.storage_commands import UpdateSasDefinition
 
     wanted = is_enabled(enabled, disabled)
     given = (template_uri, sas_type, validity_period, wanted)
@@ -117,7 +117,7 @@ def show(session: Session, definition: Definition, as_of: str | None) -> None:
 
     With its template, and without a token: that is `secret show ACCOUNT-NAME`.
     """
-    from vault.commands import GetSasDefinition
+    from vault.storage_commands import GetSasDefinition
 
     asked = GetSasDefinition(account=definition.account, name=definition.name)
     _emit(session, *session.ask(asked, definition.vault, as_of=as_of))
@@ -134,7 +134,7 @@ def list_definitions(
 
     Each with the secret that its tokens are read as.
     """
-    from vault.commands import ListSasDefinitions
+    from vault.storage_commands import ListSasDefinitions
 
     asked = ListSasDefinitions(account=account_name, limit=maxresults)
     vault, answers = session.ask(asked, as_of=as_of)
@@ -152,7 +152,7 @@ def delete(session: Session, definition: Definition) -> None:
     Tokens that were given out stay good until they expire, or until the key that signed them is
     regenerated.
     """
-    from vault.commands import DeleteSasDefinition
+    from vault.storage_commands import DeleteSasDefinition
 
     asked = DeleteSasDefinition(account=definition.account, name=definition.name)
     _emit(session, *session.ask(asked, definition.vault))
@@ -169,7 +169,7 @@ def list_deleted(
 
     Each with when it goes by itself.
     """
-    from vault.commands import ListDeletedSasDefinitions
+    from vault.storage_commands import ListDeletedSasDefinitions
 
     asked = ListDeletedSasDefinitions(account=account_name, limit=maxresults)
     vault, answers = session.ask(asked, as_of=as_of)
@@ -185,7 +185,7 @@ def show_deleted(session: Session, definition: Definition, as_of: str | None) ->
 
     With its template.
     """
-    from vault.commands import GetDeletedSasDefinition
+    from vault.storage_commands import GetDeletedSasDefinition
 
     asked = GetDeletedSasDefinition(account=definition.account, name=definition.name)
     _emit(session, *session.ask(asked, definition.vault, as_of=as_of))
@@ -198,7 +198,7 @@ def recover(session: Session, definition: Definition) -> None:
 
     Tokens are made of it again.
     """
-    from vault.commands import RecoverDeletedSasDefinition
+    from vault.storage_commands import RecoverDeletedSasDefinition
 
     asked = RecoverDeletedSasDefinition(account=definition.account, name=definition.name)
     _emit(session, *session.ask(asked, definition.vault))

@@ -59,7 +59,7 @@ def add(
     Its keys are asked of its provider, sealed, and never printed.  With a period the key that is not
     active gets a new value each time, and then becomes the active one.
     """
-    from vault.commands import SetStorageAccount
+    from vault.storage_commands import SetStorageAccount
 
     period = _period(regeneration_period)
     auto = truth(auto_regenerate_key)
@@ -97,7 +97,7 @@ def update(
 
     What is not named stays as it is.  Its provider is not asked.
     """
-    from vault.commands import UpdateStorageAccount
+    from vault.storage_commands import UpdateStorageAccount
 
     period, auto = _period(regeneration_period), truth(auto_regenerate_key)
     wanted = is_enabled(enabled, disabled)
@@ -122,7 +122,7 @@ def show(session: Session, account: Account, as_of: str | None) -> None:
 
     Never a key.
     """
-    from vault.commands import GetStorageAccount
+    from vault.storage_commands import GetStorageAccount
 
     asked = GetStorageAccount(name=account.name)
     emit(session, *session.ask(asked, account.vault, as_of=as_of))
@@ -136,7 +136,7 @@ def list_accounts(session: Session, maxresults: int | None, as_of: str | None) -
 
     Each with its active key's name and when it rotates next.
     """
-    from vault.commands import ListStorageAccounts
+    from vault.storage_commands import ListStorageAccounts
 
     vault, answers = session.ask(ListStorageAccounts(limit=maxresults), as_of=as_of)
     emit_all(session, [storage_shapes.account(vault, one) for one in answers])

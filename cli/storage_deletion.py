@@ -22,7 +22,7 @@ def remove(session: Session, account: Account) -> None:
     Its definitions go with it, and no token is made any more.  Nothing is done to the account itself,
     and tokens that were given out stay good until they expire.
     """
-    from vault.commands import DeleteStorageAccount
+    from vault.storage_commands import DeleteStorageAccount
 
     emit(session, *session.ask(DeleteStorageAccount(name=account.name), account.vault))
 
@@ -35,7 +35,7 @@ def list_deleted(session: Session, maxresults: int | None, as_of: str | None) ->
 
     Each with when it is purged by itself.
     """
-    from vault.commands import ListDeletedStorageAccounts
+    from vault.storage_commands import ListDeletedStorageAccounts
 
     vault, answers = session.ask(ListDeletedStorageAccounts(limit=maxresults), as_of=as_of)
     told = [storage_shapes.account(vault, answer) for answer in answers]
@@ -50,7 +50,7 @@ def show_deleted(session: Session, account: Account, as_of: str | None) -> None:
 
     Never a key.
     """
-    from vault.commands import GetDeletedStorageAccount
+    from vault.storage_commands import GetDeletedStorageAccount
 
     asked = GetDeletedStorageAccount(name=account.name)
     emit(session, *session.ask(asked, account.vault, as_of=as_of))
@@ -63,7 +63,7 @@ def recover(session: Session, account: Account) -> None:
 
     It comes back with its definitions; a rotation that was missed is caught up with.
     """
-    from vault.commands import RecoverDeletedStorageAccount
+    from vault.storage_commands import RecoverDeletedStorageAccount
 
     emit(session, *session.ask(RecoverDeletedStorageAccount(name=account.name), account.vault))
 
@@ -79,7 +79,7 @@ def purge(session: Session, account: Account, backups: bool, plan: bool, yes: bo
     Its keys, templates and tags are closed; the records stay and still verify.  Nothing is done to
     the account itself.
     """
-    from vault.commands import GetDeletedStorageAccount, PurgeDeletedStorageAccount
+    from vault.storage_commands import GetDeletedStorageAccount, PurgeDeletedStorageAccount
 
     if plan:
         asked = GetDeletedStorageAccount(name=account.name)
@@ -105,7 +105,7 @@ def backup(session: Session, account: Account, file: str, yes: bool) -> None:
     With its keys and its definitions.  Only the store that issued it can restore it, until it is
     purged with --backups.
     """
-    from vault.commands import BackupStorageAccount
+    from vault.storage_commands import BackupStorageAccount
 
     refuse_existing(file, yes=yes)
     _, answer = session.ask(BackupStorageAccount(name=account.name), account.vault)
@@ -121,7 +121,7 @@ def restore(session: Session, file: str) -> None:
 
     The name must be free.  Its keys are those of the backup's day.
     """
-    from vault.commands import RestoreStorageAccount
+    from vault.storage_commands import RestoreStorageAccount
 
     vault, answer = session.ask(RestoreStorageAccount(blob=read_bytes(file)))
     emit(session, vault, answer)

@@ -22,7 +22,7 @@ def regenerate_key(session: Session, account: Account, key_name: str, yes: bool)
 
     Every token that the old one signed is refused from then on.  Which key is active stays as it is.
     """
-    from vault.commands import RegenerateKey
+    from vault.storage_commands import RegenerateKey
 
     what = f"Tokens that {key_name} of {account.name} signed will be refused from now on."
     session.terminal.confirm(what, account.name, yes=yes)
@@ -37,7 +37,7 @@ def sync(session: Session, account: Account) -> None:
 
     What differs from what the vault had is recorded, by the key's name.
     """
-    from vault.commands import SyncStorageKeys
+    from vault.storage_commands import SyncStorageKeys
 
     emit(session, *session.ask(SyncStorageKeys(name=account.name), account.vault))
 

@@ -39,7 +39,7 @@ _principal = click.option("--object-id", metavar="PRINCIPAL", default="", help="
 @_principal
 def bind(session: Session, service: str, application_id: str, object_id: str) -> None:
     """Take a client or a principal for a trusted service."""
-    from vault.commands import BindTrustedService
+    from vault.rule_commands import BindTrustedService
 
     _, answer = session.ask(BindTrustedService(bound=_bound(service, application_id, object_id)))
     _emit(session, answer)
@@ -55,7 +55,7 @@ def bind(session: Session, service: str, application_id: str, object_id: str) ->
 @_principal
 def unbind(session: Session, service: str, application_id: str, object_id: str) -> None:
     """Take it for a trusted service no longer."""
-    from vault.commands import UnbindTrustedService
+    from vault.rule_commands import UnbindTrustedService
 
     bound = _bound(service, application_id, object_id)
     _, answer = session.ask(UnbindTrustedService(bound=bound))
@@ -79,7 +79,7 @@ def list_services(session: Session, every: bool, as_of: str | None) -> None:
         session.output.emit(shown, _ALL)
         session.terminal.note(f"Key Vault's list of {LIST_VERSION}.")
         return
-    from vault.commands import ShowBoundary
+    from vault.rule_commands import ShowBoundary
 
     _, answer = session.ask(ShowBoundary(), as_of=as_of)
     _emit(session, answer)

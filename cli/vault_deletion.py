@@ -36,7 +36,7 @@ def delete(session: Session, bare: str | None, name: str | None) -> None:
     It answers nobody from then on, and comes back with all that is in it with `vault recover`.  Its
     history can be read meanwhile: name it by its id.
     """
-    from vault.commands import DeleteVault
+    from vault.rule_commands import DeleteVault
 
     with session.vault(_named(session, bare, name)) as vault:
         vault.handle(session.caller, DeleteVault())
@@ -59,7 +59,7 @@ def show_deleted(session: Session, bare: str | None, name: str | None) -> None:
 
     Its id names it in `--vault-name` of the commands that read history.
     """
-    from vault.commands import ShowVault
+    from vault.rule_commands import ShowVault
 
     with session.store() as store:
         vault = store.deleted_vault(_named(session, bare, name))
@@ -75,7 +75,7 @@ def recover(session: Session, bare: str | None, name: str | None) -> None:
 
     It comes back with its secrets, policies and network rules.
     """
-    from vault.commands import RecoverVault
+    from vault.rule_commands import RecoverVault
 
     with session.store() as store:
         vault = store.deleted_vault(_named(session, bare, name))
@@ -95,7 +95,7 @@ def purge(session: Session, bare: str | None, name: str | None, plan: bool, yes:
     Those of all its secrets, and of all backups that it issued.  The records stay and still verify;
     nobody opens a value again, and the name is free.  The answer is the erasure's receipt.
     """
-    from vault.commands import PurgeVault, ShowVault
+    from vault.rule_commands import PurgeVault, ShowVault
 
     with session.store() as store:
         vault = store.deleted_vault(_named(session, bare, name))

@@ -11,7 +11,7 @@ import click
 from cli.command import Greedy
 
 if TYPE_CHECKING:
-    from vault.commands import UpdateBoundary
+    from vault.rule_commands import UpdateBoundary
 
 Function = Callable[..., None]
 
@@ -71,7 +71,7 @@ class Wanted(NamedTuple):
         return tuple(found)
 
     def update(self) -> UpdateBoundary:
-        from vault.commands import UpdateBoundary
+        from vault.rule_commands import UpdateBoundary
 
         return UpdateBoundary(**self.rules)
 

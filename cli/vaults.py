@@ -17,7 +17,7 @@ from cli.vault_options import Wanted, vault_options
 
 if TYPE_CHECKING:
     from vault.answers import Boundary, VaultFacts
-    from vault.commands import UpdateVault
+    from vault.rule_commands import UpdateVault
     from vault.service import Vault
 
 RETENTION = click.option(
@@ -64,7 +64,7 @@ def create(
     You become its administrator, with every permission.  What is said of its boundary holds from
     its first moment on.
     """
-    from vault.commands import NetworkRules, NewVault, ShowBoundary, ShowVault
+    from vault.rule_commands import NetworkRules, NewVault, ShowBoundary, ShowVault
 
     chosen = _chosen(session, bare, name)
     if chosen is None:
@@ -105,7 +105,7 @@ def show(session: Session, bare: str | None, name: str | None, as_of: str | None
     The verifier keys are what `muniment verify --verifier` takes: hand them to an auditor.  With
     --as-of there are no checkpoints: those of then are those that were kept.
     """
-    from vault.commands import ShowBoundary, ShowVault
+    from vault.rule_commands import ShowBoundary, ShowVault
 
     with session.vault(_chosen(session, bare, name)) as vault:
         then = None if as_of is None else Then(session, vault, as_of)
@@ -155,7 +155,7 @@ def update(
 
     All that is named, or nothing; what is not named stays.
     """
-    from vault.commands import ShowBoundary
+    from vault.rule_commands import ShowBoundary
 
     if purge_protection is None and not administrators and wanted.is_empty:
         raise Usage("say what to change: see --help")
@@ -177,7 +177,7 @@ def _update(
 ) -> UpdateVault:
     from msgspec import UNSET
 
-    from vault.commands import ShowVault, UpdateVault
+    from vault.rule_commands import ShowVault, UpdateVault
 
     tags = wanted.tag_map()
     uses = None

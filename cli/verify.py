@@ -138,7 +138,7 @@ def _anchored(session: Session, directory: Path) -> Shape:
 
 
 def _record(session: Session, found: Sequence[Path], reports: Sequence[Report]) -> None:
-    from vault.commands import RecordVerification
+    from vault.history_commands import RecordVerification
 
     sizes = {place: report.size for place, report in zip(found, reports, strict=True)}
     with session.store() as store:

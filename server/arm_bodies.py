@@ -16,7 +16,9 @@ from msgspec import UNSET, UnsetType
 from eventstore.events import SubnetRule
 from server.bodies import read
 from server.refusals import BodyMalformed
-from vault.commands import (
+from vault.policies import ENABLED_FOR
+from vault.refusals import PurgeProtectionIsOneWay, RetentionIsFixed
+from vault.rule_commands import (
     ChangePolicies,
     Grant,
     NetworkRules,
@@ -24,8 +26,6 @@ from vault.commands import (
     UpdateBoundary,
     UpdateVault,
 )
-from vault.policies import ENABLED_FOR
-from vault.refusals import PurgeProtectionIsOneWay, RetentionIsFixed
 
 _LOCATION: Final = re.compile(r"[0-9a-z][0-9a-z-]{0,63}", re.ASCII)
 

@@ -30,16 +30,7 @@ from server.skiptoken import Skiptokens
 from vault import names
 from vault.answers import Resource
 from vault.caller import Caller
-from vault.commands import (
-    ChangePolicies,
-    Command,
-    DeleteVault,
-    DescribeVault,
-    Malformed,
-    PurgeVault,
-    RecoverVault,
-    UpdateVault,
-)
+from vault.commands import Command, Malformed
 from vault.refusals import (
     BadParameter,
     DeletedVaultNotFound,
@@ -52,6 +43,14 @@ from vault.refusals import (
     VaultNotFound,
 )
 from vault.resource_ids import LOCATION, RESOURCE_GROUP, subscription_id
+from vault.rule_commands import (
+    ChangePolicies,
+    DeleteVault,
+    DescribeVault,
+    PurgeVault,
+    RecoverVault,
+    UpdateVault,
+)
 from vault.service import Vault
 from vault.store import Store
 

@@ -44,11 +44,11 @@ from vault.commands import (
     PurgeDeletedSecret,
     RecoverDeletedSecret,
     RestoreSecret,
-    RestoreStorageAccount,
     SetSecret,
     UpdateSecret,
 )
 from vault.refusals import BadParameter
+from vault.storage_commands import RestoreStorageAccount
 
 __all__ = ["Plan", "common_headers", "largest_body", "plan", "problem_of"]
 

@@ -13,9 +13,9 @@ from server.bundles import Form
 from server.http import Response, json_response
 from server.query import page_size
 from vault import periods
-from vault.commands import (
+from vault.commands import Command
+from vault.storage_commands import (
     BackupStorageAccount,
-    Command,
     DeleteSasDefinition,
     DeleteStorageAccount,
     GetDeletedSasDefinition,

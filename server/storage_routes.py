@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from server.route import Route
-from vault.commands import (
+from vault.commands import Command
+from vault.storage_commands import (
     BackupStorageAccount,
-    Command,
     DeleteSasDefinition,
     DeleteStorageAccount,
     GetDeletedSasDefinition,

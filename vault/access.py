@@ -13,44 +13,46 @@ from projections.rows import Policy, Rows, Settings, holder, policy_key
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
-    BackupStorageAccount,
     Command,
-    DeleteSasDefinition,
     DeleteSecret,
-    DeleteStorageAccount,
-    DescribeVault,
-    GetDeletedSasDefinition,
     GetDeletedSecret,
-    GetDeletedStorageAccount,
-    GetSasDefinition,
     GetSecret,
-    GetStorageAccount,
     ImportSecrets,
-    ListDeletedSasDefinitions,
     ListDeletedSecrets,
-    ListDeletedStorageAccounts,
-    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
-    ListStorageAccounts,
     Malformed,
     PurgeDeletedSecret,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    SetSecret,
+    UpdateSecret,
+)
+from vault.refusals import AccessDenied, NotAdministrator, PermissionUnknown
+from vault.rule_commands import DescribeVault
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteSasDefinition,
+    DeleteStorageAccount,
+    GetDeletedSasDefinition,
+    GetDeletedStorageAccount,
+    GetSasDefinition,
+    GetStorageAccount,
+    ListDeletedSasDefinitions,
+    ListDeletedStorageAccounts,
+    ListSasDefinitions,
+    ListStorageAccounts,
     PurgeDeletedStorageAccount,
     RecoverDeletedSasDefinition,
-    RecoverDeletedSecret,
     RecoverDeletedStorageAccount,
     RegenerateKey,
-    RestoreSecret,
     RestoreStorageAccount,
     SetSasDefinition,
-    SetSecret,
     SetStorageAccount,
     SyncStorageKeys,
     UpdateSasDefinition,
-    UpdateSecret,
     UpdateStorageAccount,
 )
-from vault.refusals import AccessDenied, NotAdministrator, PermissionUnknown
 
 SECRET_PERMISSIONS = ("get", "list", "set", "delete", "recover", "backup", "restore", "purge")
 STORAGE_PERMISSIONS = (

@@ -46,7 +46,7 @@ from projections.rows import (
 )
 from projections.trail import ANYBODY, COPY
 from vault import answers, history, names, storage_history
-from vault.commands import Exposed, WhoRead
+from vault.history_commands import Exposed, WhoRead
 
 if TYPE_CHECKING:
     from vault.forensics import Logs

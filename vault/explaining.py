@@ -13,7 +13,7 @@ from vault import access, names, ranges
 from vault.answers import Explanation
 from vault.boundary import ALLOW, TRUSTED, Rules
 from vault.caller import Caller
-from vault.commands import Explain
+from vault.history_commands import Explain
 from vault.refusals import (
     AccessDenied,
     OutsideBoundary,

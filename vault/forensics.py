@@ -58,10 +58,10 @@ from vault import (
     storage_history,
     storage_restoring,
 )
-from vault.commands import (
+from vault.commands import Command
+from vault.history_commands import (
     Blame,
     BlameBoundary,
-    Command,
     Diff,
     DiffFork,
     Explain,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from eventstore.events import BoundarySet, Context, Event, VaultCreated
 from vault import network_rules, policies
 from vault.caller import Caller
-from vault.commands import NewVault
+from vault.rule_commands import NewVault
 from vault.trace import context
 
 

@@ -22,7 +22,7 @@ from eventstore.log import Log
 from eventstore.record import Draft, Entry
 from eventstore.transaction import Append, Snapshot
 from vault import answers, history
-from vault.commands import GrantAudit
+from vault.history_commands import GrantAudit
 from vault.names import check_label
 from vault.refusals import PointsReversed
 from vault.resolving import Seen

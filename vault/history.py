@@ -31,7 +31,7 @@ from projections.rows import Mark, Rows, Table, by_name_key, by_principal_key
 from projections.views import Views
 from vault import names
 from vault.answers import HistoryItem
-from vault.commands import ReadHistory
+from vault.history_commands import ReadHistory
 from vault.points import Resolutions
 from vault.refusals import PointsReversed
 

@@ -38,21 +38,15 @@ from projections.rows import (
     secret_key,
     storage_key,
 )
-from vault.commands import (
-    Command,
-    CopyVault,
-    DeleteVault,
-    PackageEvidence,
-    PurgeVault,
-    RecoverVault,
-    RotateKeys,
-)
+from vault.commands import Command
+from vault.history_commands import CopyVault, PackageEvidence, RotateKeys
 from vault.refusals import (
     DeletedVaultNotFound,
     VaultIsDeleted,
     VaultNotFound,
     VaultPurgeIsProtected,
 )
+from vault.rule_commands import DeleteVault, PurgeVault, RecoverVault
 from vault.secrets import DAY
 
 LifeCommand = DeleteVault | RecoverVault | PurgeVault

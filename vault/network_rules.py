@@ -17,7 +17,16 @@ from eventstore.events import BoundarySet, SubnetRule, TrustedService, VirtualNe
 from projections.rows import Boundary
 from vault import ranges
 from vault.boundary import ALLOW, DENY, NOBODY, TRUSTED
-from vault.commands import (
+from vault.refusals import (
+    NetworkInUse,
+    NetworkInvalid,
+    NetworkNotFound,
+    RuleNotFound,
+    SubnetUnknown,
+    TrustedServiceInvalid,
+    VaultSettingInvalid,
+)
+from vault.rule_commands import (
     AddNetworkRules,
     BindTrustedService,
     BoundaryChange,
@@ -28,15 +37,6 @@ from vault.commands import (
     SetNetwork,
     UnbindTrustedService,
     UpdateBoundary,
-)
-from vault.refusals import (
-    NetworkInUse,
-    NetworkInvalid,
-    NetworkNotFound,
-    RuleNotFound,
-    SubnetUnknown,
-    TrustedServiceInvalid,
-    VaultSettingInvalid,
 )
 
 MAX_TRUSTED_SERVICES = 200

@@ -27,8 +27,8 @@ from eventstore.tree import Tree
 from projections.past import PastRows
 from projections.rows import Boundary, Rows, Settings, boundary_key, settings_key
 from vault import evidence, report
-from vault.commands import PackageEvidence
 from vault.evidence import LOGS, Period, Span
+from vault.history_commands import PackageEvidence
 from vault.points import Resolutions
 from vault.refusals import PeriodMoved, PeriodNotOver, PointsReversed
 from vault.tally import Tally

@@ -14,7 +14,6 @@ from msgspec import UNSET, UnsetType
 from eventstore.events import Event, PolicyDeleted, PolicySet, VaultUpdated
 from projections.rows import Policy, Rows, Settings, holder, policy_key
 from vault import access, names
-from vault.commands import ChangePolicies, DeletePolicy, Grant, SetPolicy, UpdateVault
 from vault.refusals import (
     PoliciesTooMany,
     PolicyNotFound,
@@ -24,6 +23,7 @@ from vault.refusals import (
     VaultSettingInvalid,
     VaultTagsInvalid,
 )
+from vault.rule_commands import ChangePolicies, DeletePolicy, Grant, SetPolicy, UpdateVault
 
 V = TypeVar("V")
 

@@ -48,25 +48,25 @@ from projections.rows import (
 from vault import answers, names
 from vault.commands import (
     Command,
-    DescribeVault,
-    GetDeletedSasDefinition,
     GetDeletedSecret,
-    GetDeletedStorageAccount,
-    GetSasDefinition,
     GetSecret,
-    GetStorageAccount,
-    ListDeletedSasDefinitions,
     ListDeletedSecrets,
-    ListDeletedStorageAccounts,
-    ListPolicies,
-    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
-    ListStorageAccounts,
-    ShowBoundary,
 )
 from vault.refusals import SecretErased, SecretIsDisabled, VaultNotFound
+from vault.rule_commands import DescribeVault, ListPolicies, ShowBoundary
 from vault.secrets import active, deleted, not_found, recovery_level
+from vault.storage_commands import (
+    GetDeletedSasDefinition,
+    GetDeletedStorageAccount,
+    GetSasDefinition,
+    GetStorageAccount,
+    ListDeletedSasDefinitions,
+    ListDeletedStorageAccounts,
+    ListSasDefinitions,
+    ListStorageAccounts,
+)
 
 if TYPE_CHECKING:
     from projections.difference import Holder

@@ -31,7 +31,16 @@ from projections.rows import (
     request_key,
     secret_key,
 )
-from vault import backup, commands, names, policies, rules, storage_repeats
+from vault import (
+    backup,
+    commands,
+    names,
+    policies,
+    rule_commands,
+    rules,
+    storage_commands,
+    storage_repeats,
+)
 from vault.caller import Caller
 from vault.refusals import VaultError
 
@@ -50,9 +59,9 @@ _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.PurgeDeletedSecret: events.SecretPurged,
     commands.BackupSecret: events.SecretBackedUp,
     commands.RestoreSecret: events.SecretRestored,
-    commands.DeleteVault: events.VaultDeleted,
-    commands.RecoverVault: events.VaultRecovered,
-    commands.PurgeVault: events.VaultPurged,
+    rule_commands.DeleteVault: events.VaultDeleted,
+    rule_commands.RecoverVault: events.VaultRecovered,
+    rule_commands.PurgeVault: events.VaultPurged,
 }
 
 
@@ -61,9 +70,9 @@ def _count(command: commands.Command[Any], known: int) -> int:
     match command:
         case commands.ImportSecrets(items=items):
             return len(items)
-        case commands.RestoreSecret() | commands.RestoreStorageAccount():
+        case commands.RestoreSecret() | storage_commands.RestoreStorageAccount():
             return min(known, _MOST_RESTORED)
-        case commands.UpdateVault() | commands.ChangePolicies():
+        case rule_commands.UpdateVault() | rule_commands.ChangePolicies():
             return min(known, _MOST_RULES)
         case _:
             return 1
@@ -120,15 +129,17 @@ def _is_repeated(
             return _same_update(snapshot, rows, command, past[0])
         case (
             commands.PurgeDeletedSecret(name=name, backups=backups)
-            | commands.PurgeDeletedStorageAccount(name=name, backups=backups)
+            | storage_commands.PurgeDeletedStorageAccount(name=name, backups=backups)
         ):
             # With no backup issued, both forms of the command do the same.
             same = _same_name(name, event.name) and (backups or not event.backups)
             return same and not (backups and _left_backups(snapshot, rows, past[0]))
-        case commands.RestoreSecret(blob=blob) | commands.RestoreStorageAccount(blob=blob):
+        case commands.RestoreSecret(blob=blob) | storage_commands.RestoreStorageAccount(blob=blob):
             header = backup.read_header(blob, store_id())
             return (header.backup_key, header.log_id.hex()) == (event.backup_key, event.origin)
-        case commands.DeleteVault() | commands.RecoverVault() | commands.PurgeVault():
+        case (
+            rule_commands.DeleteVault() | rule_commands.RecoverVault() | rule_commands.PurgeVault()
+        ):
             return True  # of which vault, its log says
         case _ if type(command) in storage_repeats.RECORDED:
             return storage_repeats.is_repeated(snapshot, command, past[0])

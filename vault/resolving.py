@@ -17,7 +17,8 @@ from eventstore.errors import (
     PositionUnknown,
 )
 from eventstore.transaction import Snapshot
-from vault.commands import Command, Restore
+from vault.commands import Command
+from vault.history_commands import Restore
 from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point, Resolutions, Resolved
 
 _STATE = "as_of"

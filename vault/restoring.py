@@ -33,7 +33,7 @@ from projections.rows import (
 )
 from vault import storage_restoring, widening
 from vault.answers import RestoreStep
-from vault.commands import PlanRestore
+from vault.history_commands import PlanRestore
 from vault.network_rules import event_of
 from vault.rules import boundary_of
 from vault.secrets import DAY, Decision, Facts

@@ -34,13 +34,13 @@ from projections.rows import (
 from projections.storage import waits_until
 from vault import answers, repeats, storage
 from vault.caller import Caller
-from vault.commands import RegenerateKey, SetStorageAccount, SyncStorageKeys
 from vault.keeping import ITSELF
 from vault.providers import Providers, StorageProvider, checked
 from vault.reading import Reading, settings_of
 from vault.refusals import ProviderRefused, StorageBusy, VaultError
 from vault.resolving import Seen
 from vault.secrets import Decision
+from vault.storage_commands import RegenerateKey, SetStorageAccount, SyncStorageKeys
 from vault.trace import context
 
 if TYPE_CHECKING:

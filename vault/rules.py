@@ -11,7 +11,8 @@ from msgspec import UnsetType
 from eventstore.events import BoundarySet, Event, PolicyDeleted, PolicySet, VaultUpdated
 from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key, settings_key
 from vault import network_rules, policies
-from vault.commands import (
+from vault.refusals import VaultNotFound
+from vault.rule_commands import (
     AddNetworkRules,
     BindTrustedService,
     ChangePolicies,
@@ -24,7 +25,6 @@ from vault.commands import (
     UpdateBoundary,
     UpdateVault,
 )
-from vault.refusals import VaultNotFound
 
 RuleChange = (
     SetPolicy

@@ -19,12 +19,6 @@ from eventstore.events import (
 )
 from projections.rows import SasDefinition, StorageAccount
 from vault import names, periods, sas, storage
-from vault.commands import (
-    DeleteSasDefinition,
-    RecoverDeletedSasDefinition,
-    SetSasDefinition,
-    UpdateSasDefinition,
-)
 from vault.refusals import (
     DeletedSasDefinitionNotFound,
     SasDefinitionNotFound,
@@ -34,6 +28,12 @@ from vault.refusals import (
     SecretIsManaged,
 )
 from vault.secrets import Decision, Facts
+from vault.storage_commands import (
+    DeleteSasDefinition,
+    RecoverDeletedSasDefinition,
+    SetSasDefinition,
+    UpdateSasDefinition,
+)
 
 LEAST_VALIDITY: Final = periods.MINUTE
 CONTENT_TYPE: Final = "application/vnd.ms-sastoken-storage"

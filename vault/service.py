@@ -38,28 +38,16 @@ from projections.views import Views
 from vault import answers, names
 from vault.access import authorize, of_data_plane
 from vault.caller import Caller
-from vault.commands import (
-    Command,
+from vault.commands import Command, Malformed, PurgeDeletedSecret
+from vault.history_commands import (
     CopyVault,
-    DeleteVault,
     GrantAudit,
-    Malformed,
-    NewVault,
     PackageEvidence,
-    PurgeDeletedSecret,
-    PurgeDeletedStorageAccount,
-    PurgeVault,
     ReadHistory,
     RecordVerification,
-    RecoverVault,
-    RegenerateKey,
     Replay,
     Restore,
     RotateKeys,
-    SetStorageAccount,
-    ShowVault,
-    SyncStorageKeys,
-    UpdateVault,
 )
 from vault.keeping import Keeping, Overdue
 from vault.lifecycle import check_alive
@@ -67,6 +55,20 @@ from vault.points import Resolved
 from vault.reading import READS, Reading, settings_of
 from vault.refusals import VaultError
 from vault.resolving import Seen, resolved
+from vault.rule_commands import (
+    DeleteVault,
+    NewVault,
+    PurgeVault,
+    RecoverVault,
+    ShowVault,
+    UpdateVault,
+)
+from vault.storage_commands import (
+    PurgeDeletedStorageAccount,
+    RegenerateKey,
+    SetStorageAccount,
+    SyncStorageKeys,
+)
 from vault.trace import REFUSED, context, refused
 
 if TYPE_CHECKING:

@@ -33,14 +33,6 @@ from eventstore.events import (
 from projections.rows import StorageAccount
 from projections.storage import LEASE
 from vault import names, periods
-from vault.commands import (
-    BackupStorageAccount,
-    DeleteStorageAccount,
-    PurgeDeletedStorageAccount,
-    RecoverDeletedStorageAccount,
-    SetStorageAccount,
-    UpdateStorageAccount,
-)
 from vault.refusals import (
     DeletedStorageAccountNotFound,
     ProviderRefused,
@@ -54,6 +46,14 @@ from vault.refusals import (
     StorageNameInvalid,
 )
 from vault.secrets import Decision, Facts
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteStorageAccount,
+    PurgeDeletedStorageAccount,
+    RecoverDeletedStorageAccount,
+    SetStorageAccount,
+    UpdateStorageAccount,
+)
 
 LEAST_REGENERATION: Final = periods.DAY
 MAX_RESOURCE_ID: Final = 2048

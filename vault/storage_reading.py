@@ -33,8 +33,9 @@ from projections.rows import (
     storage_key,
 )
 from vault import answers, names, sas, sas_definitions, storage
-from vault.commands import (
-    Command,
+from vault.commands import Command
+from vault.refusals import SecretErased, SecretIsDisabled, StorageKeyNotFound
+from vault.storage_commands import (
     GetDeletedSasDefinition,
     GetDeletedStorageAccount,
     GetSasDefinition,
@@ -44,7 +45,6 @@ from vault.commands import (
     ListSasDefinitions,
     ListStorageAccounts,
 )
-from vault.refusals import SecretErased, SecretIsDisabled, StorageKeyNotFound
 
 if TYPE_CHECKING:
     from vault.reading import Answered, Reading

@@ -11,22 +11,22 @@ from eventstore.errors import KeyErased
 from eventstore.events import SecretContent
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
-from vault import commands, names
+from vault import commands, names, storage_commands
 
 RECORDED: Final[dict[type[Any], type[events.Event]]] = {
-    commands.SetStorageAccount: events.StorageAccountSet,
-    commands.UpdateStorageAccount: events.StorageAccountUpdated,
-    commands.DeleteStorageAccount: events.StorageAccountDeleted,
-    commands.RecoverDeletedStorageAccount: events.StorageAccountRecovered,
-    commands.PurgeDeletedStorageAccount: events.StorageAccountPurged,
-    commands.BackupStorageAccount: events.StorageAccountBackedUp,
-    commands.RestoreStorageAccount: events.StorageAccountRestored,
-    commands.RegenerateKey: events.StorageKeyRegenerating,
-    commands.SyncStorageKeys: events.StorageKeysSynced,
-    commands.SetSasDefinition: events.SasDefinitionSet,
-    commands.UpdateSasDefinition: events.SasDefinitionUpdated,
-    commands.DeleteSasDefinition: events.SasDefinitionDeleted,
-    commands.RecoverDeletedSasDefinition: events.SasDefinitionRecovered,
+    storage_commands.SetStorageAccount: events.StorageAccountSet,
+    storage_commands.UpdateStorageAccount: events.StorageAccountUpdated,
+    storage_commands.DeleteStorageAccount: events.StorageAccountDeleted,
+    storage_commands.RecoverDeletedStorageAccount: events.StorageAccountRecovered,
+    storage_commands.PurgeDeletedStorageAccount: events.StorageAccountPurged,
+    storage_commands.BackupStorageAccount: events.StorageAccountBackedUp,
+    storage_commands.RestoreStorageAccount: events.StorageAccountRestored,
+    storage_commands.RegenerateKey: events.StorageKeyRegenerating,
+    storage_commands.SyncStorageKeys: events.StorageKeysSynced,
+    storage_commands.SetSasDefinition: events.SasDefinitionSet,
+    storage_commands.UpdateSasDefinition: events.SasDefinitionUpdated,
+    storage_commands.DeleteSasDefinition: events.SasDefinitionDeleted,
+    storage_commands.RecoverDeletedSasDefinition: events.SasDefinitionRecovered,
 }
 """The first event of each command."""
 
@@ -37,12 +37,12 @@ def is_repeated(snapshot: Snapshot, command: commands.Command[Any], entry: Entry
     if not _same_names(command, event):
         return False
     match command:
-        case commands.SetStorageAccount() | commands.SetSasDefinition():
+        case storage_commands.SetStorageAccount() | storage_commands.SetSasDefinition():
             return _same(command, event, _content(snapshot, entry))
-        case commands.UpdateStorageAccount() | commands.UpdateSasDefinition():
+        case storage_commands.UpdateStorageAccount() | storage_commands.UpdateSasDefinition():
             asked = {name for name in command.__struct_fields__ if _is_asked(command, name)}
             return asked == set(event.changed) and _same(command, event, _content(snapshot, entry))
-        case commands.RegenerateKey(key_name=key_name):
+        case storage_commands.RegenerateKey(key_name=key_name):
             return bool(event.key_name == key_name)
         case _:
             return True

@@ -33,7 +33,7 @@ from projections.rows import (
 )
 from projections.storage_diff import ACCOUNT, DEFINITION, WHAT_ACCOUNT, WHAT_DEFINITION
 from vault.answers import RestoreStep
-from vault.commands import PlanRestore
+from vault.history_commands import PlanRestore
 from vault.periods import DAY
 from vault.secrets import Decision, Facts
 

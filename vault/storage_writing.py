@@ -31,9 +31,11 @@ from projections.rows import (
     storage_key,
 )
 from vault import answers, sas_definitions, storage, storage_backup
-from vault.commands import (
+from vault.commands import Command
+from vault.refusals import SecretExists
+from vault.secrets import Decision
+from vault.storage_commands import (
     BackupStorageAccount,
-    Command,
     DeleteSasDefinition,
     DeleteStorageAccount,
     PurgeDeletedStorageAccount,
@@ -45,8 +47,6 @@ from vault.commands import (
     UpdateSasDefinition,
     UpdateStorageAccount,
 )
-from vault.refusals import SecretExists
-from vault.secrets import Decision
 
 if TYPE_CHECKING:
     from vault.writing import Writing

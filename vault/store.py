@@ -45,7 +45,6 @@ from projections.rows import Settings
 from projections.views import Pointer, Views
 from vault import names
 from vault.caller import Caller
-from vault.commands import CopyVault, NewVault
 from vault.configuration import (
     FORMAT,
     Configuration,
@@ -55,6 +54,7 @@ from vault.configuration import (
     root_directory_of,
     root_key_of,
 )
+from vault.history_commands import CopyVault
 from vault.lifecycle import is_deleted
 from vault.refusals import (
     DeletedVaultNotFound,
@@ -65,6 +65,7 @@ from vault.refusals import (
     VaultNotChosen,
     VaultNotFound,
 )
+from vault.rule_commands import NewVault
 from vault.service import Vault
 
 if TYPE_CHECKING:

@@ -16,26 +16,28 @@ from eventstore.record import Draft
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
-    BackupStorageAccount,
     Command,
-    DeleteSasDefinition,
     DeleteSecret,
-    DeleteStorageAccount,
     Malformed,
-    RecoverDeletedSasDefinition,
     RecoverDeletedSecret,
-    RecoverDeletedStorageAccount,
     RestoreSecret,
-    RestoreStorageAccount,
-    SetSasDefinition,
     SetSecret,
-    UpdateSasDefinition,
     UpdateSecret,
-    UpdateStorageAccount,
 )
 from vault.keeping import Overdue
 from vault.reading import READS
 from vault.resolving import Seen
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteSasDefinition,
+    DeleteStorageAccount,
+    RecoverDeletedSasDefinition,
+    RecoverDeletedStorageAccount,
+    RestoreStorageAccount,
+    SetSasDefinition,
+    UpdateSasDefinition,
+    UpdateStorageAccount,
+)
 from vault.trace import REFUSED, refused
 
 if TYPE_CHECKING:

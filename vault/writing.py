@@ -45,25 +45,27 @@ from vault import answers, backup, lifecycle, names, repeats, rules, secrets
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
-    ChangePolicies,
     Command,
-    DeletePolicy,
     DeleteSecret,
-    DeleteVault,
     ImportSecrets,
     PurgeDeletedSecret,
-    PurgeVault,
     RecoverDeletedSecret,
-    RecoverVault,
-    Restore,
     RestoreSecret,
-    SetPolicy,
     SetSecret,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.history_commands import Restore
 from vault.reading import Reading
 from vault.refusals import BackupErased, BackupInvalid
+from vault.rule_commands import (
+    ChangePolicies,
+    DeletePolicy,
+    DeleteVault,
+    PurgeVault,
+    RecoverVault,
+    SetPolicy,
+    UpdateVault,
+)
 from vault.secrets import Decision, Facts, Found, SecretCommand
 
 if TYPE_CHECKING:

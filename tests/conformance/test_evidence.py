@@ -25,7 +25,7 @@ from support.life import Life
 from support.public import each_byte_changed
 from support.unrelated import built_go, metamorphic_log, openssl_accepts, sigstore_verdicts
 from support.vaults import ALICE
-from vault.commands import PackageEvidence, ShowFields
+from vault.history_commands import PackageEvidence, ShowFields
 from vault.points import AtTime
 
 

@@ -23,8 +23,8 @@ from server.openapi import openapi
 from server.problems import Problem
 from server.routes import ROUTES
 from support.rest import BASE, Rest, rest_in
-from vault.commands import (
-    RestoreSecret,
+from vault.commands import RestoreSecret
+from vault.storage_commands import (
     RestoreStorageAccount,
     SetSasDefinition,
     SetStorageAccount,

@@ -25,18 +25,14 @@ from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
-    DeleteVault,
     GetDeletedSecret,
     GetSecret,
     ListSecretVersions,
     PurgeDeletedSecret,
-    PurgeVault,
-    RegenerateKey,
     RestoreSecret,
-    RotateKeys,
     SetSecret,
-    SetStorageAccount,
 )
+from vault.history_commands import RotateKeys
 from vault.refusals import (
     DeletedSecretNotFound,
     DeletedVaultNotFound,
@@ -45,7 +41,9 @@ from vault.refusals import (
     VaultError,
     VaultExists,
 )
+from vault.rule_commands import DeleteVault, PurgeVault
 from vault.service import Vault
+from vault.storage_commands import RegenerateKey, SetStorageAccount
 from vault.store import Store
 
 VAULT = "test-vault"

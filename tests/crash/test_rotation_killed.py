@@ -11,7 +11,8 @@ import pytest
 
 from support.other_process import server
 from support.storage import Place, rotate_in_another_process, storage_place
-from vault.commands import GetSecret, GetStorageAccount
+from vault.commands import GetSecret
+from vault.storage_commands import GetStorageAccount
 
 pytestmark = pytest.mark.crash
 

@@ -17,7 +17,8 @@ from eventstore.events import ClockSteppedBack
 from eventstore.record import Entry
 from support.other_process import StillClock
 from support.vaults import ALICE, BOB, check_store, make_vault, open_store
-from vault.commands import GetSecret, ImportSecrets, ReadHistory, SetSecret
+from vault.commands import GetSecret, ImportSecrets, SetSecret
+from vault.history_commands import ReadHistory
 from vault.refusals import AccessDenied
 
 MS, SECOND, HOUR = 1_000, 1_000_000, 3_600_000_000

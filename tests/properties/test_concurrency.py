@@ -19,10 +19,8 @@ from eventstore.errors import LogConflict
 from support.crowd import COUNTERS, ROUNDS, THREADS, Done, all_threads, elsewhere
 from support.vaults import ALICE, check_store
 from vault.answers import HistoryItem
-from vault.commands import (
-    ReadHistory,
-    SetSecret,
-)
+from vault.commands import SetSecret
+from vault.history_commands import ReadHistory
 from vault.store import Store, system_clock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -17,23 +17,12 @@ from projections.state import State
 from support.life import Life, life_in
 from vault.boundary import Rules
 from vault.caller import Arrival, Caller
-from vault.commands import (
-    Command,
-    DeleteSasDefinition,
-    DeleteSecret,
-    Explain,
-    GetSecret,
-    Grant,
-    ListSecrets,
-    ListStorageAccounts,
-    ShowBoundary,
-    UpdateBoundary,
-    UpdateStorageAccount,
-    UpdateVault,
-    WhoCould,
-)
+from vault.commands import Command, DeleteSecret, GetSecret, ListSecrets
 from vault.explaining import explain
+from vault.history_commands import Explain, WhoCould
+from vault.rule_commands import Grant, ShowBoundary, UpdateBoundary, UpdateVault
 from vault.rules import boundary_of
+from vault.storage_commands import DeleteSasDefinition, ListStorageAccounts, UpdateStorageAccount
 
 NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n"
 WEB = f"{NETWORK}/subnets/web"

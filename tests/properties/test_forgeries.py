@@ -35,7 +35,8 @@ from support.evidence import (
 )
 from support.life import Life
 from support.vaults import ALICE, BOB, MALLORY
-from vault.commands import GetSecret, PackageEvidence, RotateKeys
+from vault.commands import GetSecret
+from vault.history_commands import PackageEvidence, RotateKeys
 from vault.points import AtTime
 from vault.refusals import VaultError
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.auditors import KINDS, copied, granted, keys_of, positions, read
 from support.vaults import ALICE, Clock, check, make_store
 from vault.answers import AuditGrant
-from vault.commands import GetSecret, RotateKeys, SetSecret
+from vault.commands import GetSecret, SetSecret
+from vault.history_commands import RotateKeys
 from vault.refusals import PointsReversed
 from vault.service import Vault
 

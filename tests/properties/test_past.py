@@ -33,24 +33,20 @@ from vault.answers import Backup
 from vault.commands import (
     BackupSecret,
     Command,
-    DeletePolicy,
     DeleteSecret,
     ImportSecrets,
     ListDeletedSecrets,
-    ListPolicies,
     ListSecrets,
     ListSecretVersions,
-    PlanRestore,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
-    Restore,
     RestoreSecret,
-    SetPolicy,
     SetSecret,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.history_commands import PlanRestore, Restore
 from vault.reading import Reading
+from vault.rule_commands import DeletePolicy, ListPolicies, SetPolicy, UpdateVault
 
 NAMES = [f"name-{number}" for number in range(4)]
 PRINCIPALS = ["carol", "dave"]

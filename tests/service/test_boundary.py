@@ -28,7 +28,7 @@ from support.edge import OUTSIDER, VERSION, Answer, Edge
 from support.services import closed_after
 from support.vaults import ALICE
 from support.ways import ask_by, client, over, recorded
-from vault.commands import DeletePolicy, SetPolicy
+from vault.rule_commands import DeletePolicy, SetPolicy
 
 HERE, THERE = "127.0.0.7", "127.0.0.9"
 FIREWALL = (403, "Forbidden", "ForbiddenByFirewall")

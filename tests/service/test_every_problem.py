@@ -21,14 +21,8 @@ from support.hooks import hooks_file
 from support.services import closed_after
 from support.vaults import ALICE
 from vault import refusals
-from vault.commands import (
-    BackupSecret,
-    DeleteSecret,
-    DeleteVault,
-    PurgeDeletedSecret,
-    RecoverVault,
-    SetSecret,
-)
+from vault.commands import BackupSecret, DeleteSecret, PurgeDeletedSecret, SetSecret
+from vault.rule_commands import DeleteVault, RecoverVault
 from vault.store import Store, system_clock
 
 Ask = Callable[[Edge], Answer]

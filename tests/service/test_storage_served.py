@@ -12,8 +12,8 @@ from eventstore.events import StorageKeyRegenerated, StorageKeyRegenerating
 from support.edge import Answer, Edge
 from support.hooks import hooks_file, keys_of, manual
 from support.vaults import ALICE, Clock
-from vault.commands import SetStorageAccount
 from vault.providers import Declared, Providers
+from vault.storage_commands import SetStorageAccount
 from vault.store import Store, system_clock
 
 API = "api-version=7.3"

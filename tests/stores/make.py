@@ -28,13 +28,12 @@ from vault.commands import (
     BackupSecret,
     GetSecret,
     ListDeletedSecrets,
-    ListPolicies,
     ListSecrets,
     ListSecretVersions,
-    ReadHistory,
-    SetPolicy,
     SetSecret,
 )
+from vault.history_commands import ReadHistory
+from vault.rule_commands import ListPolicies, SetPolicy
 from vault.service import Vault
 from vault.store import Store
 

@@ -20,14 +20,8 @@ from eventstore.verify import logs_of, verify_log
 from stores import make
 from support.auditors import Auditor, positions, read
 from support.vaults import ALICE, BOB, Clock, check, stale_rows
-from vault.commands import (
-    DeleteSecret,
-    GetSecret,
-    PurgeDeletedSecret,
-    RestoreSecret,
-    RotateKeys,
-    SetSecret,
-)
+from vault.commands import DeleteSecret, GetSecret, PurgeDeletedSecret, RestoreSecret, SetSecret
+from vault.history_commands import RotateKeys
 from vault.refusals import DeletedSecretNotFound, SecretNotFound
 from vault.store import Store
 

@@ -13,7 +13,7 @@ from eventstore.record import Entry
 from support.vaults import ALICE
 from vault.answers import AuditGrant
 from vault.caller import Caller
-from vault.commands import GrantAudit
+from vault.history_commands import GrantAudit
 from vault.points import AtTime, Now, Point
 from vault.service import Vault
 

@@ -27,7 +27,7 @@ from support.services import DOMAIN, Service, closed_after, free_port
 from support.sign_in import EC, OUTSIDE, RSA, key_set, signed
 from support.vaults import ALICE, check_store
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
-from vault.commands import SetPolicy, UpdateBoundary
+from vault.rule_commands import SetPolicy, UpdateBoundary
 from vault.service import Vault
 from vault.store import Store, system_clock
 

@@ -14,14 +14,8 @@ from eventstore.record import Entry
 from support.vaults import ALICE, BOB, Clock, check_store, make_vault, open_store
 from vault.answers import SecretBundle
 from vault.caller import Caller
-from vault.commands import (
-    Command,
-    DeleteSecret,
-    GetSecret,
-    PurgeDeletedSecret,
-    SetPolicy,
-    SetSecret,
-)
+from vault.commands import Command, DeleteSecret, GetSecret, PurgeDeletedSecret, SetSecret
+from vault.rule_commands import SetPolicy
 
 A = TypeVar("A")
 

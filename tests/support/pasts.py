@@ -18,7 +18,6 @@ from support.vaults import ALICE, BOB, MALLORY, Clock
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
-    DeletePolicy,
     DeleteSecret,
     GetDeletedSecret,
     GetSecret,
@@ -27,18 +26,14 @@ from vault.commands import (
     ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
-    ReadHistory,
-    RecordVerification,
     RecoverDeletedSecret,
     RestoreSecret,
-    RotateKeys,
-    SetPolicy,
     SetSecret,
-    ShowVault,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.history_commands import ReadHistory, RecordVerification, RotateKeys
 from vault.refusals import VaultError
+from vault.rule_commands import DeletePolicy, SetPolicy, ShowVault, UpdateVault
 from vault.service import Vault
 from vault.store import Store
 

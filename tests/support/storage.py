@@ -13,8 +13,9 @@ from typing import Any
 from support.providers import RESOURCE, FileProvider, providers
 from support.vaults import ALICE, START, Clock, check, check_store
 from vault.answers import SasBundle, SecretBundle, StorageAccountBundle
-from vault.commands import Command, GetSecret, SetSasDefinition, SetStorageAccount
+from vault.commands import Command, GetSecret
 from vault.service import Vault
+from vault.storage_commands import SetSasDefinition, SetStorageAccount
 from vault.store import Store
 
 DAY = 86_400

@@ -15,32 +15,31 @@ from urllib.parse import parse_qs
 from msgspec import UNSET
 
 from support.providers import RESOURCE, FileProvider
-from vault import answers
-from vault import commands as c
+from vault import answers, storage_commands
 
 if TYPE_CHECKING:
     from support.vault_model import VaultModel
 
 NEEDS = {
-    c.SetStorageAccount: {"set"},
-    c.SyncStorageKeys: {"set"},
-    c.GetStorageAccount: {"get"},
-    c.GetDeletedStorageAccount: {"get"},
-    c.ListStorageAccounts: {"list"},
-    c.ListDeletedStorageAccounts: {"list"},
-    c.UpdateStorageAccount: {"update", "set"},
-    c.DeleteStorageAccount: {"delete"},
-    c.RecoverDeletedStorageAccount: {"recover"},
-    c.PurgeDeletedStorageAccount: {"purge"},
-    c.RegenerateKey: {"regeneratekey"},
-    c.SetSasDefinition: {"setsas"},
-    c.UpdateSasDefinition: {"setsas"},
-    c.GetSasDefinition: {"getsas"},
-    c.GetDeletedSasDefinition: {"getsas"},
-    c.ListSasDefinitions: {"listsas"},
-    c.ListDeletedSasDefinitions: {"listsas"},
-    c.DeleteSasDefinition: {"deletesas"},
-    c.RecoverDeletedSasDefinition: {"recover"},
+    storage_commands.SetStorageAccount: {"set"},
+    storage_commands.SyncStorageKeys: {"set"},
+    storage_commands.GetStorageAccount: {"get"},
+    storage_commands.GetDeletedStorageAccount: {"get"},
+    storage_commands.ListStorageAccounts: {"list"},
+    storage_commands.ListDeletedStorageAccounts: {"list"},
+    storage_commands.UpdateStorageAccount: {"update", "set"},
+    storage_commands.DeleteStorageAccount: {"delete"},
+    storage_commands.RecoverDeletedStorageAccount: {"recover"},
+    storage_commands.PurgeDeletedStorageAccount: {"purge"},
+    storage_commands.RegenerateKey: {"regeneratekey"},
+    storage_commands.SetSasDefinition: {"setsas"},
+    storage_commands.UpdateSasDefinition: {"setsas"},
+    storage_commands.GetSasDefinition: {"getsas"},
+    storage_commands.GetDeletedSasDefinition: {"getsas"},
+    storage_commands.ListSasDefinitions: {"listsas"},
+    storage_commands.ListDeletedSasDefinitions: {"listsas"},
+    storage_commands.DeleteSasDefinition: {"deletesas"},
+    storage_commands.RecoverDeletedSasDefinition: {"recover"},
 }
 DAY = 86_400
 
@@ -185,7 +184,7 @@ class StorageModel:
 
     # -- accounts --------------------------------------------------------------------------------
 
-    def _SetStorageAccount(self, command: c.SetStorageAccount, given: Any) -> Any:
+    def _SetStorageAccount(self, command: storage_commands.SetStorageAccount, given: Any) -> Any:
         known = self.accounts.get(command.name.upper())
         if known is not None and known.deleted is not None:
             raise self._refusal("storage.is-deleted")
@@ -202,7 +201,9 @@ class StorageModel:
         self.accounts[account.name.upper()] = account
         return self._bundle(account)
 
-    def _UpdateStorageAccount(self, command: c.UpdateStorageAccount, given: Any) -> Any:
+    def _UpdateStorageAccount(
+        self, command: storage_commands.UpdateStorageAccount, given: Any
+    ) -> Any:
         account = self._account(command.name)
         time = self._changed("storage-account.updated", account, account.name)
         account.updated = time
@@ -245,7 +246,7 @@ class StorageModel:
             open_backups=(),
         )
 
-    def _RegenerateKey(self, command: c.RegenerateKey, given: Any) -> Any:
+    def _RegenerateKey(self, command: storage_commands.RegenerateKey, given: Any) -> Any:
         account = self._account(command.name)
         if command.key_name not in account.keys:
             raise self._refusal("storage.key-not-found")
@@ -299,7 +300,7 @@ class StorageModel:
         return self._bundle(account)
 
     def _ListStorageAccounts(self, command: Any, given: Any) -> Any:
-        gone = isinstance(command, c.ListDeletedStorageAccounts)
+        gone = isinstance(command, storage_commands.ListDeletedStorageAccounts)
         self._model.read("deleted-storage-accounts.listed" if gone else "storage-accounts.listed")
         fit = [name for name, one in self.accounts.items() if (one.deleted is not None) is gone]
         names = [name for name in sorted(fit) if name > command.after.upper()][: command.limit]
@@ -309,7 +310,7 @@ class StorageModel:
 
     # -- definitions -----------------------------------------------------------------------------
 
-    def _SetSasDefinition(self, command: c.SetSasDefinition, given: Any) -> Any:
+    def _SetSasDefinition(self, command: storage_commands.SetSasDefinition, given: Any) -> Any:
         account = self._account(command.account)
         known = account.definitions.get(command.name.upper())
         if known is not None and known.deleted is not None:
@@ -324,7 +325,9 @@ class StorageModel:
         account.definitions[one.name.upper()] = one
         return self._sas_bundle(account, one)
 
-    def _UpdateSasDefinition(self, command: c.UpdateSasDefinition, given: Any) -> Any:
+    def _UpdateSasDefinition(
+        self, command: storage_commands.UpdateSasDefinition, given: Any
+    ) -> Any:
         one, account = self._definition(command), self._account(command.account)
         one.updated = self._changed("sas-definition.updated", one, account.name)
         if command.enabled is not UNSET:
@@ -346,7 +349,7 @@ class StorageModel:
         return self._sas_bundle(account, one)
 
     def _GetSasDefinition(self, command: Any, given: Any) -> Any:
-        gone = isinstance(command, c.GetDeletedSasDefinition)
+        gone = isinstance(command, storage_commands.GetDeletedSasDefinition)
         one, account = self._definition(command, gone=gone), self._account(command.account)
         self._model.read(f"{'deleted-' * gone}sas-definition.read", account.name)
         return self._sas_bundle(account, one)
@@ -354,7 +357,7 @@ class StorageModel:
     _GetDeletedSasDefinition = _GetSasDefinition
 
     def _ListSasDefinitions(self, command: Any, given: Any) -> Any:
-        gone = isinstance(command, c.ListDeletedSasDefinitions)
+        gone = isinstance(command, storage_commands.ListDeletedSasDefinitions)
         account = self._account(command.account)
         self._model.read(f"{'deleted-' * gone}sas-definitions.listed", account.name)
         found = sorted(account.definitions.items())

@@ -20,7 +20,7 @@ from support.other_process import Refused
 from support.providers import FileProvider
 from support.storage_model import NEEDS as STORAGE_NEEDS
 from support.storage_model import StorageModel
-from vault import answers
+from vault import answers, history_commands, rule_commands
 from vault import commands as c
 from vault.access import SECRET_PERMISSIONS, STORAGE_PERMISSIONS
 from vault.caller import Caller
@@ -500,7 +500,7 @@ class VaultModel:
 
     # -- rules -----------------------------------------------------------------------------------
 
-    def _set_policy(self, command: c.SetPolicy, given: Any) -> Any:
+    def _set_policy(self, command: rule_commands.SetPolicy, given: Any) -> Any:
         known = self.policies.get((command.object_id, command.application_id))
         secrets = () if known is None else known.secrets
         storage = () if known is None else known.storage
@@ -520,7 +520,7 @@ class VaultModel:
         self.policies[command.object_id, command.application_id] = policy
         return policy
 
-    def _delete_policy(self, command: c.DeletePolicy, given: Any) -> Any:
+    def _delete_policy(self, command: rule_commands.DeletePolicy, given: Any) -> Any:
         who = command.object_id, command.application_id
         if who not in self.policies:
             raise Refusal("policy.not-found")
@@ -530,11 +530,11 @@ class VaultModel:
             object_id=who[0], application_id=who[1], secrets=(), storage=(), position=at
         )
 
-    def _list_policies(self, command: c.ListPolicies, given: Any) -> Any:
+    def _list_policies(self, command: rule_commands.ListPolicies, given: Any) -> Any:
         self.read("vault.read")
         return [policy for _, policy in sorted(self.policies.items())]
 
-    def _update_boundary(self, command: c.UpdateBoundary, given: Any) -> Any:
+    def _update_boundary(self, command: rule_commands.UpdateBoundary, given: Any) -> Any:
         named = {"default_action": command.default_action, "ip_rules": command.ip_rules}
         said = {name: one for name, one in named.items() if one is not UNSET}
         if any(rule.startswith("10.") for rule in said.get("ip_rules", ())):
@@ -543,11 +543,11 @@ class VaultModel:
         self.boundary = replace(self.boundary, **said, position=at)
         return self.boundary
 
-    def _show_boundary(self, command: c.ShowBoundary, given: Any) -> Any:
+    def _show_boundary(self, command: rule_commands.ShowBoundary, given: Any) -> Any:
         self.read("vault.read")
         return self.boundary
 
-    def _update_vault(self, command: c.UpdateVault, given: Any) -> Any:
+    def _update_vault(self, command: rule_commands.UpdateVault, given: Any) -> Any:
         if self.protected and command.purge_protection is False:
             raise Refusal("vault.purge-protection-one-way")
         if command.administrators == ():
@@ -559,7 +559,7 @@ class VaultModel:
         self.change("vault.updated")
         return self._facts(given)
 
-    def _show(self, command: c.ShowVault, given: Any) -> Any:
+    def _show(self, command: rule_commands.ShowVault, given: Any) -> Any:
         self.read("vault.read")
         return self._facts(given)
 
@@ -578,7 +578,7 @@ class VaultModel:
 
     # -- history and keys ------------------------------------------------------------------------
 
-    def _history(self, command: c.ReadHistory, given: Any) -> Any:
+    def _history(self, command: history_commands.ReadHistory, given: Any) -> Any:
         # Compared by what a record tells; positions and times are compared record by record.
         found = [
             (log, position)
@@ -594,7 +594,7 @@ class VaultModel:
         assert sorted(shown) == sorted(found)
         return [shown[place] for place in sorted(shown, key=lambda one: (shown[one].time, one))]
 
-    def _rotate(self, command: c.RotateKeys, given: Any) -> Any:
+    def _rotate(self, command: history_commands.RotateKeys, given: Any) -> Any:
         places = []
         for log, records in (("access", self.access), ("changes", self.changes)):
             for asked, operation in (
@@ -630,13 +630,13 @@ class VaultModel:
         c.PurgeDeletedSecret: _purge,
         c.BackupSecret: _backup,
         c.RestoreSecret: _restore,
-        c.SetPolicy: _set_policy,
-        c.DeletePolicy: _delete_policy,
-        c.ListPolicies: _list_policies,
-        c.UpdateVault: _update_vault,
-        c.ShowVault: _show,
-        c.UpdateBoundary: _update_boundary,
-        c.ShowBoundary: _show_boundary,
-        c.ReadHistory: _history,
-        c.RotateKeys: _rotate,
+        rule_commands.SetPolicy: _set_policy,
+        rule_commands.DeletePolicy: _delete_policy,
+        rule_commands.ListPolicies: _list_policies,
+        rule_commands.UpdateVault: _update_vault,
+        rule_commands.ShowVault: _show,
+        rule_commands.UpdateBoundary: _update_boundary,
+        rule_commands.ShowBoundary: _show_boundary,
+        history_commands.ReadHistory: _history,
+        history_commands.RotateKeys: _rotate,
     }

@@ -12,7 +12,9 @@ import pytest
 from support.keyvault import TENANT, Canned, KeyVault
 from support.terminal import Ran, Terminal
 from support.vaults import ALICE, check_store, make_vault
-from vault.commands import ListSecrets, ReadHistory, SetPolicy, SetSecret
+from vault.commands import ListSecrets, SetSecret
+from vault.history_commands import ReadHistory
+from vault.rule_commands import SetPolicy
 
 
 class Stage:

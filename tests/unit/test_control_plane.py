@@ -237,7 +237,7 @@ def test_a_service_that_had_the_vault_open_gives_the_new_one_of_its_name(managed
     managed.data("PUT", "/secrets/db", {"value": "old"})
     # Another process ends it and makes another one: this one is told nothing.
     root = managed.caller("root")
-    from vault.commands import DeleteVault, PurgeVault, SetPolicy
+    from vault.rule_commands import DeleteVault, PurgeVault, SetPolicy
 
     old = managed.store.vault("acme")
     old.handle(root, DeleteVault())
@@ -269,7 +269,7 @@ def test_lists_have_pages_and_each_vault_in_them_records_the_look(managed: Manag
 def test_lists_show_what_the_caller_may_see(managed: Managed) -> None:
     managed.make("mine")
     managed.make("other")
-    from vault.commands import UpdateVault
+    from vault.rule_commands import UpdateVault
 
     administrators = (managed.oid("root"), managed.oid("ann"))
     update = UpdateVault(administrators=administrators)
@@ -427,7 +427,7 @@ def test_the_body_of_a_stranger_is_not_read(managed: Managed) -> None:
 
 def test_who_administers_a_vault_hears_where_it_is_not(managed: Managed) -> None:
     managed.make()
-    from vault.commands import UpdateVault
+    from vault.rule_commands import UpdateVault
 
     update = UpdateVault(administrators=(managed.oid("ann"),))
     managed.store.vault("acme").handle(managed.caller("root"), update)
@@ -444,7 +444,7 @@ def test_a_store_administrator_sees_a_vault_of_another_and_changes_nothing(
     managed: Managed,
 ) -> None:
     managed.make()
-    from vault.commands import UpdateVault
+    from vault.rule_commands import UpdateVault
 
     update = UpdateVault(administrators=(managed.oid("ann"),))
     managed.store.vault("acme").handle(managed.caller("root"), update)

@@ -15,20 +15,16 @@ from support.vaults import ALICE, BOB
 from vault.commands import (
     BackupSecret,
     Command,
-    CopyVault,
-    Exposed,
     GetDeletedSecret,
     GetSecret,
     ListDeletedSecrets,
     ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
-    ReadHistory,
     RecoverDeletedSecret,
-    Replay,
     UpdateSecret,
-    WhoRead,
 )
+from vault.history_commands import CopyVault, Exposed, ReadHistory, Replay, WhoRead
 from vault.points import AtTime, Now
 
 

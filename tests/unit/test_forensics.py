@@ -10,25 +10,21 @@ import pytest
 
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB
-from vault.commands import (
+from vault.commands import Command, GetSecret, UpdateSecret
+from vault.history_commands import (
     Blame,
-    Command,
     CopyVault,
     Diff,
     Exposed,
-    GetSecret,
-    ListPolicies,
     PlanRestore,
     Replay,
     Restore,
     RotateKeys,
-    ShowVault,
-    UpdateSecret,
-    UpdateVault,
     WhoCould,
     WhoRead,
 )
 from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point
+from vault.rule_commands import ListPolicies, ShowVault, UpdateVault
 
 
 @pytest.fixture

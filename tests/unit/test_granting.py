@@ -35,20 +35,12 @@ from support.auditors import (
 )
 from support.vaults import ALICE, BOB, Clock, check, make_store
 from vault.answers import HistoryItem
-from vault.commands import (
-    DeleteSecret,
-    Exposed,
-    GetSecret,
-    PurgeDeletedSecret,
-    ReadHistory,
-    RotateKeys,
-    SetPolicy,
-    SetSecret,
-    WhoRead,
-)
+from vault.commands import DeleteSecret, GetSecret, PurgeDeletedSecret, SetSecret
 from vault.history import item
+from vault.history_commands import Exposed, ReadHistory, RotateKeys, WhoRead
 from vault.points import AfterEvent, AtTime
 from vault.refusals import BadParameter, NotAdministrator, PointsReversed
+from vault.rule_commands import SetPolicy
 from vault.service import Vault
 from vault.store import Store
 
@@ -392,7 +384,7 @@ def test_a_key_that_nothing_can_be_sealed_to_is_refused_before_anything_is_recor
     size = world.vault.changes.head().size
     with pytest.raises(AuditorKeyInvalid):
         grant.check_key(bytes(32))
-    from vault.commands import GrantAudit
+    from vault.history_commands import GrantAudit
 
     asked = GrantAudit(auditor=bytes(32), since=AtTime(0), until=AtTime(world.stop))
     with pytest.raises(AuditorKeyInvalid):

@@ -17,36 +17,38 @@ from eventstore.events import Subnet, TrustedService, VirtualNetwork
 from support.vaults import ALICE, BOB, Clock, check_store, make_vault, open_store
 from vault.caller import Caller
 from vault.commands import (
-    AddNetworkRules,
     BackupSecret,
-    BindTrustedService,
-    ChangePolicies,
     Command,
-    DeleteNetwork,
-    DeletePolicy,
     DeleteSecret,
     GetSecret,
-    Grant,
     ImportSecrets,
     ListDeletedSecrets,
-    ListPolicies,
     ListSecrets,
     ListSecretVersions,
-    NetworkRules,
     PurgeDeletedSecret,
-    ReadHistory,
     RecoverDeletedSecret,
-    RemoveNetworkRules,
     RestoreSecret,
+    SetSecret,
+    UpdateSecret,
+)
+from vault.history_commands import ReadHistory
+from vault.refusals import BackupErased, SecretNotFound
+from vault.rule_commands import (
+    AddNetworkRules,
+    BindTrustedService,
+    ChangePolicies,
+    DeleteNetwork,
+    DeletePolicy,
+    Grant,
+    ListPolicies,
+    NetworkRules,
+    RemoveNetworkRules,
     SetNetwork,
     SetPolicy,
-    SetSecret,
     UnbindTrustedService,
     UpdateBoundary,
-    UpdateSecret,
     UpdateVault,
 )
-from vault.refusals import BackupErased, SecretNotFound
 from vault.service import Vault
 from vault.store import Store
 

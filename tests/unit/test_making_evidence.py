@@ -22,17 +22,12 @@ from support.life import Life
 from support.storage import storage_place
 from support.vaults import ALICE
 from vault import packaging, tally
-from vault.commands import (
-    DeleteVault,
-    GetSecret,
-    PackageEvidence,
-    PurgeVault,
-    RecoverVault,
-    RegenerateKey,
-    UpdateVault,
-)
+from vault.commands import GetSecret
+from vault.history_commands import PackageEvidence
 from vault.points import AtTime
 from vault.refusals import PeriodMoved
+from vault.rule_commands import DeleteVault, PurgeVault, RecoverVault, UpdateVault
+from vault.storage_commands import RegenerateKey
 
 
 @pytest.fixture

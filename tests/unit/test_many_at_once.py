@@ -20,11 +20,11 @@ from vault.commands import (
     ListSecrets,
     Malformed,
     PurgeDeletedSecret,
-    ReadHistory,
-    SetPolicy,
     SetSecret,
 )
+from vault.history_commands import ReadHistory
 from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
+from vault.rule_commands import SetPolicy
 from vault.service import Vault
 from vault.together import Ask
 

@@ -16,33 +16,44 @@ from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from projections import rows
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, Clock, check_store, make_store
-from vault import answers, backup, commands, storage_backup, writing
+from vault import (
+    answers,
+    backup,
+    commands,
+    history_commands,
+    rule_commands,
+    storage_backup,
+    storage_commands,
+    writing,
+)
 from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
-    Blame,
     Command,
     DeleteSecret,
-    Diff,
-    DiffFork,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
     ListDeletedSecrets,
     ListSecrets,
     ListSecretVersions,
-    PlanRestore,
     PurgeDeletedSecret,
-    ReadHistory,
     RecoverDeletedSecret,
-    Replay,
-    Restore,
     RestoreSecret,
-    RotateKeys,
     SetSecret,
-    ShowVault,
     UpdateSecret,
 )
+from vault.history_commands import (
+    Blame,
+    Diff,
+    DiffFork,
+    PlanRestore,
+    ReadHistory,
+    Replay,
+    Restore,
+    RotateKeys,
+)
+from vault.rule_commands import ShowVault
 from vault.service import Vault
 
 MARK = "xyzzy"
@@ -86,7 +97,18 @@ def marked(kind: type[msgspec.Struct]) -> msgspec.Struct:
     return kind(**fields)
 
 
-ALL_STRUCTS = structs(commands, answers, events, backup, storage_backup, rows, record)
+ALL_STRUCTS = structs(
+    commands,
+    history_commands,
+    rule_commands,
+    storage_commands,
+    answers,
+    events,
+    backup,
+    storage_backup,
+    rows,
+    record,
+)
 
 
 @pytest.mark.parametrize("kind", ALL_STRUCTS, ids=lambda kind: kind.__qualname__)

@@ -9,7 +9,8 @@ import pytest
 from eventstore.errors import LogMisplaced
 from support.terminal import Terminal
 from support.vaults import ALICE, Clock, check_store, make_store, open_store
-from vault.commands import GetSecret, ReadHistory, RotateKeys, SetSecret
+from vault.commands import GetSecret, SetSecret
+from vault.history_commands import ReadHistory, RotateKeys
 
 
 def swap_access(one: Path, other: Path) -> None:

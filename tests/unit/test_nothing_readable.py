@@ -18,27 +18,22 @@ from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
     Command,
-    DeletePolicy,
     DeleteSecret,
     GetDeletedSecret,
     GetSecret,
     ImportSecrets,
     ListDeletedSecrets,
-    ListPolicies,
     ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
-    ReadHistory,
     RecoverDeletedSecret,
     RestoreSecret,
-    RotateKeys,
-    SetPolicy,
     SetSecret,
-    ShowVault,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.history_commands import ReadHistory, RotateKeys
 from vault.refusals import VaultError
+from vault.rule_commands import DeletePolicy, ListPolicies, SetPolicy, ShowVault, UpdateVault
 from vault.store import Store
 
 NAME = "Zq7Marker0Name0Xk2"

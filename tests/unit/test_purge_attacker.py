@@ -19,18 +19,17 @@ from support.vaults import ALICE, Clock, check, verify_store
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
-    DeleteVault,
     GetSecret,
     ListDeletedSecrets,
     ListSecrets,
     PurgeDeletedSecret,
-    PurgeVault,
     RecoverDeletedSecret,
     RestoreSecret,
-    RotateKeys,
     SetSecret,
     UpdateSecret,
 )
+from vault.history_commands import RotateKeys
+from vault.rule_commands import DeleteVault, PurgeVault
 from vault.service import Vault
 from vault.store import Store
 

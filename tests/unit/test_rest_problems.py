@@ -21,7 +21,7 @@ from server.problems import problem_of
 from support.rest import CALLER_TEXT, Rest, rest_in, told
 from support.vaults import BOB
 from vault import refusals
-from vault.commands import UpdateVault
+from vault.rule_commands import UpdateVault
 
 HELP = "For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid="
 NO_VERSION = "0" * 32

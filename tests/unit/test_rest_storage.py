@@ -15,7 +15,7 @@ from support.providers import RESOURCE, FileProvider, lost, providers, refusing
 from support.rest import BASE, Rest, Told, rest_in
 from support.vaults import BOB, START
 from vault.access import STORAGE_PERMISSIONS
-from vault.commands import SetPolicy
+from vault.rule_commands import SetPolicy
 
 NOW = START // 1_000_000
 API = "api-version=7.0"

@@ -20,7 +20,8 @@ from support.life import Life, life_in
 from support.vaults import ALICE, BOB
 from vault import history
 from vault.answers import HistoryItem
-from vault.commands import Command, GetSecret, ReadHistory, Replay
+from vault.commands import Command, GetSecret
+from vault.history_commands import ReadHistory, Replay
 from vault.refusals import SecretNotFound
 
 VERSION = "0" * 32

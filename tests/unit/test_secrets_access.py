@@ -12,62 +12,66 @@ from msgspec.structs import replace
 from eventstore.events import TrustedService, VirtualNetwork
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, MALLORY
-from vault import commands
+from vault import commands, history_commands, rule_commands, storage_commands
 from vault.access import STORAGE_NEEDS
 from vault.caller import Caller
 from vault.commands import (
-    AddNetworkRules,
     BackupSecret,
-    BindTrustedService,
+    Command,
+    DeleteSecret,
+    GetDeletedSecret,
+    GetSecret,
+    ImportSecrets,
+    ListDeletedSecrets,
+    ListSecrets,
+    ListSecretVersions,
+    Malformed,
+    PurgeDeletedSecret,
+    RecoverDeletedSecret,
+    RestoreSecret,
+    SetSecret,
+    UpdateSecret,
+)
+from vault.history_commands import (
     Blame,
     BlameBoundary,
-    ChangePolicies,
-    Command,
     CopyVault,
-    DeleteNetwork,
-    DeletePolicy,
-    DeleteSecret,
-    DeleteVault,
-    DescribeVault,
     Diff,
     DiffFork,
     Explain,
     Exposed,
-    GetDeletedSecret,
-    GetSecret,
-    Grant,
     GrantAudit,
-    ImportSecrets,
-    ListDeletedSecrets,
-    ListPolicies,
-    ListSecrets,
-    ListSecretVersions,
-    Malformed,
     PackageEvidence,
     PlanRestore,
-    PurgeDeletedSecret,
-    PurgeVault,
     ReadHistory,
     RecordVerification,
-    RecoverDeletedSecret,
-    RecoverVault,
-    RemoveNetworkRules,
     Replay,
     Restore,
-    RestoreSecret,
     RotateKeys,
+    ShowFields,
+    WhoCould,
+    WhoRead,
+)
+from vault.rule_commands import (
+    AddNetworkRules,
+    BindTrustedService,
+    ChangePolicies,
+    DeleteNetwork,
+    DeletePolicy,
+    DeleteVault,
+    DescribeVault,
+    Grant,
+    ListPolicies,
+    PurgeVault,
+    RecoverVault,
+    RemoveNetworkRules,
     SetNetwork,
     SetPolicy,
-    SetSecret,
     ShowBoundary,
-    ShowFields,
     ShowVault,
     UnbindTrustedService,
     UpdateBoundary,
-    UpdateSecret,
     UpdateVault,
-    WhoCould,
-    WhoRead,
 )
 
 ALL = {"get", "list", "set", "delete", "recover", "backup", "restore", "purge"}
@@ -163,7 +167,8 @@ def test_the_tables_here_hold_every_command_there_is() -> None:
     known |= set(STORAGE_NEEDS)  # asked for in test_storage_accounts
     there_are = {
         kind
-        for kind in vars(commands).values()
+        for module in (commands, history_commands, rule_commands, storage_commands)
+        for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Command) and kind is not Command
     }
     # What is malformed is authorized as the command that it would have been.

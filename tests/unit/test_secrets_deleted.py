@@ -23,10 +23,9 @@ from vault.commands import (
     RecoverDeletedSecret,
     RestoreSecret,
     SetSecret,
-    ShowVault,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.rule_commands import ShowVault, UpdateVault
 
 NOW = START // 1_000_000
 DAY = 86_400

@@ -25,11 +25,10 @@ from vault.commands import (
     ListSecretVersions,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
-    SetPolicy,
     SetSecret,
     UpdateSecret,
-    UpdateVault,
 )
+from vault.rule_commands import SetPolicy, UpdateVault
 
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 

@@ -31,15 +31,14 @@ from vault.commands import (
     GetSecret,
     ImportSecrets,
     ListDeletedSecrets,
-    ListPolicies,
     ListSecrets,
     ListSecretVersions,
-    ReadHistory,
     RestoreSecret,
     SetSecret,
-    ShowVault,
 )
+from vault.history_commands import ReadHistory
 from vault.refusals import SecretExists, SecretIsDeleted
+from vault.rule_commands import ListPolicies, ShowVault
 
 
 @pytest.fixture

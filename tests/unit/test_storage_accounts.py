@@ -18,29 +18,13 @@ from vault.access import STORAGE_NEEDS, STORAGE_PERMISSIONS
 from vault.answers import StorageAccountBundle
 from vault.caller import Caller
 from vault.commands import (
-    BackupStorageAccount,
     Command,
-    DeleteSasDefinition,
     DeleteSecret,
-    DeleteStorageAccount,
-    GetDeletedStorageAccount,
     GetSecret,
-    GetStorageAccount,
-    ListDeletedStorageAccounts,
-    ListSasDefinitions,
     ListSecrets,
-    ListStorageAccounts,
     PurgeDeletedSecret,
-    PurgeDeletedStorageAccount,
-    RecoverDeletedStorageAccount,
-    RegenerateKey,
     RestoreSecret,
-    RestoreStorageAccount,
-    SetPolicy,
     SetSecret,
-    SetStorageAccount,
-    SyncStorageKeys,
-    UpdateStorageAccount,
 )
 from vault.providers import Declared, Providers
 from vault.refusals import (
@@ -60,6 +44,24 @@ from vault.refusals import (
     StorageKeyNotFound,
     StorageNameInvalid,
     TagsInvalid,
+)
+from vault.rule_commands import SetPolicy
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteSasDefinition,
+    DeleteStorageAccount,
+    GetDeletedStorageAccount,
+    GetStorageAccount,
+    ListDeletedStorageAccounts,
+    ListSasDefinitions,
+    ListStorageAccounts,
+    PurgeDeletedStorageAccount,
+    RecoverDeletedStorageAccount,
+    RegenerateKey,
+    RestoreStorageAccount,
+    SetStorageAccount,
+    SyncStorageKeys,
+    UpdateStorageAccount,
 )
 from vault.store import Store
 

@@ -12,32 +12,33 @@ from support.providers import OTHER, key
 from support.storage import DAY, TEMPLATE, Place, storage_place
 from support.vaults import ALICE, BOB
 from vault.answers import ExposureFact, RestorePlan, RestoreStep
-from vault.commands import (
-    BackupStorageAccount,
+from vault.commands import GetSecret, SetSecret
+from vault.exporting import Origin, audit_event, ocsf
+from vault.history_commands import (
     Blame,
-    DeleteSasDefinition,
-    DeleteStorageAccount,
     Diff,
     DiffFork,
     Exposed,
+    PlanRestore,
+    ReadHistory,
+    Restore,
+    WhoRead,
+)
+from vault.refusals import SecretNotFound
+from vault.rule_commands import SetPolicy
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteSasDefinition,
+    DeleteStorageAccount,
     GetSasDefinition,
-    GetSecret,
     GetStorageAccount,
     ListSasDefinitions,
     ListStorageAccounts,
-    PlanRestore,
     PurgeDeletedStorageAccount,
-    ReadHistory,
     RegenerateKey,
-    Restore,
-    SetPolicy,
-    SetSecret,
     UpdateSasDefinition,
     UpdateStorageAccount,
-    WhoRead,
 )
-from vault.exporting import Origin, audit_event, ocsf
-from vault.refusals import SecretNotFound
 
 
 @pytest.fixture

@@ -25,15 +25,6 @@ from support.providers import OTHER, key, lost, refusing
 from support.storage import DAY, Place, rotate_in_another_process, storage_place
 from support.vaults import ALICE
 from vault.caller import Caller
-from vault.commands import (
-    DeleteStorageAccount,
-    GetStorageAccount,
-    RecoverDeletedStorageAccount,
-    RegenerateKey,
-    SetStorageAccount,
-    SyncStorageKeys,
-    UpdateStorageAccount,
-)
 from vault.refusals import (
     ProviderRefused,
     ProviderUnavailable,
@@ -42,6 +33,15 @@ from vault.refusals import (
     StorageKeyNotFound,
 )
 from vault.service import Vault
+from vault.storage_commands import (
+    DeleteStorageAccount,
+    GetStorageAccount,
+    RecoverDeletedStorageAccount,
+    RegenerateKey,
+    SetStorageAccount,
+    SyncStorageKeys,
+    UpdateStorageAccount,
+)
 
 LEASE = 120
 REGENERATE = RegenerateKey(name="shop", key_name="key2")

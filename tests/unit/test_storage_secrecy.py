@@ -23,34 +23,26 @@ from support.providers import key, lost, refusing
 from support.storage import Place, storage_place
 from support.vaults import BOB
 from vault import exporting, storage, storage_backup
-from vault.commands import (
+from vault.commands import Command, GetSecret, ListSecrets
+from vault.history_commands import Blame, Diff, Exposed, PlanRestore, ReadHistory, Replay, WhoRead
+from vault.storage_commands import (
     BackupStorageAccount,
-    Blame,
-    Command,
     DeleteSasDefinition,
     DeleteStorageAccount,
-    Diff,
-    Exposed,
     GetDeletedStorageAccount,
     GetSasDefinition,
-    GetSecret,
     GetStorageAccount,
     ListDeletedStorageAccounts,
     ListSasDefinitions,
-    ListSecrets,
     ListStorageAccounts,
-    PlanRestore,
     PurgeDeletedStorageAccount,
-    ReadHistory,
     RecoverDeletedSasDefinition,
     RecoverDeletedStorageAccount,
     RegenerateKey,
-    Replay,
     RestoreStorageAccount,
     SyncStorageKeys,
     UpdateSasDefinition,
     UpdateStorageAccount,
-    WhoRead,
 )
 
 MADE = 40

@@ -17,29 +17,16 @@ from support.providers import OTHER, key
 from support.storage import TEMPLATE, Place, storage_place
 from vault.commands import (
     BackupSecret,
-    BackupStorageAccount,
     Command,
-    DeleteSasDefinition,
     DeleteSecret,
-    DeleteStorageAccount,
-    GetDeletedSasDefinition,
-    GetSasDefinition,
     GetSecret,
     ImportSecrets,
-    ListDeletedSasDefinitions,
-    ListSasDefinitions,
     ListSecrets,
     ListSecretVersions,
     PurgeDeletedSecret,
-    PurgeDeletedStorageAccount,
-    RecoverDeletedSasDefinition,
-    RegenerateKey,
     RestoreSecret,
-    RestoreStorageAccount,
     SetSecret,
-    UpdateSasDefinition,
     UpdateSecret,
-    UpdateStorageAccount,
 )
 from vault.refusals import (
     DeletedSasDefinitionNotFound,
@@ -54,6 +41,21 @@ from vault.refusals import (
     SecretNotFound,
     StorageAccountNotFound,
     StorageNameInvalid,
+)
+from vault.storage_commands import (
+    BackupStorageAccount,
+    DeleteSasDefinition,
+    DeleteStorageAccount,
+    GetDeletedSasDefinition,
+    GetSasDefinition,
+    ListDeletedSasDefinitions,
+    ListSasDefinitions,
+    PurgeDeletedStorageAccount,
+    RecoverDeletedSasDefinition,
+    RegenerateKey,
+    RestoreStorageAccount,
+    UpdateSasDefinition,
+    UpdateStorageAccount,
 )
 
 SERVICE = "https://shop.blob.core.windows.net/box/a%20b.txt?sv=2018-11-09&sr=b&sp=r"

@@ -19,12 +19,13 @@ from eventstore.events import (
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB
 from vault.caller import Arrival
-from vault.commands import (
+from vault.commands import Command, GetSecret
+from vault.network_rules import MAX_ALL_RANGES
+from vault.ranges import MAX_IP_RULES
+from vault.rule_commands import (
     AddNetworkRules,
     BindTrustedService,
-    Command,
     DeleteNetwork,
-    GetSecret,
     Grant,
     ListPolicies,
     NetworkRules,
@@ -36,8 +37,6 @@ from vault.commands import (
     UpdateBoundary,
     UpdateVault,
 )
-from vault.network_rules import MAX_ALL_RANGES
-from vault.ranges import MAX_IP_RULES
 
 NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/intranet"
 WEB = f"{NETWORK}/subnets/web"

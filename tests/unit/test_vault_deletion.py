@@ -18,25 +18,13 @@ from vault.caller import Caller
 from vault.commands import (
     BackupSecret,
     Command,
-    CopyVault,
     DeleteSecret,
-    DeleteVault,
-    Exposed,
     GetSecret,
-    ListPolicies,
     ListSecrets,
-    PurgeVault,
-    ReadHistory,
-    RecoverVault,
     RestoreSecret,
-    RotateKeys,
-    SetPolicy,
     SetSecret,
-    ShowVault,
-    UpdateVault,
-    WhoCould,
-    WhoRead,
 )
+from vault.history_commands import CopyVault, Exposed, ReadHistory, RotateKeys, WhoCould, WhoRead
 from vault.points import Now
 from vault.refusals import (
     DeletedVaultNotFound,
@@ -45,6 +33,15 @@ from vault.refusals import (
     VaultIsDeleted,
     VaultNotChosen,
     VaultNotFound,
+)
+from vault.rule_commands import (
+    DeleteVault,
+    ListPolicies,
+    PurgeVault,
+    RecoverVault,
+    SetPolicy,
+    ShowVault,
+    UpdateVault,
 )
 from vault.service import Vault
 from vault.store import Store
@@ -367,7 +364,7 @@ def test_rebuild_rotation_and_copies_go_on_with_vaults_that_ended(
 
 
 def test_the_point_of_a_deletion_is_told_by_a_difference(town: Town) -> None:
-    from vault.commands import Diff
+    from vault.history_commands import Diff
 
     before = town.old.changes.head().size
     town.delete()

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB
-from vault.commands import (
+from vault.commands import GetSecret
+from vault.policies import MAX_POLICIES
+from vault.rule_commands import (
     ChangePolicies,
     DeletePolicy,
-    GetSecret,
     Grant,
     ListPolicies,
     SetPolicy,
     UpdateVault,
 )
-from vault.policies import MAX_POLICIES
 
 CAROL = Grant(object_id="carol", secrets=("get", "list"))
 PORTAL = Grant(object_id="carol", secrets=("set",), application_id="portal")

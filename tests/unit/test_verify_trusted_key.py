@@ -19,7 +19,7 @@ from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS
 from eventstore.verify import verify_log
 from support.vaults import ALICE, Clock, check_store, make_vault
-from vault.commands import RotateKeys
+from vault.history_commands import RotateKeys
 
 
 class Forger:
