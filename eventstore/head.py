@@ -132,6 +132,7 @@ def encode_head(head: Head) -> bytes:
     return _HEAD.pack(head.size, head.time) + b"".join(head.frontier)
 
 
+@lru_cache(maxsize=16)
 def decode_head(row: bytes) -> Head:
     """Raise RecordMalformed."""
     start = _HEAD.size
@@ -196,6 +197,7 @@ def decode_epochs(row: bytes) -> Epochs:
     return read
 
 
+@lru_cache(maxsize=16)
 def decode_numbers(row: bytes) -> Numbers:
     """Read the numbers without believing them.  Raise RecordMalformed."""
     try:

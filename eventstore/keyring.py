@@ -79,6 +79,20 @@ class _Opened(NamedTuple):
     tree: Tree
 
 
+class _Keys:
+    """The keys of one snapshot."""
+
+    def __init__(self, tree: Tree, fetch: Fetch) -> None:
+        self._tree = tree
+        self._fetch = fetch
+
+    def key(self, number: int) -> bytes:
+        return self._tree.key(number, self._fetch)
+
+    def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        return self._tree.keys(numbers, self._fetch)
+
+
 class Keyring:
     """The keys of one store.  For any number of threads and processes; none across a fork."""
 
@@ -181,6 +195,22 @@ class Keyring:
     def keys(self, numbers: Sequence[int]) -> dict[int, bytes]:
         """Return those of these leaf keys that were not destroyed.  Raise KeyUnknown."""
         return self._look(lambda tree, fetch: tree.keys(numbers, fetch))
+
+    @contextmanager
+    def at_once(self) -> Iterator[Keyring | _Keys]:
+        """The keys as they are now, for who needs many of them.  Hold it briefly.
+
+        Others of this process wait for their keys meanwhile.
+        """
+        self._refuse_after_fork()
+        with self._reading, self._environment().begin() as txn:
+            try:
+                tree = self._current(txn.get).tree
+            except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
+                # Perhaps another process rotates just now: `_look` waits for it.
+                yield self
+            else:
+                yield _Keys(tree, txn.get)
 
     def allocate(self, nodes: int = 1) -> int:
         """Give out 64 new random keys for each of *nodes*; return the number of the first."""

@@ -3,7 +3,8 @@
 The life of a change: whoever calls `transact` puts its work into the queue of `GroupCommit`.  One
 caller runs what waits in one write transaction, each work seeing what those before it wrote.  Every event is sealed, signed and put; the tree's frontier advances; the views
 follow through the observer; the commit is the sync.  Only then is the new head signed, the
-checkpoint written beside the log, and everybody answered.
+checkpoint written beside the log, and everybody answered.  A log that serves many signs some times a
+second, and answers before: whoever comes after a crash signs what was not signed.
 
 The head is signed after the commit and never before.  A signature made before could reach the disk
 in pages that a crash then disowns, and the next record would get the same size: two roots signed
@@ -18,7 +19,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -61,7 +62,17 @@ class Observer(Protocol):
 
     def attach(self, environment: lmdb.Environment) -> None: ...
 
-    def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None: ...
+    def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
+        """Follow a record that was appended."""
+        ...
+
+    def before_commit(self, append: Append) -> None:
+        """Follow the records of a whole transaction."""
+        ...
+
+    def committed(self, entries: Sequence[Entry[Any]]) -> None:
+        """Know that these records are on the disk."""
+        ...
 
 
 def _as_it_is(append: Append) -> None:
@@ -116,6 +127,9 @@ class Log:
         self._in_doubt = False
         self._headroom = Headroom(path)
         self._written: Written | None = None
+        self._sign_every = 0
+        self._signed_at = 0
+        self._is_unsigned = False
         self._tables: Tables
         self._attach()
         try:
@@ -184,6 +198,8 @@ class Log:
 
     def close(self) -> None:
         if not self._closed:
+            with suppress(MunimentError):  # whoever opens it next signs
+                self.sign_what_is_late()
             self._closed = True
             if self._environment is not None:
                 self._environment.close()
@@ -285,10 +301,26 @@ class Log:
         signer = self._signer_of(numbers.signing[-1])
         return sign_checkpoint(head.size, head.root(), signer)
 
+    def sign_every(self, microseconds: int) -> None:
+        """From now on sign so seldom; `sign_what_is_late` signs the rest, and so does `close`.
+
+        For who commits all the time and comes back in time.
+        """
+        self._sign_every = microseconds
+
+    def sign_what_is_late(self) -> None:
+        """Sign the head if the commit that made it did not."""
+        if self._is_unsigned:
+            self.publish()
+
+    def _signed(self, size: int, note: str) -> None:
+        self._signed_at, self._is_unsigned = self._clock(), False
+        self._put_checkpoint(size, note)
+
     def publish(self) -> str:
         """Sign the head and put the checkpoint beside the log."""
         note = self.checkpoint()
-        self._put_checkpoint(parse_checkpoint(note).size, note)
+        self._signed(parse_checkpoint(note).size, note)
         return note
 
     def sign_for_others(self) -> Published:
@@ -327,7 +359,7 @@ class Log:
         self.transact(_as_it_is)
 
     def _refuse_rollback(self, standing: Checkpoint, size: int, epochs: Epochs) -> None:
-        if not self._signed(standing, epochs):
+        if not self._bears(standing, epochs):
             with failing_disk(self._path):
                 self._checkpoints.discard()
             return
@@ -337,7 +369,7 @@ class Log:
         if standing.size == size:
             raise HistoryForked(f"{self._path}: another root of {size} records was signed")
 
-    def _signed(self, checkpoint: Checkpoint, epochs: Epochs) -> bool:
+    def _bears(self, checkpoint: Checkpoint, epochs: Epochs) -> bool:
         """Whether a key of this log signed *checkpoint*."""
         chain = verifiers(self.identity, epochs)
         try:
@@ -417,6 +449,8 @@ class Log:
             if not append.rows and not append.touched:
                 transaction.abort()
                 return
+            if self._observer is not None:
+                self._observer.before_commit(append)
             append.finish()
             self._headroom.keep(environment)
             # Fetched before the commit: another process may rotate right after it, and the old key
@@ -438,7 +472,11 @@ class Log:
             self._written = append.written
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
-        self._put_checkpoint(append.size, self._sign(append.new_head(), append.numbers))
+        if self._observer is not None:
+            self._observer.committed(append.appended)
+        self._is_unsigned = True
+        if not 0 <= self._clock() - self._signed_at < self._sign_every:
+            self._signed(append.size, self._sign(append.new_head(), append.numbers))
 
     def _run(self, batch: list[Ticket[Work]], append: Append) -> None:
         for ticket in batch:

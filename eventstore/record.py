@@ -9,8 +9,8 @@ fit another envelope.  Stored bytes are what is verified: nothing is encoded aga
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from hashlib import sha256, shake_256
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -148,24 +148,34 @@ def field_entries(meta: bytes, seed: bytes) -> list[bytes]:
     MessagePack bytes as stored.  Salts are SHAKE-256 of the seed, 16 bytes each.
     """
     context, event, content_key = _fields_decoder.decode(meta)
-    fields = [b"context.%b\0%b" % (name.encode(), raw) for name, raw in context.items()]
-    fields += [b"event.%b\0%b" % (name.encode(), raw) for name, raw in event.items()]
-    fields.append(b"content_key\0" + bytes(content_key))
-    salts = shake_256(seed).digest(FIELD_SALT_SIZE * len(fields))
-    starts = range(0, len(salts), FIELD_SALT_SIZE)
-    return [
-        salts[at : at + FIELD_SALT_SIZE] + field for at, field in zip(starts, fields, strict=True)
-    ]
+    salts = shake_256(seed).digest(FIELD_SALT_SIZE * (len(context) + len(event) + 1))
+    entries, at = [], 0
+    for part, fields in ((b"context.%b\0", context), (b"event.%b\0", event)):
+        for name, raw in fields.items():
+            start, at = at, at + FIELD_SALT_SIZE
+            entries.append(b"".join((salts[start:at], _path(part, name), raw)))
+    entries.append(salts[at:] + b"content_key\0" + bytes(content_key))
+    return entries
+
+
+@lru_cache(maxsize=512)
+def _path(part: bytes, name: str) -> bytes:
+    return part % name.encode()
 
 
 def fields_root(meta: bytes, seed: bytes) -> bytes:
     """The commitment to all fields, as the leaf holds it."""
-    return root_of_fields([field_hash(entry) for entry in field_entries(meta, seed)])
+    return root_of_fields(field_hashes(field_entries(meta, seed)))
 
 
 def field_hash(entry: bytes) -> bytes:
     """What stands for a field that is not shown: SHA-256(0x00 || entry)."""
-    return sha256(b"\0" + entry).digest()
+    return field_hashes([entry])[0]
+
+
+def field_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """The same of each of *entries*."""
+    return [sha256(b"\0" + entry).digest() for entry in entries]
 
 
 def root_of_fields(hashes: Sequence[bytes]) -> bytes:

@@ -137,6 +137,10 @@ class Snapshot:
     def _about(self, name: bytes) -> bytes:
         return self.transaction.get(name, b"", db=self._tables.main)
 
+    def take_keys_from(self, keys: KeySource) -> None:
+        """From now on open with these keys."""
+        self._keys = keys
+
     @property
     def size(self) -> int:
         return self.head.size
@@ -287,6 +291,7 @@ class Append(Snapshot):
         self._observed = clock()
         self._lag = self._last - self._observed
         self.rows: dict[int, bytes] = {}
+        self.appended: list[Entry[Any]] = []
         self.touched = False
 
     @property
@@ -340,6 +345,7 @@ class Append(Snapshot):
         self._grow(merkle.leaf_hash(built.leaf))
         self._last = time
         entry: Entry[Any] = Entry(position, time, draft.context, draft.event, draft.content_key)
+        self.appended.append(entry)
         if self._observe is not None:
             self._observe(self.transaction, entry)
         return entry

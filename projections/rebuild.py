@@ -16,9 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from eventstore.log import Log
 from eventstore.transaction import Append
-from projections.rows import Listing, Put, R, Row, RowKey, Table
+from projections.ahead import Ahead
+from projections.rows import R, Table
 from projections.views import Pointer, Reader, Views
 
 CHUNK = 10_000
@@ -35,18 +38,12 @@ class Rebuilt(NamedTuple):
     seconds: float
 
 
-class _Buffered(Listing):
+class _Buffered(Ahead):
     """Rows of the fresh generation, written once a chunk and not once an event."""
 
     def __init__(self, reader: Reader) -> None:
+        super().__init__(reader)
         self._reader = reader
-        self._rows: dict[RowKey, Row | None] = {}
-
-    def get(self, key: RowKey, kind: type[R]) -> R | None:
-        if key in self._rows:
-            row = self._rows[key]
-            return row if isinstance(row, kind) else None
-        return self._reader.get(key, kind)
 
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
@@ -54,12 +51,9 @@ class _Buffered(Listing):
         self.flush()
         yield from self._reader.scan(table, kind, owner, after)
 
-    def put(self, puts: list[Put]) -> None:
-        self._rows.update(puts)
-
     def flush(self) -> None:
-        self._reader.fill(self._rows.items())
-        self._rows.clear()
+        self._reader.fill(self.puts.items())
+        self.puts.clear()
 
 
 def rebuild(log: Log, views: Views, view_key: int, progress: Progress | None = None) -> Rebuilt:
@@ -100,10 +94,11 @@ def _finish(append: Append, views: Views, fresh: Pointer, start: int) -> Rebuilt
     done = start
     while done < append.size:
         done = _chunk(append, views, fresh, done)
+    views.catch_up(append)
     live = views.pointer(append.transaction)
     before = views.reader(append.transaction).digest()
     after = views.generation(append.transaction, fresh).digest()
-    views.swap(append.transaction, fresh)
+    views.swap(append.transaction, replace(fresh, through=live.through))
     views.clear(append.transaction, live)
     append.touch()
     return Rebuilt(done, before, after, 0.0)

@@ -11,14 +11,18 @@ A value also leaves in a backup blob, which `changes` records: its exposure stan
 under the secret's name.  And it leaves with a copy of the whole vault, which `access` records: there
 a mark under the principal, and one for anybody, since such a copy is about every name.  What was
 granted to an auditor, metadata alone, has a mark as well.
+
+To apply an entry once more, when later ones were applied already, changes nothing.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from eventstore.events import (
     AuditGranted,
+    Event,
     SasTokenIssued,
     SecretBackedUp,
     SecretRead,
@@ -57,9 +61,17 @@ def name_of(event: Any) -> str:
     return name
 
 
+@cache
+def _is_of_storage(kind: type[Event]) -> bool:
+    return not {"sas", "account"}.isdisjoint(kind.__struct_fields__)
+
+
 def names_of(event: Any) -> tuple[str, ...]:
     """All names that *event* is found by."""
-    name, sas = name_of(event), getattr(event, "sas", "")
+    name, kind = name_of(event), event.__class__
+    if not _is_of_storage(kind):
+        return (name,)
+    sas: str = getattr(event, "sas", "")
     account: str = getattr(event, "account", "")
     if account:
         return (name, account)
@@ -106,5 +118,8 @@ def _by_name(entry: Entry[Any]) -> list[Put]:
 def _exposed(rows: Rows, entry: Entry[Any], name: str, version: str) -> Put:
     key, at = exposure_key(entry.context.principal, version), entry.position
     known = rows.get(key, Exposure)
-    first, count = (at, 0) if known is None else (known.first, known.count)
-    return Put(key, Exposure(name, version, first, at, count + 1))
+    if known is None:
+        return Put(key, Exposure(name, version, at, at, 1))
+    if known.last >= at:
+        return Put(key, known)  # it counts this record already: see `projections.late`
+    return Put(key, Exposure(name, version, known.first, at, known.count + 1))

@@ -13,19 +13,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import lmdb
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from msgspec.structs import astuple, replace
 
 from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.record import Entry
-from eventstore.transaction import KeySource
+from eventstore.transaction import Append, KeySource, Snapshot
 from projections import state
 from projections.name_index import NameIndex
-from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Table
+from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Rows, Table
 
 _POINTER = b"views"
 _OWNER_SIZE = 16
@@ -43,6 +44,11 @@ _PADDED = 64
 # By place in a list: to hash a member of an enumeration takes longer than all else in a place.
 _NUMBERS = [bytes((number,)) for number in range(256)]
 
+_RUN_BITS = 11
+_FIRST_RUN = bytes(8)
+IN_RUNS = b"\xff" * 8
+"""What the places of rows that lie in runs begin with."""
+
 _encoder = msgspec.msgpack.Encoder()
 _MARK = _encoder.encode(Mark())
 _decoder = cache(msgspec.msgpack.Decoder)
@@ -56,23 +62,62 @@ class ViewCorrupt(MunimentError):
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Which generation of views is the live one, and which keys it is under."""
+    """Which generation of views is the live one, and which keys it is under.
+
+    *through* is where views stand that follow late: they say what the records before that position
+    brought.  Views that follow each commit have none.
+    """
 
     generation: int
     view_key: int
     index_key: int
+    through: int | None = None
+
+    def encoded(self) -> bytes:
+        """MessagePack; without the last part if there is none, as earlier releases wrote it."""
+        parts = astuple(self)
+        return _encoder.encode(parts if self.through is not None else parts[:-1])
 
 
 _pointer = msgspec.msgpack.Decoder(Pointer)
 
 
+def run_of(order: bytes) -> bytes:
+    """The run that a mark lies in whose order is the position of a record: 2,048 to a run."""
+    return (int.from_bytes(order, "big") >> _RUN_BITS).to_bytes(8, "big")
+
+
+class Layout(NamedTuple):
+    """How the rows of some views lie, and how many of them are remembered once they are opened.
+
+    The marks of the tables in *runs*, whose orders are positions, lie together with those of the
+    records around them, and within such a run by their owners.  Who puts the marks of many records
+    touches few pages then; who looks for an owner's marks looks into each run.
+    """
+
+    kept: int = _KEPT
+    runs: frozenset[Table] = frozenset()
+
+
+TOGETHER = Layout()
+"""All that concerns one name lies together."""
+
+
 class Sealer:
     """Rows to sealed bytes and back, for one generation."""
 
-    def __init__(self, view_key: bytes, index_key: bytes, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        view_key: bytes,
+        index_key: bytes,
+        entropy: Callable[[int], bytes],
+        layout: Layout = TOGETHER,
+    ) -> None:
         self._cipher = AESGCMSIV(view_key)
         self._index_key = index_key
         self._entropy = entropy
+        self._kept = layout.kept
+        self._runs = layout.runs
         self._owners: dict[bytes, bytes] = {}
         self._opened: dict[bytes, tuple[bytes, Row]] = {}
         self.names = NameIndex()
@@ -80,13 +125,24 @@ class Sealer:
     def place(self, key: RowKey) -> bytes:
         """HMAC-SHA256(index key, owner), 16 bytes || table u8 || order.
 
-        All that concerns one name lies together, so that a change touches one page of it.
+        All that concerns one name lies together, so that a change touches one page of it.  The marks
+        of a table that lies in runs have the run before the table, and the owner behind it.
         """
         table, owner, order = key
+        if table in self._runs:
+            return self.run_prefix(run_of(order), table, owner) + order
         return (self._owners.get(owner) or self._hash(owner)) + _NUMBERS[table] + order
 
     def prefix(self, table: Table, owner: bytes) -> bytes:
+        """What the places of the rows of *owner* begin with."""
         return self.place(RowKey(table, owner))
+
+    def lies_in_runs(self, table: Table) -> bool:
+        return table in self._runs
+
+    def run_prefix(self, run: bytes, table: Table, owner: bytes) -> bytes:
+        """8 bytes of 0xff || run u64 || table u8 || HMAC-SHA256(index key, owner), 16 bytes."""
+        return IN_RUNS + run + _NUMBERS[table] + (self._owners.get(owner) or self._hash(owner))
 
     def _hash(self, owner: bytes) -> bytes:
         hashed = hmac.digest(self._index_key, owner, "sha256")[:_OWNER_SIZE]
@@ -122,9 +178,10 @@ class Sealer:
 
     def remember(self, place: bytes, sealed: bytes, row: Row) -> None:
         """Know that *sealed* opens to *row* there."""
-        if len(self._opened) >= _KEPT:
+        if len(self._opened) >= self._kept:
             self._opened.clear()
-        self._opened[place] = (sealed, row)
+        if self._kept:
+            self._opened[place] = (sealed, row)
 
     def open(self, place: bytes, sealed: bytes) -> bytes:
         if place[_OWNER_SIZE] in _MARKS:
@@ -152,7 +209,10 @@ class Reader(Listing):
         self._rows: dict[bytes, Row | None] = {}
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
-        place = self._sealer.place(key)
+        return self.get_placed(self._sealer.place(key), kind)
+
+    def get_placed(self, place: bytes, kind: type[R]) -> R | None:
+        """The row that lies at *place* on disk."""
         if place in self._rows:
             row = self._rows[place]
             return row if isinstance(row, kind) else None
@@ -169,6 +229,9 @@ class Reader(Listing):
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
     ) -> Iterator[tuple[bytes, R]]:
+        if self._sealer.lies_in_runs(table):
+            yield from self._scan_runs(table, kind, owner, after)
+            return
         prefix = self._sealer.prefix(table, owner)
         start = 1 + _OWNER_SIZE
         with self._transaction.cursor(db=self._table) as cursor:
@@ -178,6 +241,22 @@ class Reader(Listing):
                 if not after or place[start:] > after:
                     yield place[start:], self._sealer.decode_once(place, cursor.value(), kind)
                 found = cursor.next()
+
+    def _scan_runs(
+        self, table: Table, kind: type[R], owner: bytes, after: bytes
+    ) -> Iterator[tuple[bytes, R]]:
+        run = run_of(after) if after else _FIRST_RUN
+        with self._transaction.cursor(db=self._table) as cursor:
+            while cursor.set_range(IN_RUNS + run) and cursor.key().startswith(IN_RUNS):
+                run = cursor.key()[len(IN_RUNS) : _OWNER_SIZE]
+                prefix = self._sealer.run_prefix(run, table, owner)
+                found = cursor.set_range(prefix + after)
+                while found and (place := cursor.key()).startswith(prefix):
+                    order = place[len(prefix) :]
+                    if not after or order > after:
+                        yield order, self._sealer.decode(place, cursor.value(), kind)
+                    found = cursor.next()
+                run = (int.from_bytes(run, "big") + 1).to_bytes(8, "big")
 
     @cached_property
     def _seeking(self) -> lmdb.Cursor[bytes]:
@@ -225,9 +304,13 @@ class Reader(Listing):
 
     def fill(self, puts: Iterable[tuple[RowKey, Row | None]]) -> None:
         """Put many rows in the order of their places, and remember none."""
-        self._rows.clear()
         placed = [(self._sealer.place(key), row) for key, row in puts]
         placed.sort(key=itemgetter(0))
+        self.put_placed(placed)
+
+    def put_placed(self, placed: Iterable[tuple[bytes, Row | None]]) -> None:
+        """Put rows at their places, and remember none."""
+        self._rows.clear()
         for place, row in placed:
             self._write(place, row)
 
@@ -258,6 +341,8 @@ class Views:
     are opened with the environment, since one opened inside a transaction dies if that aborts.
     """
 
+    layout = TOGETHER
+
     def __init__(
         self, keys: KeySource, entropy: Callable[[int], bytes], apply: state.Apply
     ) -> None:
@@ -276,6 +361,23 @@ class Views:
         """Put what *entry* changes."""
         reader = self.reader(transaction)
         reader.put(self.fold(reader, entry))
+
+    def before_commit(self, append: Append) -> None:
+        """Nothing is left to be done: each entry was applied."""
+
+    def committed(self, entries: Sequence[Entry[Any]]) -> None:
+        """Nothing is remembered of what was committed."""
+
+    def catch_up(self, append: Append) -> None:
+        """Nothing is late."""
+
+    def rows(self, snapshot: Snapshot) -> Rows:
+        """What the views say of the log as *snapshot* has it."""
+        return self.reader(snapshot.transaction)
+
+    def through(self, snapshot: Snapshot) -> int:
+        """The views hold what the records before this position brought."""
+        return snapshot.size
 
     def pointer(self, transaction: lmdb.Transaction[bytes]) -> Pointer:
         """Which generation is live in *transaction*."""
@@ -297,9 +399,13 @@ class Views:
 
     def swap(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Make *pointer* the live generation, in a write transaction."""
-        transaction.put(_POINTER, _encoder.encode(pointer))
+        self.point(transaction, pointer)
         # Who comes next in this transaction writes to the new ones.
         self._latest.pair = None
+
+    def point(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
+        """Write down *pointer*."""
+        transaction.put(_POINTER, pointer.encoded())
 
     def clear(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Take all rows out of *pointer*'s table."""
@@ -314,12 +420,20 @@ class Views:
             raise RecordMalformed("the log has no views")
         if self._live is None or self._live[0] != stored:
             pointer = decode_pointer(stored)
-            self._live = (stored, pointer, self._sealer(pointer))
+            self._live = (stored, pointer, self._sealer_of(pointer))
         return self._live
+
+    def _sealer_of(self, pointer: Pointer) -> Sealer:
+        """The one that is there, if only what is late has changed."""
+        if self._live is not None:
+            _, known, sealer = self._live
+            if replace(known, through=pointer.through) == pointer:
+                return sealer
+        return self._sealer(pointer)
 
     def _sealer(self, pointer: Pointer) -> Sealer:
         view_key, index_key = self._keys.key(pointer.view_key), self._keys.key(pointer.index_key)
-        return Sealer(view_key, index_key, self._entropy)
+        return Sealer(view_key, index_key, self._entropy, self.layout)
 
 
 def decode_pointer(stored: bytes) -> Pointer:

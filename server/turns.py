@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from eventstore.errors import MunimentError
 from vault.caller import Caller
 from vault.commands import Command
 from vault.service import Vault
@@ -21,6 +23,9 @@ from vault.together import Ask
 
 MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
+
+_SIGN_AFTER = 0.25
+"""Seconds after which the head is signed whatever comes."""
 
 _QUIET_PASSES = 3
 """So many passes of the loop may bring nobody until a turn begins (tried: with 1 a request takes a
@@ -31,9 +36,11 @@ class Turns:
     """The requests to one vault, in turns."""
 
     def __init__(self, vault: Vault, committed: Callable[[int], None]) -> None:
+        vault.stay()
         self._vault = vault
         self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
+        self._signing: asyncio.TimerHandle | None = None
 
     def ask(self, caller: Caller, command: Command[Any]) -> asyncio.Future[Any]:
         """The vault's answer, in time; or the refusal."""
@@ -60,6 +67,8 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._answers([ask for ask, _ in batch])
         self._committed(len(batch))
+        if self._signing is None:
+            self._signing = asyncio.get_running_loop().call_later(_SIGN_AFTER, self._sign)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue  # who asked has gone; what was recorded stays
@@ -67,6 +76,11 @@ class Turns:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+    def _sign(self) -> None:
+        self._signing = None
+        with suppress(MunimentError):  # the next commit signs, or fails and is told of
+            self._vault.sign_what_is_late()
 
     def _answers(self, asks: list[Ask]) -> list[Any]:
         try:

@@ -65,7 +65,7 @@ class Book(NamedTuple):
     def opened(self) -> Iterator[Source]:
         """The log as it is now.  Hold it briefly."""
         with self.log.snapshot() as snapshot:
-            yield Source(snapshot, self.views.reader(snapshot.transaction))
+            yield Source(snapshot, self.views.rows(snapshot))
 
 
 class Period(NamedTuple):

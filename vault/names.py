@@ -72,8 +72,12 @@ def check_principal(principal: str) -> None:
 def check_caller(caller: Caller) -> None:
     """Who asks must be writable in a record."""
     check_principal(caller.principal)
-    told = (caller.auth, caller.address, caller.agent, caller.request, caller.application)
-    for text in told:
+    check_told(caller.auth, caller.address, caller.agent, caller.request, caller.application)
+
+
+def check_told(*texts: str) -> None:
+    """What is told of a caller must be writable in a record."""
+    for text in texts:
         if len(text) > MAX_CALLER_TEXT or not is_text(text):
             raise PrincipalInvalid("what is told of the caller is too long, or is not text")
 

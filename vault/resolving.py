@@ -45,6 +45,8 @@ class Seen:
 def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
     """What each point in *command* is.  Raise one of `vault.points.REFUSALS`."""
     asked: Command[Any] = command.plan if isinstance(command, Restore) else command
+    if not (_held(type(asked), _POINTS) or _held(type(asked), _BOUNDS)):
+        return {}
     found = {name: resolve(snapshot, point) for name, point in _points_in(asked, _POINTS)}
     if _STATE in found and not found[_STATE].size:
         raise PositionUnknown("the vault did not exist yet")

@@ -9,7 +9,7 @@ none of this can be recorded, the request fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -32,11 +32,11 @@ from eventstore.log import Log
 from eventstore.record import Draft, Entry
 from eventstore.transaction import Append, Snapshot
 from projections import state, trail
+from projections.late import LateViews
 from projections.past import PastRows
 from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key
 from projections.views import Views
 from vault import answers, names
-from vault.access import authorize, of_data_plane
 from vault.caller import Caller
 from vault.commands import Command, Malformed, PurgeDeletedSecret
 from vault.history_commands import (
@@ -50,11 +50,11 @@ from vault.history_commands import (
     RotateKeys,
 )
 from vault.keeping import Keeping, Overdue
-from vault.lifecycle import check_alive
+from vault.looking import Looking, ReadyRules
 from vault.points import Resolved
-from vault.reading import READS, Reading, settings_of
+from vault.reading import READS, settings_of
 from vault.refusals import VaultError
-from vault.resolving import Seen, resolved
+from vault.resolving import Seen
 from vault.rule_commands import (
     DeleteVault,
     NewVault,
@@ -74,7 +74,6 @@ from vault.trace import REFUSED, context, refused
 if TYPE_CHECKING:
     from projections.rebuild import Progress, Rebuilt
     from vault.backup import Blob
-    from vault.boundary import Rules
     from vault.packaging import Packaging
     from vault.providers import Providers
     from vault.rotation import Rotating
@@ -90,6 +89,7 @@ ASKING = (SetStorageAccount, RegenerateKey, SyncStorageKeys)
 """The commands for which a storage account's provider is asked, which may take long."""
 
 _SECOND = 1_000_000
+_SIGN_EVERY = 250_000
 
 
 class Vault:
@@ -109,8 +109,8 @@ class Vault:
         self._providers = providers
         self._entropy = entropy
         self.views = Views(keyring, entropy, state.apply)
-        self.trail = Views(keyring, entropy, trail.apply)
-        self._rules: tuple[Boundary, Rules] | None = None
+        self.trail = LateViews(keyring, entropy, trail.apply)
+        self._rules = ReadyRules()
         with ExitStack() as opened:
             self.changes = Log(
                 path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
@@ -130,6 +130,21 @@ class Vault:
     def close(self) -> None:
         self.changes.close()
         self.access.close()
+        self.trail.close()
+
+    def stay(self) -> None:
+        """Serve many for long: what need not be done with each commit is done now and then.
+
+        `sign_what_is_late` is to be called soon after each request.
+        """
+        self.trail.stay()
+        for log in (self.changes, self.access):
+            log.sign_every(_SIGN_EVERY)
+
+    def sign_what_is_late(self) -> None:
+        """Sign the heads of both logs, if the commits that made them did not."""
+        for log in (self.changes, self.access):
+            log.sign_what_is_late()
 
     @property
     def id(self) -> str:
@@ -154,10 +169,7 @@ class Vault:
         with self.changes.snapshot() as snapshot:
             rows = self.views.reader(snapshot.transaction)
             try:
-                names.check_caller(caller)
-                check_alive(settings_of(rows), command)
-                self._pass_boundary(rows, caller, command)
-                authorize(rows, settings_of(rows), caller, command)
+                self._looking(snapshot, rows).rule(caller, command)
             except VaultError:
                 return False
         return True
@@ -354,74 +366,42 @@ class Vault:
 
         Raise the refusal, or Overdue if the vault has something to do by itself first.
         """
-        rows = self.ready(snapshot)
-        return rows, self._let_in(snapshot, rows, caller, command, seen)
+        rows = self._ready(snapshot)
+        return rows, self._looking(snapshot, rows).let_in(caller, command, seen)
 
-    def ready(self, snapshot: Snapshot) -> Rows:
+    @contextmanager
+    def keys_for(self, snapshot: Snapshot) -> Iterator[None]:
+        """Fetch the keys that open *snapshot* at once, for who opens many records of it."""
+        with self._keyring.at_once() as keys:
+            snapshot.take_keys_from(keys)
+            yield
+
+    def looking(self, snapshot: Snapshot) -> Looking:
+        """What can be read of *snapshot*.  Raise Overdue as `admit` does."""
+        return self._looking(snapshot, self._ready(snapshot))
+
+    def _looking(self, snapshot: Snapshot, rows: Rows) -> Looking:
+        return Looking(snapshot, rows, self._rules, self._clock() // _SECOND)
+
+    def _ready(self, snapshot: Snapshot) -> Rows:
         """The views of *snapshot*.  Raise Overdue if the vault has something to do by itself."""
         rows = self.views.reader(snapshot.transaction)
         self.keeping.mind(rows)
         return rows
 
-    def _let_in(
-        self, snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
-    ) -> str:
-        """The rule that lets *caller* do *command*.  Raise the refusal.
-
-        What a point in *command* is, is found here, after that: who is not let in learns nothing
-        of it.
-        """
-        seen.size = snapshot.size
-        names.check_caller(caller)
-        settings = settings_of(rows)
-        check_alive(settings, command)
-        admitted = self._pass_boundary(rows, caller, command)
-        rule = authorize(rows, settings, caller, command)
-        seen.points = resolved(snapshot, command)
-        return f"{rule}, {admitted}" if admitted else rule
-
-    def _pass_boundary(self, rows: Rows, caller: Caller, command: Command[Any]) -> str:
-        """The rule that lets *caller* through the boundary, if one had to.  Raise the refusal."""
-        if caller.arrival is None or not of_data_plane(command):
-            return ""
-        boundary = rows.get(boundary_key(), Boundary)
-        return "" if boundary is None else self._rules_of(boundary).admit(caller).rule
-
-    def _rules_of(self, boundary: Boundary) -> Rules:
-        """*boundary* made ready: once for each change of it, and not for each request."""
-        from vault.boundary import Rules  # a terminal comes over no network
-
-        known = self._rules
-        if known is None or (known[0] is not boundary and known[0] != boundary):
-            known = self._rules = (boundary, Rules(boundary))
-        return known[1]
-
     def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:
-            answer, trace = self.look(snapshot, self.ready(snapshot), caller, command, seen)
+            answer, trace = self.looking(snapshot).look(caller, command, seen)
         self.access.transact(lambda append: append.append(trace))
         return answer
-
-    def look(
-        self, snapshot: Snapshot, rows: Rows, caller: Caller, command: Command[Any], seen: Seen
-    ) -> tuple[Any, Draft]:
-        """The answer to a read, and what must be committed before it is given.
-
-        Raise the refusal; for what is malformed, its problem.
-        """
-        rule = self._let_in(snapshot, rows, caller, command, seen)
-        if isinstance(command, Malformed):
-            raise command.problem
-        now = self._clock() // _SECOND
-        answered = Reading(snapshot, rows, seen.as_of_size, now).answer(command)
-        return answered.answer, Draft(context(caller, rule), answered.event)
 
     def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         from vault import forensics  # most commands never look back
 
+        self.trail.keep_up(self.access)
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             rows, rule = self.admit(changes, caller, command, seen)
-            trail = self.trail.reader(access.transaction)
+            trail = self.trail.rows(access)
             logs = forensics.Logs(changes, rows, access, trail, self._clock())
             answered = forensics.answer(logs, command, seen.points)
         self._record_read(caller, rule, answered.event)
@@ -430,6 +410,7 @@ class Vault:
     def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: Seen) -> Iterator[Any]:
         from vault import forensics, history  # most commands never look back
 
+        self.trail.keep_up(self.access)
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             _, rule = self.admit(changes, caller, command, seen)
             books = {

@@ -41,6 +41,7 @@ from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import PassphraseRootKey, RootKey
 from eventstore.transaction import Append
 from projections import state, trail
+from projections.late import LateViews
 from projections.rows import Settings
 from projections.views import Pointer, Views
 from vault import names
@@ -405,7 +406,7 @@ class Store:
         log_id = self._entropy(LOG_ID_SIZE)
         directory = self.home / "vaults" / log_id.hex()
         views = Views(self.keyring, self._entropy, state.apply)
-        traces = Views(self.keyring, self._entropy, trail.apply)
+        traces = LateViews(self.keyring, self._entropy, trail.apply)
         context = maker(caller)
         created = replace(founded.created, first_key=block + _FIRST)
 
@@ -423,7 +424,7 @@ class Store:
             access = self._make_log(directory / "access", record.ACCESS, access_id, block, traces)
             made.callback(access.close)
             changes.transact(work)
-            access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX)))
+            access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX, 0)))
             access.publish()
             # LMDB syncs its files, but not the directories that name them.
             for place in (changes.path, access.path, directory.parent):

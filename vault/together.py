@@ -121,13 +121,11 @@ def _read_all(vault: Vault, asked: list[_Asked]) -> None:
     if not asked:
         return
     try:
-        with vault.changes.snapshot() as snapshot:
-            rows = vault.ready(snapshot)
+        with vault.changes.snapshot() as snapshot, vault.keys_for(snapshot):
+            looking = vault.looking(snapshot)
             for one in asked:
                 try:
-                    one.outcome, one.trace = vault.look(
-                        snapshot, rows, one.caller, one.command, one.seen
-                    )
+                    one.outcome, one.trace = looking.look(one.caller, one.command, one.seen)
                 except MunimentError as failure:
                     one.end(failure)  # a refusal, or bytes that do not open: nobody else's
     except Exception as failure:  # Overdue among them: then each is asked alone

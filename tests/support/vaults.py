@@ -67,6 +67,10 @@ def stale_rows(vault: Vault) -> list[str]:
 def _stale(log: Log, views: Views) -> list[str]:
     encode = msgspec.msgpack.encode
     with log.snapshot() as snapshot:
+        is_late = views.through(snapshot) < snapshot.size
+    if is_late:
+        log.transact(views.catch_up)
+    with log.snapshot() as snapshot:
         reader = views.reader(snapshot.transaction)
         folded = State().fold(snapshot.entries(), views.fold)
         fresh = {reader.place(key): encode(row) for key, row in folded.items()}

@@ -715,8 +715,14 @@ def open_slot(slot: bytes, passphrase: bytes | None) -> bytes:
         raise Refused(code) from None
 
 
-def view_place(index_key: bytes, table: int, owner: bytes, order: bytes) -> bytes:
-    return hmac.digest(index_key, owner, "sha256")[:16] + bytes((table,)) + order
+def view_place(
+    index_key: bytes, table: int, owner: bytes, order: bytes, in_runs: bool = False
+) -> bytes:
+    hashed = hmac.digest(index_key, owner, "sha256")[:16]
+    if in_runs:
+        run = int.from_bytes(order, "big") // 2048
+        return b"\xff" * 8 + run.to_bytes(8, "big") + bytes((table,)) + hashed + order
+    return hashed + bytes((table,)) + order
 
 
 MARKS = (13, 14, 17, 18, 19, 20, 22, 28)
@@ -1003,7 +1009,7 @@ def _plain(value: Any) -> Any:
 
 def _view_row(given: dict[str, Any]) -> dict[str, Any]:
     owner, order = _hex(given, "owner"), _hex(given, "order")
-    place = view_place(_hex(given, "index_key"), given["table"], owner, order)
+    place = view_place(_hex(given, "index_key"), given["table"], owner, order, given["in_runs"])
     row = open_view_row(_hex(given, "view_key"), place, _hex(given, "row"))
     return {"place": place.hex(), "row": _plain(row)}
 

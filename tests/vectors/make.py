@@ -41,6 +41,7 @@ from eventstore.checkpoint import Signer
 from eventstore.events import Context, SecretContent
 from eventstore.record import ACCESS, CHANGES, Draft, Kind, Sealing
 from projections import rows
+from projections.late import LateViews
 from projections.views import Sealer
 from vault import backup
 
@@ -1065,7 +1066,8 @@ def slots() -> Iterator[Vector]:
 
 def views() -> Iterator[Vector]:
     index, view = noise("index key"), noise("view key")
-    sealer = Sealer(view, index, lambda size: noise("nonce", size))
+    plain_sealer = Sealer(view, index, lambda size: noise("nonce", size))
+    late_sealer = Sealer(view, index, lambda size: noise("nonce", size), LateViews.layout)
     moved: dict[str, Any] = {}
     filled: dict[str, dict[str, Any]] = {}
     for name, key, row in (
@@ -1090,7 +1092,9 @@ def views() -> Iterator[Vector]:
         ),
         ("listed", rows.listed_key(rows.Table.KNOWN_SECRETS, b"DB-PASSWORD"), rows.Mark()),
         ("by-name", rows.by_name_key("db-Password", 7), rows.Mark()),
-        ("by-principal", rows.by_principal_key("alice", 7), rows.Mark()),
+        ("late-by-name", rows.by_name_key("db-Password", 7), rows.Mark()),
+        ("late-by-name-in-a-later-run", rows.by_name_key("db-Password", 5000), rows.Mark()),
+        ("late-by-principal", rows.by_principal_key("alice", 2048), rows.Mark()),
         ("backed-up", rows.backed_up_key("db-Password", 7), rows.Mark()),
         ("copied", rows.copied_key("alice", 7), rows.Mark()),
         ("granted", rows.granted_key(7), rows.Mark()),
@@ -1147,8 +1151,10 @@ def views() -> Iterator[Vector]:
         ),
         ("long", rows.secret_key("n" * 64), rows.Secret("n" * 64, 9, VERSION, 7)),
     ):
+        sealer = late_sealer if name.startswith("late-") else plain_sealer
         place = sealer.place(key)
         given = {
+            "in_runs": sealer is late_sealer,
             "index_key": index.hex(),
             "view_key": view.hex(),
             "table": int(key.table),

@@ -20,8 +20,9 @@ from eventstore.errors import MunimentError, ProofInvalid
 from eventstore.log_file import evidence_of
 from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from eventstore.verify import Evidence, verify
+from projections.late import LateViews
 from projections.rows import ROWS, RowKey, Table
-from projections.views import Sealer
+from projections.views import TOGETHER, Sealer
 from vault import backup
 from vectors import independent, make
 
@@ -163,7 +164,8 @@ def _node(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view_row(given: dict[str, Any]) -> dict[str, Any]:
-    sealer = Sealer(_hex(given, "view_key"), _hex(given, "index_key"), os.urandom)
+    layout = LateViews.layout if given["in_runs"] else TOGETHER
+    sealer = Sealer(_hex(given, "view_key"), _hex(given, "index_key"), os.urandom, layout)
     table = Table(given["table"])
     place = sealer.place(RowKey(table, _hex(given, "owner"), _hex(given, "order")))
     row = msgspec.msgpack.decode(sealer.open(place, _hex(given, "row")), type=ROWS[table])
