@@ -28,6 +28,7 @@ from server.limits import RefusalLimit, Throttle
 from server.openapi import openapi
 from server.problems import Problem, hidden, unavailable
 from server.reading import BodyTooLarge, BodyTooSlow, CallerGone
+from server.residence import Residence
 from server.rotating import Rotating
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, Principal, Unauthenticated
@@ -117,6 +118,7 @@ class Service:
         self._refusals = RefusalLimit()
         self._turned_away = TurnedAway(clock=time.time)
         self._health = Health(store)
+        self._residence = Residence()
         self._counting: asyncio.Task[None] | None = None
         self._control = ControlPlane(store, skip, tenant)
         self._blobs = asyncio.Semaphore(_MOST_BLOBS)
@@ -133,6 +135,7 @@ class Service:
         if self._publisher is not None:
             self._publisher.begin()
         self._rotating.begin()
+        self._residence.begin()
 
     async def end(self) -> None:
         """Write down the last counts, and close the store."""
@@ -140,6 +143,7 @@ class Service:
             await self._publisher.end()
         if self._counting is not None:
             self._counting.cancel()
+        self._residence.end()
         self._write_counts()
         await self._rotating.end()
         # What was begun is brought to its end: behind it the store is closed.
