@@ -182,7 +182,7 @@ class Service:
                 request.header("x-ms-client-request-id"),
             )
         )
-        return response._replace(headers=headers)
+        return Response(response.status, headers, response.body)
 
     async def _answer(self, request: Request, read_body: ReadBody, said: _Said) -> Response:
         if request.is_hidden:

@@ -7,6 +7,7 @@ without a token costs no parsing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from server.app import Service
@@ -92,8 +93,13 @@ def request_of(scope: Message, door: Door = OPEN) -> Request:
     )
 
 
+@lru_cache(maxsize=256)
+def _on_the_wire(name: str) -> bytes:
+    return name.lower().encode()
+
+
 async def send_response(response: Response, only_head: bool, send: Send) -> None:
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
+    headers = [(_on_the_wire(name), value.encode("latin-1")) for name, value in response.headers]
     headers.append((b"content-length", b"%d" % len(response.body)))
     if draining.began:
         # The caller goes over to another worker between two requests, and not amid one.

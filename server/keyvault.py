@@ -10,6 +10,7 @@ Names and versions are not judged here but by the vault, after it has authorized
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import UNSET
@@ -224,9 +225,7 @@ _ALWAYS = (
 
 def common_headers(request: Request, request_id: str = "") -> tuple[tuple[str, str], ...]:
     """The headers of every answer to *request*, which the server knows as *request_id*."""
-    headers = list(_ALWAYS)
-    if request_id:
-        headers.append(("x-ms-request-id", request_id))
+    headers = [*_ALWAYS, ("x-ms-request-id", request_id)] if request_id else list(_ALWAYS)
     given = request.header("x-ms-client-request-id")
     if given and len(given) <= 128 and given.isascii() and given.isprintable():
         headers.append(("x-ms-client-request-id", given))
@@ -235,6 +234,7 @@ def common_headers(request: Request, request_id: str = "") -> tuple[tuple[str, s
     return tuple(headers)
 
 
+@lru_cache(maxsize=256)
 def _network(peer: str) -> str:
     six = ":" in peer
     family = "InterNetworkV6" if six else "InterNetwork"

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -246,6 +247,7 @@ def own_issuer(resource: str, tenant: str) -> str:
     return f"{origin(resource)}/{tenant}/v2.0"
 
 
+@lru_cache(maxsize=256)
 def own_audiences(resource: str) -> tuple[str, ...]:
     """What a token may be made for: this service by its address, or Key Vault."""
     here = origin(resource)
@@ -255,6 +257,7 @@ def own_audiences(resource: str) -> tuple[str, ...]:
     return tuple(one + slash for one in named for slash in ("", "/"))
 
 
+@lru_cache(maxsize=256)
 def management_audiences(resource: str) -> tuple[str, ...]:
     """What a token that manages vaults may be made for: Azure's resource manager, or this service.
 
