@@ -27,7 +27,7 @@ from _fill import ALICE
 from _measure import heading, ratio, scratch
 from openbao import BIN, DOMAIN, free_port, stopping, until
 
-from eventstore.events import BoundarySet, Subnet, SubnetRule, VirtualNetwork
+from eventstore.rule_events import BoundarySet, Subnet, SubnetRule, VirtualNetwork
 from projections.rows import Boundary
 from server.identities import Identities
 from server.tokens import issue

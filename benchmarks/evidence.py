@@ -23,7 +23,8 @@ from typing import NamedTuple
 from _fill import ALICE, fill, make_vault, names
 from _measure import heading, scratch
 
-from eventstore.events import Context, SecretRead
+from eventstore.access_events import SecretRead
+from eventstore.event import Context
 from eventstore.record import Draft
 from eventstore.transaction import Append
 from vault.commands import ListSecrets

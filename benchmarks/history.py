@@ -22,7 +22,8 @@ from typing import Any
 from _fill import ALICE, fill, make_vault, names
 from _measure import heading, scratch
 
-from eventstore.events import Context, SecretRead
+from eventstore.access_events import SecretRead
+from eventstore.event import Context
 from eventstore.record import Draft
 from eventstore.transaction import Append
 from eventstore.verify import verify_log

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cli.tables import cell, counted
 
 if TYPE_CHECKING:
-    from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
+    from eventstore.rule_events import Subnet, SubnetRule, TrustedService, VirtualNetwork
     from vault.answers import Boundary
 
 Shape = dict[str, Any]

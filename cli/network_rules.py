@@ -62,7 +62,7 @@ def add(
     ignore_missing_endpoint: str,
 ) -> None:
     """Let callers in from more addresses, or from a subnet."""
-    from eventstore.events import SubnetRule
+    from eventstore.rule_events import SubnetRule
     from vault.rule_commands import AddNetworkRules
 
     id_ = _subnet_id(session, subnet, vnet_name, resource_group)

@@ -19,7 +19,7 @@ from cli.session import Session
 from cli.tables import Column
 
 if TYPE_CHECKING:
-    from eventstore.events import Subnet
+    from eventstore.rule_events import Subnet
     from vault.answers import Boundary
 
 _COLUMNS = [
@@ -63,7 +63,7 @@ def set_network(
 
     A caller comes from a subnet if all fits that is said of it; of several ranges, one.
     """
-    from eventstore.events import VirtualNetwork
+    from eventstore.rule_events import VirtualNetwork
     from vault.rule_commands import SetNetwork
 
     id_ = _network(session, bare, name, resource_group, identifier)
@@ -156,7 +156,7 @@ def _read(file: str) -> list[Subnet]:
 def _subnets(given: object) -> list[Subnet]:
     import msgspec
 
-    from eventstore.events import Subnet
+    from eventstore.rule_events import Subnet
 
     try:
         return msgspec.convert(given, list[Subnet])

@@ -18,7 +18,7 @@ from cli.session import Session
 from cli.tables import Column
 
 if TYPE_CHECKING:
-    from eventstore.events import TrustedService
+    from eventstore.rule_events import TrustedService
     from vault.answers import Boundary
 
 _BOUND = [
@@ -86,7 +86,7 @@ def list_services(session: Session, every: bool, as_of: str | None) -> None:
 
 
 def _bound(service: str, application_id: str, object_id: str) -> TrustedService:
-    from eventstore.events import TrustedService
+    from eventstore.rule_events import TrustedService
 
     if bool(application_id) == bool(object_id):
         raise Usage("bind it to one: --application-id or --object-id")

@@ -20,9 +20,10 @@ from pathlib import Path
 import msgspec
 
 from cli.exits import EXITS, FAILURE
-from eventstore import events, merkle, record, seal
+from eventstore import events, merkle, record, rule_events, seal
 from eventstore.checkpoint import Signer
 from eventstore.errors import MunimentError, every_error
+from eventstore.event import Context, SecretContent
 from eventstore.head import Identity
 
 DOCS = Path(__file__).parent
@@ -79,12 +80,12 @@ def _first(documented: type) -> str:
 def event_tables() -> str:
     return (
         "Fields of `context`:\n\n"
-        + _fields_table(events.Context)
+        + _fields_table(Context)
         + "\nFields of the content:\n\n"
-        + _fields_table(events.SecretContent)
+        + _fields_table(SecretContent)
         + "".join(
             f"\nFields of {part.__name__}: {_first(part)}\n\n" + _fields_table(part)
-            for part in events.Part.__subclasses__()
+            for part in rule_events.Part.__subclasses__()
         )
         + "\nEvents of `changes`:\n\n"
         + _union_table(events.Change)
@@ -131,7 +132,7 @@ def _kind(hint: object) -> str:
         return f"map of {_kind(arguments[0])} to {_kind(arguments[1])}"
     if arguments:
         return " or ".join(_kind(argument) for argument in arguments)
-    if isinstance(hint, type) and issubclass(hint, events.Part):
+    if isinstance(hint, type) and issubclass(hint, rule_events.Part):
         return hint.__name__
     names = {str: "str", bytes: "bin", int: "int", bool: "bool", type(None): "nil"}
     return names[typing.cast(type, hint)]
@@ -157,9 +158,9 @@ CONTENT_KEY = bytes([0x22]) * 32
 SIGNING_KEY = bytes([0x33]) * 32
 SALT = bytes([0x44]) * 32
 DRAFT = record.Draft(
-    events.Context(principal="alice", auth="local", rule="policy #1"),
+    Context(principal="alice", auth="local", rule="policy #1"),
     events.SecretSet(name="db-password", version="000102030405060708090a0b0c0d0e0f"),
-    events.SecretContent(value="correct horse", tags={"team": "ops"}),
+    SecretContent(value="correct horse", tags={"team": "ops"}),
     content_key=6,
 )
 

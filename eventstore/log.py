@@ -46,7 +46,7 @@ from eventstore.errors import (
     MunimentError,
     OutcomeUnknown,
 )
-from eventstore.events import SecretContent
+from eventstore.event import SecretContent
 from eventstore.group_commit import GroupCommit, Ticket
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind

@@ -19,7 +19,8 @@ import msgspec
 from eventstore import seal
 from eventstore.checkpoint import Signer
 from eventstore.errors import EventUnknown, FormatUnknown, RecordMalformed, SealBroken
-from eventstore.events import Access, Change, Context, Event, SecretContent
+from eventstore.event import Context, Event, SecretContent
+from eventstore.events import Access, Change
 
 FORMAT = 1
 SCHEMA = 1

@@ -23,13 +23,8 @@ from eventstore.errors import (
     PositionUnknown,
     SealBroken,
 )
-from eventstore.events import (
-    AuditKeyRotated,
-    ClockSteppedBack,
-    Context,
-    SecretContent,
-    SigningKeyRotated,
-)
+from eventstore.event import Context, SecretContent
+from eventstore.events import AuditKeyRotated, ClockSteppedBack, SigningKeyRotated
 from eventstore.head import (
     AuditEpoch,
     Epochs,

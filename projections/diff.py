@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from eventstore.events import (
+from eventstore.events import SecretRestored, SecretUpdated
+from eventstore.record import Entry
+from eventstore.rule_events import (
     BoundarySet,
     PolicyDeleted,
     PolicySet,
-    SecretRestored,
-    SecretUpdated,
     VaultCreated,
     VaultDeleted,
     VaultPurged,
@@ -24,7 +24,6 @@ from eventstore.events import (
     VaultUpdated,
     VirtualNetwork,
 )
-from eventstore.record import Entry
 from projections import storage, storage_diff
 from projections.difference import Difference, Field, Sides, causes, fields, life
 from projections.rows import (

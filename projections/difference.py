@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from eventstore.events import SecretContent
+from eventstore.event import SecretContent
 from eventstore.record import Entry
 from projections.rows import Rows, SasDefinition, Secret, StorageAccount
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from eventstore.events import BoundarySet
+from eventstore.rule_events import BoundarySet
 from projections import storage_diff
 from projections.diff import BOUNDARY, POLICY, SETTINGS, differing
 from projections.difference import Contents, Field, Holder

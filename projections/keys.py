@@ -16,13 +16,13 @@ from eventstore.events import (
     RootKeyRotated,
     SecretBackedUp,
     SigningKeyRotated,
-    StorageAccountBackedUp,
     StoreAdopted,
-    VaultCreated,
     VaultRestored,
 )
 from eventstore.keytree import FANOUT
 from eventstore.record import Entry
+from eventstore.rule_events import VaultCreated
+from eventstore.storage_events import StorageAccountBackedUp
 from projections.rows import Erasure, Keys, Put, Rows, erasure_key, keys_key
 
 KeyEvent = (

@@ -6,7 +6,8 @@ from typing import assert_never
 
 from msgspec.structs import asdict, replace
 
-from eventstore.events import (
+from eventstore.record import Entry
+from eventstore.rule_events import (
     BoundarySet,
     PolicyDeleted,
     PolicySet,
@@ -16,7 +17,6 @@ from eventstore.events import (
     VaultRecovered,
     VaultUpdated,
 )
-from eventstore.record import Entry
 from projections.rows import (
     Boundary,
     Erasure,

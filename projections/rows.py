@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from eventstore.events import BoundarySet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import BoundarySet, SubnetRule, TrustedService, VirtualNetwork
 
 
 class Table(IntEnum):

@@ -14,19 +14,10 @@ from typing import Any, assert_never
 from eventstore.events import (
     AuditGranted,
     AuditKeyRotated,
-    BoundarySet,
     Change,
     ClockSteppedBack,
     KeysErased,
-    PolicyDeleted,
-    PolicySet,
     RootKeyRotated,
-    SasDefinitionDeleted,
-    SasDefinitionPurged,
-    SasDefinitionRecovered,
-    SasDefinitionRestored,
-    SasDefinitionSet,
-    SasDefinitionUpdated,
     SecretBackedUp,
     SecretDeleted,
     SecretPurged,
@@ -36,6 +27,27 @@ from eventstore.events import (
     SecretUpdated,
     SecretVersionRestored,
     SigningKeyRotated,
+    StoreAdopted,
+    VaultRestored,
+)
+from eventstore.record import Entry
+from eventstore.rule_events import (
+    BoundarySet,
+    PolicyDeleted,
+    PolicySet,
+    VaultCreated,
+    VaultDeleted,
+    VaultPurged,
+    VaultRecovered,
+    VaultUpdated,
+)
+from eventstore.storage_events import (
+    SasDefinitionDeleted,
+    SasDefinitionPurged,
+    SasDefinitionRecovered,
+    SasDefinitionRestored,
+    SasDefinitionSet,
+    SasDefinitionUpdated,
     StorageAccountBackedUp,
     StorageAccountDeleted,
     StorageAccountPurged,
@@ -47,15 +59,7 @@ from eventstore.events import (
     StorageKeyRegenerating,
     StorageKeyRegenerationFailed,
     StorageKeysSynced,
-    StoreAdopted,
-    VaultCreated,
-    VaultDeleted,
-    VaultPurged,
-    VaultRecovered,
-    VaultRestored,
-    VaultUpdated,
 )
-from eventstore.record import Entry
 from projections import keys, past, policies, secrets, storage, trail
 from projections.rows import (
     Listing,

@@ -12,7 +12,8 @@ from typing import Any, Final, assert_never
 
 from msgspec.structs import replace
 
-from eventstore.events import (
+from eventstore.record import Entry
+from eventstore.storage_events import (
     SasDefinitionDeleted,
     SasDefinitionPurged,
     SasDefinitionRecovered,
@@ -31,7 +32,6 @@ from eventstore.events import (
     StorageKeyRegenerationFailed,
     StorageKeysSynced,
 )
-from eventstore.record import Entry
 from projections.rows import (
     Backup,
     Due,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from eventstore.events import SasDefinitionRestored, StorageAccountRestored
 from eventstore.record import Entry
+from eventstore.storage_events import SasDefinitionRestored, StorageAccountRestored
 from projections.difference import Difference, Field, Sides, causes, fields, life
 from projections.rows import SasDefinition, StorageAccount, sas_key, storage_key
 

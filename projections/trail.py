@@ -20,16 +20,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from eventstore.events import (
-    AuditGranted,
-    Event,
-    SasTokenIssued,
-    SecretBackedUp,
-    SecretRead,
-    StorageAccountBackedUp,
-    VaultRead,
-)
+from eventstore.access_events import SecretRead, VaultRead
+from eventstore.event import Event
+from eventstore.events import AuditGranted, SecretBackedUp
 from eventstore.record import Entry
+from eventstore.storage_events import SasTokenIssued, StorageAccountBackedUp
 from projections.rows import (
     Exposure,
     Mark,

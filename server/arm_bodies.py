@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from eventstore.events import SubnetRule
+from eventstore.rule_events import SubnetRule
 from server.bodies import read
 from server.refusals import BodyMalformed
 from vault.policies import ENABLED_FOR

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import SubnetRule, TrustedService, VirtualNetwork
 from vault.points import Resolutions
 
 if TYPE_CHECKING:

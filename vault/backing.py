@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from eventstore.durable import sync_directory, write_durably
 from eventstore.errors import RootKeyMissing
-from eventstore.events import Context
+from eventstore.event import Context
 from projections.rebuild import Progress
 from vault.caller import Caller
 from vault.configuration import Passphrase, default_root_directory, read_configuration

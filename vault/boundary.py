@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
-from eventstore.events import TrustedService
+from eventstore.rule_events import TrustedService
 from projections.rows import Boundary
 from vault import ranges
 from vault.caller import Caller

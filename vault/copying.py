@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from eventstore.events import Context
+from eventstore.event import Context
 from projections.rebuild import Progress
 from projections.rows import Secret
 from vault import names

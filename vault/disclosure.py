@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from eventstore.events import AuditGranted, SecretBackedUp, SecretRead, VaultRead
+from eventstore.access_events import SecretRead, VaultRead
+from eventstore.events import AuditGranted, SecretBackedUp
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections.past import PastRows, since

@@ -12,15 +12,11 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from eventstore.access_events import HistoryRead
 from eventstore.disclosure import Shown, show
 from eventstore.errors import KeyErased
-from eventstore.events import (
-    HistoryRead,
-    SecretContent,
-    SecretSet,
-    SecretUpdated,
-    SecretVersionRestored,
-)
+from eventstore.event import SecretContent
+from eventstore.events import SecretSet, SecretUpdated, SecretVersionRestored
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections import diff as differences

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventstore.events import BoundarySet, Context, Event, VaultCreated
+from eventstore.event import Context, Event
+from eventstore.rule_events import BoundarySet, VaultCreated
 from vault import network_rules, policies
 from vault.caller import Caller
 from vault.rule_commands import NewVault

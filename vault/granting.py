@@ -16,7 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 from eventstore import auditor, grant
-from eventstore.events import AuditGranted, Context, HistoryRead
+from eventstore.access_events import HistoryRead
+from eventstore.event import Context
+from eventstore.events import AuditGranted
 from eventstore.grant import Held, Part
 from eventstore.log import Log
 from eventstore.record import Draft, Entry

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventstore.errors import PositionUnknown
-from eventstore.events import BoundarySet, PolicyDeleted, PolicySet, VaultUpdated
 from eventstore.log import Log
 from eventstore.record import Entry
+from eventstore.rule_events import BoundarySet, PolicyDeleted, PolicySet, VaultUpdated
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import Mark, Rows, Table, by_name_key, by_principal_key

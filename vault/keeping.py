@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from eventstore.errors import KeyErased, LogUnavailable, MunimentError, OutcomeUnknown
-from eventstore.events import Context, KeysErased, RootKeyRotated
+from eventstore.event import Context
+from eventstore.events import KeysErased, RootKeyRotated
 from eventstore.keyring import Erasure as Destroyed
 from eventstore.keyring import Keyring
 from eventstore.log import Log

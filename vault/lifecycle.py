@@ -14,15 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, assert_never
 
-from eventstore.events import (
-    Event,
-    HistoryRead,
-    VaultDeleted,
-    VaultPurged,
-    VaultRead,
-    VaultRecovered,
-)
+from eventstore.access_events import HistoryRead, VaultRead
+from eventstore.event import Event
 from eventstore.keytree import FANOUT
+from eventstore.rule_events import VaultDeleted, VaultPurged, VaultRecovered
 from projections.rows import (
     Backup,
     Keys,

@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec import UnsetType
 from msgspec.structs import asdict, replace
 
-from eventstore.events import BoundarySet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import BoundarySet, SubnetRule, TrustedService, VirtualNetwork
 from projections.rows import Boundary
 from vault import ranges
 from vault.boundary import ALLOW, DENY, NOBODY, TRUSTED

@@ -13,12 +13,13 @@ from hashlib import sha256
 from typing import BinaryIO, NamedTuple
 
 from eventstore import anchors, merkle, record
+from eventstore.access_events import EvidencePackaged, HistoryRead
 from eventstore.anchors import Anchor
 from eventstore.bundle import BundleWriter
 from eventstore.checkpoint import Checkpoint, parse_checkpoint
 from eventstore.disclosure import EVERY, Fact, show
 from eventstore.errors import HistoryForked
-from eventstore.events import Context, EvidencePackaged, HistoryRead
+from eventstore.event import Context
 from eventstore.log import Log
 from eventstore.proof import Inclusion
 from eventstore.record import Draft, Entry

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from eventstore.events import Event, PolicyDeleted, PolicySet, VaultUpdated
+from eventstore.event import Event
+from eventstore.rule_events import PolicyDeleted, PolicySet, VaultUpdated
 from projections.rows import Policy, Rows, Settings, holder, policy_key
 from vault import access, names
 from vault.refusals import (

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import Subnet, SubnetRule, TrustedService, VirtualNetwork
 from vault import names
 from vault.refusals import NetworkInvalid, RangeInvalid, RulesTooMany, TrustedServiceInvalid
 from vault.trusted_services import SERVICES

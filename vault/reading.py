@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import asdict, replace
 
-from eventstore.errors import KeyErased
-from eventstore.events import (
+from eventstore.access_events import (
     DeletedSecretRead,
     DeletedSecretsListed,
-    Event,
-    SecretContent,
     SecretRead,
     SecretsListed,
     SecretVersionsListed,
     VaultRead,
 )
+from eventstore.errors import KeyErased
+from eventstore.event import Event, SecretContent
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import (

@@ -13,8 +13,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from eventstore import events
+from eventstore import events, rule_events, storage_events
 from eventstore.errors import KeyErased, RequestIdReused
+from eventstore.event import Event
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
@@ -50,7 +51,7 @@ _MOST_RESTORED = 10_000
 _MOST_RULES = 1 + 2 * policies.MAX_POLICIES + 1
 """A change of the rules has no more events: the settings, all policies gone and set, the boundary."""
 
-_RECORDED: dict[type[Any], type[events.Event]] = {
+_RECORDED: dict[type[Any], type[Event]] = {
     commands.SetSecret: events.SecretSet,
     commands.ImportSecrets: events.SecretSet,
     commands.UpdateSecret: events.SecretUpdated,
@@ -59,9 +60,9 @@ _RECORDED: dict[type[Any], type[events.Event]] = {
     commands.PurgeDeletedSecret: events.SecretPurged,
     commands.BackupSecret: events.SecretBackedUp,
     commands.RestoreSecret: events.SecretRestored,
-    rule_commands.DeleteVault: events.VaultDeleted,
-    rule_commands.RecoverVault: events.VaultRecovered,
-    rule_commands.PurgeVault: events.VaultPurged,
+    rule_commands.DeleteVault: rule_events.VaultDeleted,
+    rule_commands.RecoverVault: rule_events.VaultRecovered,
+    rule_commands.PurgeVault: rule_events.VaultPurged,
 }
 
 
@@ -208,7 +209,7 @@ def _left_backups(snapshot: Snapshot, rows: Rows, purge: Entry[Any]) -> bool:
             left = entry.event.open_backups
             break
     owner: str = purge.event.name
-    if isinstance(purge.event, events.StorageAccountPurged):
+    if isinstance(purge.event, storage_events.StorageAccountPurged):
         owner = owner_of(owner)
     known = (rows.get(backup_key(owner, number), Backup) for number in left)
     return any(one is None or not one.foreign for one in known)

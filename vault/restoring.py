@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from eventstore.events import (
-    PolicyDeleted,
-    PolicySet,
-    SecretContent,
-    SecretDeleted,
-    SecretRecovered,
-    SecretSet,
-    SecretUpdated,
-)
+from eventstore.event import SecretContent
+from eventstore.events import SecretDeleted, SecretRecovered, SecretSet, SecretUpdated
+from eventstore.rule_events import PolicyDeleted, PolicySet
 from projections.diff import boundary_fields
 from projections.difference import Contents
 from projections.rows import (

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from eventstore.errors import KeyErased
-from eventstore.events import Context, StorageKeyRegenerationFailed
+from eventstore.event import Context
 from eventstore.record import Entry
+from eventstore.storage_events import StorageKeyRegenerationFailed
 from eventstore.transaction import Append, Snapshot
 from projections.rows import (
     Mark,

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from eventstore.events import SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import SubnetRule, TrustedService, VirtualNetwork
 from vault.answers import (
     Boundary,
     Policy,

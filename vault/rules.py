@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from msgspec import UnsetType
 
-from eventstore.events import BoundarySet, Event, PolicyDeleted, PolicySet, VaultUpdated
+from eventstore.event import Event
+from eventstore.rule_events import BoundarySet, PolicyDeleted, PolicySet, VaultUpdated
 from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key, settings_key
 from vault import network_rules, policies
 from vault.refusals import VaultNotFound

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple, assert_never
 
-from eventstore.events import (
+from eventstore.event import SecretContent
+from eventstore.storage_events import (
     SasDefinitionDeleted,
     SasDefinitionPurged,
     SasDefinitionRecovered,
     SasDefinitionSet,
     SasDefinitionUpdated,
-    SecretContent,
 )
 from projections.rows import SasDefinition, StorageAccount
 from vault import names, periods, sas, storage

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, assert_never
 from msgspec import UNSET, UnsetType
 
 from eventstore.errors import LogConflict
+from eventstore.event import Event, SecretContent
 from eventstore.events import (
-    Event,
     SecretBackedUp,
-    SecretContent,
     SecretDeleted,
     SecretPurged,
     SecretRecovered,

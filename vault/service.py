@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
 
-from eventstore.errors import MunimentError
-from eventstore.events import (
-    Context,
-    Event,
+from eventstore.access_events import (
     HistoryRead,
     HistoryVerified,
     IdentityChanged,
     RequestsTurnedAway,
-    StoreAdopted,
     VaultRead,
-    VaultRestored,
 )
+from eventstore.errors import MunimentError
+from eventstore.event import Context, Event
+from eventstore.events import StoreAdopted, VaultRestored
 from eventstore.keyring import Keyring
 from eventstore.log import Log
 from eventstore.record import Draft, Entry

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, TypeVar, assert_never
 
 from msgspec import UNSET, UnsetType
 
-from eventstore.events import (
-    SecretContent,
+from eventstore.event import SecretContent
+from eventstore.storage_events import (
     StorageAccountBackedUp,
     StorageAccountDeleted,
     StorageAccountPurged,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from eventstore.errors import SealBroken, WrongKey
-from eventstore.events import SasDefinitionRestored, SecretContent, StorageAccountRestored
+from eventstore.event import SecretContent
+from eventstore.storage_events import SasDefinitionRestored, StorageAccountRestored
 from projections.rows import StorageAccount
 from vault import backup, names, periods, sas, storage
 from vault.providers import checked

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from eventstore.events import (
+from eventstore.event import SecretContent
+from eventstore.record import Entry
+from eventstore.storage_events import (
     SasDefinitionDeleted,
     SasDefinitionRecovered,
     SasDefinitionRestored,
     SasDefinitionSet,
     SasDefinitionUpdated,
     SasTokenIssued,
-    SecretContent,
     StorageAccountBackedUp,
     StorageAccountDeleted,
     StorageAccountPurged,
@@ -27,7 +28,6 @@ from eventstore.events import (
     StorageKeyRegenerated,
     StorageKeysSynced,
 )
-from eventstore.record import Entry
 from projections.difference import Holder
 from projections.rows import (
     Mark,

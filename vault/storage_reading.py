@@ -13,7 +13,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from eventstore.errors import KeyErased
-from eventstore.events import (
+from eventstore.event import SecretContent
+from eventstore.storage_events import (
     DeletedSasDefinitionRead,
     DeletedSasDefinitionsListed,
     DeletedStorageAccountRead,
@@ -21,7 +22,6 @@ from eventstore.events import (
     SasDefinitionRead,
     SasDefinitionsListed,
     SasTokenIssued,
-    SecretContent,
     StorageAccountRead,
     StorageAccountsListed,
 )

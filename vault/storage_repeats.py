@@ -6,27 +6,27 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from eventstore import events
+from eventstore import storage_events
 from eventstore.errors import KeyErased
-from eventstore.events import SecretContent
+from eventstore.event import Event, SecretContent
 from eventstore.record import Entry
 from eventstore.transaction import Snapshot
 from vault import commands, names, storage_commands
 
-RECORDED: Final[dict[type[Any], type[events.Event]]] = {
-    storage_commands.SetStorageAccount: events.StorageAccountSet,
-    storage_commands.UpdateStorageAccount: events.StorageAccountUpdated,
-    storage_commands.DeleteStorageAccount: events.StorageAccountDeleted,
-    storage_commands.RecoverDeletedStorageAccount: events.StorageAccountRecovered,
-    storage_commands.PurgeDeletedStorageAccount: events.StorageAccountPurged,
-    storage_commands.BackupStorageAccount: events.StorageAccountBackedUp,
-    storage_commands.RestoreStorageAccount: events.StorageAccountRestored,
-    storage_commands.RegenerateKey: events.StorageKeyRegenerating,
-    storage_commands.SyncStorageKeys: events.StorageKeysSynced,
-    storage_commands.SetSasDefinition: events.SasDefinitionSet,
-    storage_commands.UpdateSasDefinition: events.SasDefinitionUpdated,
-    storage_commands.DeleteSasDefinition: events.SasDefinitionDeleted,
-    storage_commands.RecoverDeletedSasDefinition: events.SasDefinitionRecovered,
+RECORDED: Final[dict[type[Any], type[Event]]] = {
+    storage_commands.SetStorageAccount: storage_events.StorageAccountSet,
+    storage_commands.UpdateStorageAccount: storage_events.StorageAccountUpdated,
+    storage_commands.DeleteStorageAccount: storage_events.StorageAccountDeleted,
+    storage_commands.RecoverDeletedStorageAccount: storage_events.StorageAccountRecovered,
+    storage_commands.PurgeDeletedStorageAccount: storage_events.StorageAccountPurged,
+    storage_commands.BackupStorageAccount: storage_events.StorageAccountBackedUp,
+    storage_commands.RestoreStorageAccount: storage_events.StorageAccountRestored,
+    storage_commands.RegenerateKey: storage_events.StorageKeyRegenerating,
+    storage_commands.SyncStorageKeys: storage_events.StorageKeysSynced,
+    storage_commands.SetSasDefinition: storage_events.SasDefinitionSet,
+    storage_commands.UpdateSasDefinition: storage_events.SasDefinitionUpdated,
+    storage_commands.DeleteSasDefinition: storage_events.SasDefinitionDeleted,
+    storage_commands.RecoverDeletedSasDefinition: storage_events.SasDefinitionRecovered,
 }
 """The first event of each command."""
 

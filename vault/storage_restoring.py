@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from eventstore.events import (
+from eventstore.event import SecretContent
+from eventstore.storage_events import (
     SasDefinitionDeleted,
     SasDefinitionRecovered,
     SasDefinitionSet,
     SasDefinitionUpdated,
-    SecretContent,
     StorageAccountDeleted,
     StorageAccountRecovered,
     StorageAccountUpdated,

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from eventstore.events import (
-    Event,
+from eventstore.event import Event, SecretContent
+from eventstore.record import Entry
+from eventstore.storage_events import (
     SasDefinitionRestored,
     SasDefinitionSet,
     SasDefinitionUpdated,
-    SecretContent,
     StorageAccountBackedUp,
 )
-from eventstore.record import Entry
 from projections.past import PastRows
 from projections.rows import (
     Backup,

@@ -33,7 +33,7 @@ from eventstore.errors import (
     RootKeyMissing,
     StoreLocked,
 )
-from eventstore.events import Context
+from eventstore.event import Context
 from eventstore.keyring import Erasure, Keyring
 from eventstore.keytree import FANOUT
 from eventstore.log import Log

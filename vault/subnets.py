@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from eventstore.events import Subnet, VirtualNetwork
+from eventstore.rule_events import Subnet, VirtualNetwork
 from vault import ranges
 from vault.caller import Arrival, Caller
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventstore.access_events import RequestRefused
 from eventstore.errors import (
     AuditorKeyInvalid,
     KeyErased,
@@ -11,7 +12,7 @@ from eventstore.errors import (
     MunimentError,
     RequestIdReused,
 )
-from eventstore.events import Context, RequestRefused
+from eventstore.event import Context
 from eventstore.record import Draft
 from vault import names
 from vault.caller import Caller

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from eventstore.events import Subnet, TrustedService
+from eventstore.rule_events import Subnet, TrustedService
 from projections.rows import Boundary, Policy
 from vault import ranges
 from vault.boundary import ALLOW, TRUSTED

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import asdict, replace
 
 from eventstore.errors import KeyErased, KeyUnknown, LogConflict
+from eventstore.event import Context, Event, SecretContent
 from eventstore.events import (
-    BoundarySet,
-    Context,
-    Event,
     SecretBackedUp,
-    SecretContent,
     SecretSet,
     SecretUpdated,
     SecretVersionRestored,
-    VaultPurged,
     VaultRestored,
 )
 from eventstore.keyring import Keyring
 from eventstore.keytree import FANOUT
 from eventstore.record import Draft, Entry
+from eventstore.rule_events import BoundarySet, VaultPurged
 from eventstore.seal import SALT_SIZE, fingerprint
 from eventstore.transaction import Append
 from projections.rows import (

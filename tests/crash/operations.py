@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventstore.errors import KeyErased
-from eventstore.events import (
-    KeysErased,
-    RootKeyRotated,
-    SecretPurged,
-    StorageKeyRegenerated,
-    VaultPurged,
-)
+from eventstore.events import KeysErased, RootKeyRotated, SecretPurged
+from eventstore.rule_events import VaultPurged
+from eventstore.storage_events import StorageKeyRegenerated
 from support.providers import RESOURCE, FileProvider, providers
 from support.vaults import ALICE, START, Clock, make_vault, open_store
 from vault.caller import Caller

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
-from eventstore.events import SecretRead, SecretSet
+from eventstore.access_events import SecretRead
+from eventstore.events import SecretSet
 from support.edge import Answer, Edge
 from support.services import Service
 from vault.caller import Caller

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from eventstore.events import BoundarySet, Subnet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import BoundarySet, Subnet, SubnetRule, TrustedService, VirtualNetwork
 from projections.rows import Boundary
 from vault.boundary import Rules
 from vault.caller import Arrival, Caller

@@ -35,8 +35,10 @@ from eventstore import (
     second_key,
     submission,
 )
+from eventstore.access_events import SecretRead
 from eventstore.errors import MunimentError
-from eventstore.events import Context, SecretContent, SecretRead, SecretSet
+from eventstore.event import Context, SecretContent
+from eventstore.events import SecretSet
 from eventstore.proof import Consistency
 from eventstore.record import ACCESS, CHANGES, Draft, Sealing
 from eventstore.rootkey import Argon2Cost, FileRootKey, PassphraseRootKey

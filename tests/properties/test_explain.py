@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from eventstore.errors import MunimentError
-from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import Subnet, SubnetRule, TrustedService, VirtualNetwork
 from projections.rows import OPEN, Policy, Put, Settings, policy_key
 from projections.state import State
 from support.life import Life, life_in

@@ -24,9 +24,11 @@ from msgspec.structs import replace
 
 from eventstore import head as heads
 from eventstore import record
+from eventstore.access_events import SecretRead
 from eventstore.checkpoint import Signer, parse_checkpoint, sign_checkpoint, sign_note
 from eventstore.errors import VerificationFailed
-from eventstore.events import Context, SecretRead, SecretSet
+from eventstore.event import Context
+from eventstore.events import SecretSet
 from eventstore.head import Epochs, Head, SigningEpoch
 from eventstore.merkle import Frontier, leaf_hash
 from eventstore.record import KINDS, Draft, Sealing

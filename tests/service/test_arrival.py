@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.events import Subnet, SubnetRule, VirtualNetwork
+from eventstore.rule_events import Subnet, SubnetRule, VirtualNetwork
 from server.entrances import Listen
 from server.front import MOST_BEGINNING
 from support.announced import LOCAL, announced

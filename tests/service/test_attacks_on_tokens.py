@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import RSAKey
 
-from eventstore.events import RequestRefused
+from eventstore.access_events import RequestRefused
 from server.identities import Identities
 from support.edge import OUTSIDER, Edge
 from support.services import DOMAIN

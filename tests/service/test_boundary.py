@@ -11,13 +11,8 @@ from typing import Any
 
 import pytest
 
-from eventstore.events import (
-    RequestsTurnedAway,
-    Subnet,
-    SubnetRule,
-    TrustedService,
-    VirtualNetwork,
-)
+from eventstore.access_events import RequestsTurnedAway
+from eventstore.rule_events import Subnet, SubnetRule, TrustedService, VirtualNetwork
 from server.limits import (
     ALL_REFUSALS_A_SECOND,
     ALL_REFUSALS_AT_ONCE,

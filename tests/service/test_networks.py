@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.events import Subnet, SubnetRule, VirtualNetwork
+from eventstore.rule_events import Subnet, SubnetRule, VirtualNetwork
 from server.entrances import Listen
 from server.interfaces import within
 from support.announced import announced

@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-from eventstore.events import StorageKeyRegenerated, StorageKeyRegenerating
+from eventstore.storage_events import StorageKeyRegenerated, StorageKeyRegenerating
 from support.edge import Answer, Edge
 from support.hooks import hooks_file, keys_of, manual
 from support.vaults import ALICE, Clock

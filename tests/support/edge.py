@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import asdict
 
-from eventstore.events import BoundarySet
 from eventstore.record import Entry
+from eventstore.rule_events import BoundarySet
 from server.identities import Identities
 from server.roll import Issuer, Roll
 from server.tokens import issue

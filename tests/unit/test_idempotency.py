@@ -13,7 +13,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from eventstore.errors import RequestIdReused
-from eventstore.events import Subnet, TrustedService, VirtualNetwork
+from eventstore.rule_events import Subnet, TrustedService, VirtualNetwork
 from support.vaults import ALICE, BOB, Clock, check_store, make_vault, open_store
 from vault.caller import Caller
 from vault.commands import (

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from eventstore.errors import LogUnavailable, MunimentError, RequestIdReused, SealBroken
-from eventstore.events import SecretContent
+from eventstore.event import SecretContent
 from eventstore.transaction import Snapshot
 from support.vaults import ALICE, Clock, check_store, make_vault
 from vault.answers import SecretBundle

@@ -10,8 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventstore import events, record, seal
+from eventstore import (
+    access_events,
+    event,
+    events,
+    record,
+    rule_events,
+    seal,
+    storage_events,
+)
 from eventstore.errors import MunimentError
+from eventstore.event import SecretContent
 from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from projections import rows
 from support.life import Life, life_in
@@ -97,13 +106,14 @@ def marked(kind: type[msgspec.Struct]) -> msgspec.Struct:
     return kind(**fields)
 
 
+EVENTS = (event, events, rule_events, storage_events, access_events)
 ALL_STRUCTS = structs(
     commands,
     history_commands,
     rule_commands,
     storage_commands,
     answers,
-    events,
+    *EVENTS,
     backup,
     storage_backup,
     rows,
@@ -133,8 +143,8 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def test_no_event_and_no_row_has_a_field_for_a_value_at_all() -> None:
-    for kind in structs(events, rows):
-        if kind is not events.SecretContent:
+    for kind in structs(*EVENTS, rows):
+        if kind is not SecretContent:
             assert not SECRET_FIELDS & set(_fields(kind))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore.events import Subnet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import Subnet, SubnetRule, TrustedService, VirtualNetwork
 from vault import ranges
 from vault.refusals import (
     NetworkInvalid,

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from eventstore.access_events import HistoryRead, SecretRead
 from eventstore.errors import LogUnavailable
-from eventstore.events import Context, HistoryRead, SecretRead
+from eventstore.event import Context
 from eventstore.record import Draft
 from eventstore.transaction import Append
 from support.life import Life, life_in

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from eventstore.events import TrustedService, VirtualNetwork
+from eventstore.rule_events import TrustedService, VirtualNetwork
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, MALLORY
 from vault import commands, history_commands, rule_commands, storage_commands

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from eventstore.errors import LogUnavailable, MunimentError
-from eventstore.events import (
+from eventstore.access_events import (
     DeletedSecretRead,
     DeletedSecretsListed,
     HistoryRead,
-    PolicySet,
     SecretRead,
     SecretsListed,
     SecretVersionsListed,
     VaultRead,
 )
+from eventstore.errors import LogUnavailable, MunimentError
 from eventstore.record import Entry
+from eventstore.rule_events import PolicySet
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB
 from vault.caller import Caller

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.events import (
+from eventstore.storage_events import (
     StorageKeyRegenerated,
     StorageKeyRegenerating,
     StorageKeyRegenerationFailed,

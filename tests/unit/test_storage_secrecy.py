@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from eventstore.errors import MunimentError
-from eventstore.events import SecretContent
+from eventstore.event import SecretContent
 from eventstore.export import export_tiles, public_log
 from support.providers import key, lost, refusing
 from support.storage import Place, storage_place

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from eventstore.events import SasTokenIssued
+from eventstore.storage_events import SasTokenIssued
 from support.providers import OTHER, key
 from support.storage import TEMPLATE, Place, storage_place
 from vault.commands import (

@@ -9,13 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from eventstore.events import (
-    BoundarySet,
-    Subnet,
-    SubnetRule,
-    TrustedService,
-    VirtualNetwork,
-)
+from eventstore.rule_events import BoundarySet, Subnet, SubnetRule, TrustedService, VirtualNetwork
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB
 from vault.caller import Arrival

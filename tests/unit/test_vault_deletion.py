@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from eventstore.errors import KeyErased, LogUnavailable, MunimentError
-from eventstore.events import KeysErased, SecretBackedUp, VaultPurged
+from eventstore.events import KeysErased, SecretBackedUp
 from eventstore.keyring import Keyring
 from eventstore.record import Entry
+from eventstore.rule_events import VaultPurged
 from support.other_process import OtherProcess, Refused
 from support.vaults import ALICE, MALLORY, Clock, check_store, make_store, open_store
 from vault.caller import Caller

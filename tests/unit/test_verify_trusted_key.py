@@ -12,9 +12,10 @@ from eventstore import head as heads
 from eventstore import record
 from eventstore.checkpoint import Signer, sign_note
 from eventstore.errors import KeyChainBroken
-from eventstore.events import Context, PolicySet
+from eventstore.event import Context
 from eventstore.head import Epochs, SigningEpoch
 from eventstore.log import Log
+from eventstore.rule_events import PolicySet
 from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS
 from eventstore.verify import verify_log

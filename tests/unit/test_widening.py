@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import asdict, replace
 
-from eventstore.events import BoundarySet, Subnet, SubnetRule, TrustedService, VirtualNetwork
+from eventstore.rule_events import BoundarySet, Subnet, SubnetRule, TrustedService, VirtualNetwork
 from projections.rows import Boundary, Policy
 from vault import widening
 

@@ -35,10 +35,11 @@ from eventstore import (
     keytree,
     merkle,
     record,
+    rule_events,
     seal,
 )
 from eventstore.checkpoint import Signer
-from eventstore.events import Context, SecretContent
+from eventstore.event import Context, Event, SecretContent
 from eventstore.record import ACCESS, CHANGES, Draft, Kind, Sealing
 from projections import rows
 from projections.late import LateViews
@@ -253,15 +254,17 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "boundary.set": {
         "default_action": "Deny",
         "ip_rules": ("203.0.113.0/24", "198.51.100.7/32"),
-        "subnet_rules": (events.SubnetRule(id=f"{_NETWORK}/subnets/web", ignore_missing=True),),
+        "subnet_rules": (
+            rule_events.SubnetRule(id=f"{_NETWORK}/subnets/web", ignore_missing=True),
+        ),
         "allow_private_ranges": True,
         "networks": (
-            events.VirtualNetwork(
+            rule_events.VirtualNetwork(
                 id=_NETWORK,
-                subnets=(events.Subnet(name="web", ranges=("10.1.0.0/16",), vlan=12),),
+                subnets=(rule_events.Subnet(name="web", ranges=("10.1.0.0/16",), vlan=12),),
             ),
         ),
-        "trusted_services": (events.TrustedService(service="backup", object_id="robot"),),
+        "trusted_services": (rule_events.TrustedService(service="backup", object_id="robot"),),
     },
     "history.read": {"name": "db-password", "what": "blame"},
     "storage-account.set": {"name": "shop", "period": 7_776_000, "enabled": False},
@@ -283,14 +286,14 @@ _WITH_TEMPLATE = ("sas-definition.set", "sas-definition.updated", "sas-definitio
 _WITH_VALUE = ("secret.set", "secret.version-restored")
 
 
-def event_of(kind: Any) -> events.Event:
+def event_of(kind: Any) -> Event:
     """An event of that type with every field that must be there, and those of `_WHOLE`."""
     info: Any = msgspec.inspect.type_info(kind)
     required = {one.name: _NAMED[one.name] for one in info.fields if one.required}
     return kind(**{**required, **_WHOLE.get(info.tag, {})})
 
 
-def tag_of(kind: type[events.Event]) -> str:
+def tag_of(kind: type[Event]) -> str:
     tag: str = msgspec.inspect.type_info(kind).tag  # type: ignore[attr-defined]
     return tag
 
@@ -309,7 +312,7 @@ def context_of(kind: Kind, tag: str) -> Context:
     )
 
 
-def built(kind: Kind, event: events.Event, position: int = 5, time: int = TIME) -> bytes:
+def built(kind: Kind, event: Event, position: int = 5, time: int = TIME) -> bytes:
     tag = tag_of(type(event))
     content = None
     if tag in _WITH_VALUE:
@@ -670,8 +673,8 @@ def _loose(note: str) -> str:
 def small_log() -> tuple[dict[str, Any], list[bytes]]:
     """Six records of `changes`; the signing key is rotated by the third."""
     kinds = (
-        events.VaultCreated,
-        events.PolicySet,
+        rule_events.VaultCreated,
+        rule_events.PolicySet,
         events.SigningKeyRotated,
         events.SecretSet,
         events.SecretUpdated,
