@@ -215,6 +215,7 @@ EXITS: dict[str, int] = {
     "file.exists": CONFLICT,
     "file.unusable": FAILURE,
     "value.not-text": USAGE,
+    "file.too-large": USAGE,
     "import.malformed": USAGE,
     "import.too-large": USAGE,
     "import.incomplete": FAILURE,

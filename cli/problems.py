@@ -81,6 +81,13 @@ class FileUnusable(TerminalError):
     code = "file.unusable"
 
 
+class FileTooLarge(Usage):
+    """The file, or standard input, has more bytes than such a thing can have; it was not read on."""
+
+    code = "file.too-large"
+    hint = "is it the file that you meant?  nothing was changed"
+
+
 class ValueNotText(Usage):
     """The bytes are not text in that encoding, and a secret's value is text."""
 

@@ -15,12 +15,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cli.problems import FileInTheWay, FileUnusable, Usage, ValueNotText
+from cli.problems import FileInTheWay, FileTooLarge, FileUnusable, Usage, ValueNotText
 from cli.terminal import Terminal, is_terminal
 
 ENCODINGS: Final = ("utf-8", "utf-16le", "utf-16be", "ascii", "base64", "hex")
 ENCODING_TAG: Final = "file-encoding"
 STREAM: Final = "-"
+_LARGEST: Final = 256 << 20
+_LARGEST_VALUE: Final = 1 << 20
+"""In bytes: what can never be a value need not be read to its end to be refused."""
 
 
 def read_value(terminal: Terminal, file: str | None, encoding: str | None, *, trim: bool) -> str:
@@ -30,16 +33,26 @@ def read_value(terminal: Terminal, file: str | None, encoding: str | None, *, tr
         if value is None:
             raise Usage("no value was given: standard input is a terminal that cannot hide it")
     else:
-        value = to_text(read_bytes(file or STREAM), encoding or "utf-8")
+        value = to_text(read_bytes(file or STREAM, _LARGEST_VALUE), encoding or "utf-8")
     return value.strip() if trim else value
 
 
-def read_bytes(file: str) -> bytes:
-    """All of *file*; `-` is standard input.  Raise FileUnusable."""
+def read_bytes(file: str, most: int = _LARGEST) -> bytes:
+    """All of *file*, of at most so many bytes; `-` is standard input.
+
+    Raise FileUnusable or FileTooLarge.
+    """
     try:
-        return sys.stdin.buffer.read() if file == STREAM else Path(file).read_bytes()
+        if file == STREAM:
+            read = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                read = stream.read(most + 1)
     except OSError as error:
         raise FileUnusable(f"{file}: {error.strerror}") from None
+    if len(read) > most:
+        raise FileTooLarge(f"{file}: more than {most >> 20} MiB")
+    return read
 
 
 def to_text(raw: bytes, encoding: str) -> str:

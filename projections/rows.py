@@ -387,6 +387,12 @@ def owner_of(account: str, sas: str = "") -> str:
     return f"{account}\0{sas}"
 
 
+def owned(owner: str) -> tuple[str, str] | None:
+    """The account and the definition that `owner_of` made *owner* of; None for a secret's name."""
+    account, parted, sas = owner.partition("\0")
+    return (account, sas) if parted else None
+
+
 def storage_key(account: str) -> RowKey:
     return RowKey(Table.STORAGE_ACCOUNTS, owner_of(account).upper().encode())
 

@@ -17,7 +17,7 @@ from typing import Final
 
 EVERY: Final = 1.0
 """Seconds between two looks."""
-MOST: Final = 24 << 20
+MOST: Final = 16 << 20
 """Bytes of mapped files that may come to be held in between."""
 
 _DONTNEED: Final = 4

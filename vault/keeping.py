@@ -30,6 +30,7 @@ from projections.rows import (
     StorageAccount,
     Table,
     erasure_key,
+    owned,
     sas_key,
     secret_key,
     storage_key,
@@ -235,9 +236,10 @@ class Keeping:
 
 def _deleted(rows: Rows, due: Due) -> Secret | StorageAccount | SasDefinition | None:
     """What is due; None if it went before it, as a definition does with its account."""
-    account, parted, sas = due.name.partition("\0")
-    if not parted:
-        return rows.get(secret_key(account), Secret)
+    of_storage = owned(due.name)
+    if of_storage is None:
+        return rows.get(secret_key(due.name), Secret)
+    account, sas = of_storage
     if sas:
         return rows.get(sas_key(account, sas), SasDefinition)
     return rows.get(storage_key(account), StorageAccount)

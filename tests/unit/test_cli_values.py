@@ -133,6 +133,15 @@ def test_a_file_that_is_not_there(terminal: Terminal) -> None:
     assert ran.error["message"] == "none: No such file or directory"
 
 
+def test_what_can_be_no_value_is_not_read_to_its_end(terminal: Terminal) -> None:
+    ran = terminal.run("secret", "set", "a", "--file", "/dev/zero", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (2, "file.too-large")
+    much = b"x" * (1 << 20)
+    assert terminal.run("secret", "set", "a", "-o", "json", stdin=much + b"x").status == 2
+    assert terminal.run("secret", "set", "a", stdin=much).status == 2  # too large for a value
+    assert terminal.run("secret", "show", "a").status == 3
+
+
 @pytest.mark.parametrize("size", [25_600, 25_601])
 def test_a_value_has_a_limit(terminal: Terminal, size: int) -> None:
     assert terminal.run("secret", "set", "a", stdin="x" * size).status == (

@@ -118,5 +118,8 @@ def test_a_container_is_signed_as_such_whatever_stands_behind_it():
 
 
 def test_neither_a_template_nor_a_token_is_shown_by_python():
-    token = sas.mint(sas.read("account", ACCOUNT), "acct", KEY, EXPIRES)
+    template = sas.read("account", ACCOUNT)
+    token = sas.mint(template, "acct", KEY, EXPIRES)
     assert "sig" not in repr(token)
+    assert ACCOUNT not in repr(template)
+    assert "sp=" not in repr(template)
