@@ -200,17 +200,23 @@ class Keyring:
     def at_once(self) -> Iterator[Keyring | _Keys]:
         """The keys as they are now, for who needs many of them.  Hold it briefly.
 
-        Others of this process wait for their keys meanwhile.
+        Others of this process wait for their keys meanwhile, so ask nothing of the keyring itself.
         """
         self._refuse_after_fork()
         with self._reading, self._environment().begin() as txn:
-            try:
-                tree = self._current(txn.get).tree
-            except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
-                # Perhaps another process rotates just now: `_look` waits for it.
-                yield self
-            else:
+            tree = self._tree(txn.get)
+            if tree is not None:
                 yield _Keys(tree, txn.get)
+                return
+        # Not under `_reading`: `_look` may have to wait for root.lock, which comes before it.
+        yield self
+
+    def _tree(self, fetch: Fetch) -> Tree | None:
+        """The tree, unless another process rotates just now, perhaps: `_look` waits for it."""
+        try:
+            return self._current(fetch).tree
+        except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
+            return None
 
     def allocate(self, nodes: int = 1) -> int:
         """Give out 64 new random keys for each of *nodes*; return the number of the first."""

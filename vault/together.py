@@ -41,6 +41,7 @@ from vault.storage_commands import (
 from vault.trace import REFUSED, refused
 
 if TYPE_CHECKING:
+    from vault.looking import Looking
     from vault.service import Vault
 
 CHANGES = (
@@ -90,6 +91,12 @@ class _Asked:
         elif isinstance(outcome, REFUSED):
             self.trace = refused(self.caller, self.command, outcome, self.seen.size)
 
+    def look(self, looking: Looking) -> None:
+        try:
+            self.outcome, self.trace = looking.look(self.caller, self.command, self.seen)
+        except MunimentError as failure:
+            self.end(failure)  # a refusal, or bytes that do not open: nobody else's
+
 
 def handle_all(vault: Vault, asks: Sequence[Ask]) -> list[Any]:
     """An answer, or the exception that refuses it, for each of *asks*."""
@@ -121,13 +128,11 @@ def _read_all(vault: Vault, asked: list[_Asked]) -> None:
     if not asked:
         return
     try:
-        with vault.changes.snapshot() as snapshot, vault.keys_for(snapshot):
-            looking = vault.looking(snapshot)
-            for one in asked:
-                try:
-                    one.outcome, one.trace = looking.look(one.caller, one.command, one.seen)
-                except MunimentError as failure:
-                    one.end(failure)  # a refusal, or bytes that do not open: nobody else's
+        with vault.changes.snapshot() as snapshot:
+            looking = vault.looking(snapshot)  # itself fetches the keys of the views
+            with vault.keys_for(snapshot):
+                for one in asked:
+                    one.look(looking)
     except Exception as failure:  # Overdue among them: then each is asked alone
         for one in asked:
             one.end(failure)

@@ -166,6 +166,39 @@ def test_destroying_again_destroys_nothing_and_changes_nothing(ring: Keyring) ->
     assert ring.destroy([3, 4]).destroyed == (4,)
 
 
+def test_keys_that_are_fetched_at_once_are_those_that_the_keyring_gives(ring: Keyring) -> None:
+    first = ring.allocate(2)
+    ring.destroy([first + 1])
+    with ring.at_once() as keys:
+        assert keys.key(first) == ring.key(first)
+        assert keys.keys([first + 1, first + 64]) == {first + 64: ring.key(first + 64)}
+        for number, failure in ((first + 1, KeyErased), (first + 128, KeyUnknown)):
+            with pytest.raises(failure):
+                keys.key(number)
+    ring.destroy([first])
+    with ring.at_once() as keys, pytest.raises(KeyErased):
+        keys.key(first)
+
+
+def test_who_finds_no_root_key_for_many_keys_holds_up_nobody_else(
+    ring: Keyring, place: Path, root: FileRootKey, tmp_path: Path
+) -> None:
+    """Whoever changes the root key has its lock, and reads: who waits for it must let him."""
+    number = ring.allocate()
+    ring.close()
+    with Keyring.open(place, root) as again:
+        (tmp_path / "store.key").rename(tmp_path / "unmounted")
+        epochs: list[int] = []
+        other = threading.Thread(target=lambda: epochs.append(again.root_epoch), daemon=True)
+        with again.at_once() as keys:
+            other.start()
+            other.join(10)
+            assert epochs == [0]
+            with pytest.raises(RootKeyMissing):
+                keys.key(number)
+        (tmp_path / "unmounted").rename(tmp_path / "store.key")
+
+
 def test_rotating_the_root_key_keeps_every_key(
     ring: Keyring, root: FileRootKey, tmp_path: Path
 ) -> None:

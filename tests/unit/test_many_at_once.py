@@ -1,5 +1,6 @@
 """Many requests in one turn: each answered as if it came alone, with one commit of each log."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,31 @@ def test_what_cannot_be_read_is_authorized_before_it_is_refused(vault: Vault) ->
         ("access.denied", "secret.set"),
         ("parameter.invalid", "secret.set"),
     ]
+
+
+def test_reads_ask_nothing_of_a_keyring_that_they_hold(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they could wait for root.lock while whoever has it waits for them."""
+    together(vault, SetSecret(name="s", value="v"))
+    held: list[str] = []
+    look, at_once = vault._keyring._look, vault._keyring.at_once
+
+    @contextmanager
+    def holding():
+        with at_once() as keys:
+            held.append("held")
+            yield keys
+            held.remove("held")
+
+    def looked(find):
+        assert not held
+        return look(find)
+
+    monkeypatch.setattr(vault._keyring, "at_once", holding)
+    monkeypatch.setattr(vault._keyring, "_look", looked)
+    vault.views._live = None  # as after a rebuild: the keys of the views are fetched anew
+    assert together(vault, GetSecret(name="s"))[0].value == "v"
 
 
 def test_what_needs_more_than_a_place_in_a_commit_is_done_too(vault: Vault) -> None:
