@@ -47,6 +47,7 @@ from vault.commands import (
     RestoreSecret,
     SetSecret,
     UpdateSecret,
+    kind_of,
 )
 from vault.refusals import BadParameter
 from vault.storage_commands import RestoreStorageAccount
@@ -72,14 +73,13 @@ class Plan(NamedTuple):
     def problem_of(self, error: BaseException, caller_text: str, vault: str) -> Problem:
         """What *error* is, told in the words of this request."""
         command = self.command
-        kind = command.kind if isinstance(command, Malformed) else type(command)
         return problem_of(
             error,
             caller_text,
             vault,
             name=getattr(command, "name", ""),
             version=getattr(command, "version", ""),
-            permission=permission_of(kind),
+            permission=permission_of(kind_of(command)),
         )
 
 

@@ -21,12 +21,12 @@ from vault.commands import (
     ListDeletedSecrets,
     ListSecrets,
     ListSecretVersions,
-    Malformed,
     PurgeDeletedSecret,
     RecoverDeletedSecret,
     RestoreSecret,
     SetSecret,
     UpdateSecret,
+    kind_of,
 )
 from vault.refusals import AccessDenied, NotAdministrator, PermissionUnknown
 from vault.rule_commands import DescribeVault
@@ -122,7 +122,7 @@ A token is read as a secret, and needs the secret permission for that.
 
 def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[Any]) -> str:
     """The rule that lets *caller* do *command*, or raise AccessDenied or NotAdministrator."""
-    kind = command.kind if isinstance(command, Malformed) else type(command)
+    kind = kind_of(command)
     permission = NEEDS.get(kind)
     if permission is not None:
         return permit(rows, settings, caller, permission)
@@ -130,7 +130,7 @@ def authorize(rows: Rows, settings: Settings, caller: Caller, command: Command[A
         return permit_storage(rows, settings, caller, STORAGE_NEEDS[kind])
     if caller.principal in settings.administrators:
         return "administrator"
-    if caller.store_administrator and isinstance(command, DescribeVault):
+    if caller.store_administrator and kind is DescribeVault:
         return "store administrator"
     raise NotAdministrator(f"{caller.principal} is not an administrator of {settings.name}")
 
@@ -188,7 +188,7 @@ def of_data_plane(command: Command[Any]) -> bool:
 
     The boundary is for these alone: the control plane is never cut off by it.
     """
-    kind = command.kind if isinstance(command, Malformed) else type(command)
+    kind = kind_of(command)
     return kind in NEEDS or kind in STORAGE_NEEDS
 
 

@@ -180,3 +180,8 @@ class Malformed(Command[None], frozen=True, kw_only=True):
     @property
     def records(self) -> str:  # type: ignore[override]
         return self.kind.records
+
+
+def kind_of(command: Command[Any]) -> type[Command[Any]]:
+    """What *command* is authorized as: all of it that decides who may do it."""
+    return command.kind if isinstance(command, Malformed) else type(command)

@@ -33,7 +33,7 @@ from projections.rows import (
     secret_key,
     storage_key,
 )
-from vault.commands import Command
+from vault.commands import Command, kind_of
 from vault.history_commands import CopyVault, PackageEvidence, RotateKeys
 from vault.refusals import (
     DeletedVaultNotFound,
@@ -48,16 +48,17 @@ LifeCommand = DeleteVault | RecoverVault | PurgeVault
 
 _TOLD = (HistoryRead.__struct_config__.tag, VaultRead.__struct_config__.tag)
 """What can still be asked of a vault that is deleted or purged."""
-_AFTER_THE_END = RotateKeys | DeleteVault | RecoverVault | PurgeVault | PackageEvidence
+_AFTER_THE_END = (RotateKeys, DeleteVault, RecoverVault, PurgeVault, PackageEvidence)
 
 
 def check_alive(settings: Settings, command: Command[Any]) -> None:
     """Raise VaultIsDeleted or VaultNotFound if the vault is past doing *command*."""
     if settings.deleted_date is None:
         return
-    told = command.records in _TOLD and not isinstance(command, CopyVault)
+    kind = kind_of(command)
+    told = kind.records in _TOLD and kind is not CopyVault
     # What ends a vault is decided below: whoever did not hear the answer may ask once more.
-    if told or isinstance(command, _AFTER_THE_END):
+    if told or kind in _AFTER_THE_END:
         return
     raise _ended(settings)
 

@@ -11,7 +11,7 @@ from projections.rows import Boundary, Rows, boundary_key
 from vault import names
 from vault.access import authorize, of_data_plane
 from vault.caller import Caller
-from vault.commands import Command, Malformed
+from vault.commands import Command, Malformed, kind_of
 from vault.lifecycle import check_alive
 from vault.reading import Reading, settings_of
 from vault.resolving import Seen, resolved
@@ -61,10 +61,9 @@ class Looking:
 
     def rule(self, caller: Caller, command: Command[Any]) -> str:
         """The same, with no regard to points, nor to what differs from request to request."""
-        kind = command.kind if isinstance(command, Malformed) else type(command)
         # All that a rule looks at: not the request's id, the agent, or what the command is about.
-        asked = (kind, caller.principal, caller.auth, caller.application, caller.address)
-        asked_from = (*asked, caller.arrival, caller.store_administrator)
+        asked = (kind_of(command), caller.principal, caller.auth, caller.application)
+        asked_from = (*asked, caller.address, caller.arrival, caller.store_administrator)
         known = self._let_in.get(asked_from)
         if known is None:
             known = self._let_in[asked_from] = self._judge(caller, command)

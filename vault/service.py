@@ -209,6 +209,8 @@ class Vault:
 
     def _handle(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         match command:
+            case Malformed():
+                return self._read(caller, command, seen)
             case ShowVault():
                 return self._show(caller, command, seen)
             case Restore():
@@ -229,7 +231,7 @@ class Vault:
                 return self._rotating().carry_out(caller, command, seen)
             case RotateKeys():
                 return self._rotate(caller, command, seen)
-            case _ if isinstance(command, (*READS, Malformed)):
+            case _ if isinstance(command, READS):
                 return self._read(caller, command, seen)
             case _:
                 outcome = self._change(caller, command, seen)

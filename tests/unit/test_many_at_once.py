@@ -23,9 +23,9 @@ from vault.commands import (
     PurgeDeletedSecret,
     SetSecret,
 )
-from vault.history_commands import ReadHistory
+from vault.history_commands import ReadHistory, WhoRead
 from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
-from vault.rule_commands import SetPolicy
+from vault.rule_commands import DescribeVault, SetPolicy
 from vault.service import Vault
 from vault.together import Ask
 
@@ -107,6 +107,21 @@ def test_what_cannot_be_read_is_authorized_before_it_is_refused(vault: Vault) ->
         ("access.denied", "secret.set"),
         ("parameter.invalid", "secret.set"),
     ]
+
+
+def test_who_sees_how_a_vault_is_set_up_need_not_ask_well_to_be_let_in(vault: Vault) -> None:
+    """Judged as what he asks for: with others of one turn, or alone."""
+    bob = Caller(principal="bob", auth="test", store_administrator=True)
+    bad = Malformed(kind=DescribeVault, problem=BadParameter("no JSON"))
+    with pytest.raises(BadParameter):
+        vault.handle(bob, bad)
+    described, refused = together(vault, DescribeVault(), bad, caller=bob)
+    assert (described.name, type(refused)) == ("test-vault", BadParameter)
+
+
+def test_a_question_about_the_past_that_cannot_be_read_is_refused_as_such(vault: Vault) -> None:
+    with pytest.raises(BadParameter):
+        vault.handle(ALICE, Malformed(kind=WhoRead, problem=BadParameter("no JSON")))
 
 
 def test_reads_ask_nothing_of_a_keyring_that_they_hold(
