@@ -201,6 +201,7 @@ class Keyring:
         """The keys as they are now, for who needs many of them.  Hold it briefly.
 
         Others of this process wait for their keys meanwhile, so ask nothing of the keyring itself.
+        What another process destroys meanwhile is still given: whoever asked came before.
         """
         self._refuse_after_fork()
         with self._reading, self._environment().begin() as txn:
