@@ -136,6 +136,7 @@ def answer(logs: Logs, command: Command[Any], points: Resolutions) -> Answered:
             _refuse_unknown_secret(logs, command.name)
             found, what = list(disclosure.who_read(logs, command, period)), "who-read"
         case Exposed():
+            names.check_asked(command.principal)
             found, what = disclosure.exposure(logs, command), "exposure"
         case Blame():
             found, what = _blame(logs, command, points), "blame"
@@ -294,6 +295,7 @@ def _diff(logs: Logs, command: Diff, points: Resolutions) -> list[Difference]:
     before, after = points["before"].size, points["after"].size
     if before > after:
         raise PointsReversed
+    names.check_asked(*command.names)
     _refuse_unknown(logs, command.names)
     found = _between(logs, before, after)
     wanted = {name.upper() for name in command.names}
@@ -346,7 +348,8 @@ class Retold(NamedTuple):
 
 
 def retell(books: history.Books, command: ReadHistory | Replay, points: Resolutions) -> Retold:
-    """Find the records that are asked for.  Raise PositionUnknown."""
+    """Find the records that are asked for.  Raise PositionUnknown or BadParameter."""
+    names.check_asked(command.name, command.principal)
     telling: history.Telling
     if isinstance(command, Replay):
         start, stop = history.period(points)

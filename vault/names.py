@@ -82,6 +82,13 @@ def check_told(*texts: str) -> None:
             raise PrincipalInvalid("what is told of the caller is too long, or is not text")
 
 
+def check_asked(*texts: str) -> None:
+    """Names and principals of the past that are asked for, whatever was allowed then, were text."""
+    for text in texts:
+        if not is_text(text):
+            raise BadParameter("what is asked for is not text that UTF-8 can write")
+
+
 def check_label(label: str) -> None:
     """What an administrator calls a thing, for people to read."""
     if len(label) > MAX_LABEL or not (label.isprintable() and is_text(label)):

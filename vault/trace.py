@@ -7,6 +7,7 @@ from typing import Any
 from eventstore.access_events import RequestRefused
 from eventstore.errors import (
     AuditorKeyInvalid,
+    FieldUnknown,
     KeyErased,
     LogConflict,
     MunimentError,
@@ -20,7 +21,15 @@ from vault.commands import Command
 from vault.points import REFUSALS
 from vault.refusals import VaultError
 
-REFUSED = (VaultError, LogConflict, RequestIdReused, KeyErased, AuditorKeyInvalid, *REFUSALS)
+REFUSED = (
+    VaultError,
+    LogConflict,
+    RequestIdReused,
+    KeyErased,
+    AuditorKeyInvalid,
+    FieldUnknown,
+    *REFUSALS,
+)
 """What refuses a request, and so is recorded; all else is a failure."""
 
 

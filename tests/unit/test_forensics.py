@@ -17,9 +17,11 @@ from vault.history_commands import (
     Diff,
     Exposed,
     PlanRestore,
+    ReadHistory,
     Replay,
     Restore,
     RotateKeys,
+    ShowFields,
     WhoCould,
     WhoRead,
 )
@@ -95,6 +97,27 @@ def test_a_name_that_never_was_is_not_found_rather_than_unchanged(life: Life) ->
     life.refuses("secret.not-found", PlanRestore(to=2, names=("bd",)))
     life.purge("db")
     assert life(Diff(before=now, after=size(life), names=("db",)))[0].kinds == ("purged",)
+
+
+@pytest.mark.parametrize(
+    ("question", "code"),
+    [
+        (ReadHistory(name="\udc80"), "parameter.invalid"),
+        (ReadHistory(principal="\udc80"), "parameter.invalid"),
+        (Replay(name="\udc80"), "parameter.invalid"),
+        (Replay(principal="\udc80"), "parameter.invalid"),
+        (Exposed(principal="\udc80"), "parameter.invalid"),
+        (Diff(before=1, after=2, names=("db", "\udc80")), "parameter.invalid"),
+        (ShowFields(log="changes", position=1, fields=("\udc80",)), "field.unknown"),
+    ],
+    ids=["log", "principal", "replay", "retold", "exposed", "diff", "fields"],
+)
+def test_a_question_about_what_cannot_be_written_is_refused_and_recorded(
+    life: Life, question: Command[Any], code: str
+) -> None:
+    life.set("db")
+    life.refuses(code, question)
+    assert [trace.context.outcome for trace in life.traces()] == [code]
 
 
 def test_names_and_policies_are_not_restored_together(life: Life) -> None:
