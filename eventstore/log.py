@@ -128,6 +128,7 @@ class Log:
         self._headroom = Headroom(path)
         self._written: Written | None = None
         self._sign_every = 0
+        self._sign_later: Callable[[], None] = lambda: None
         self._signed_at = 0
         self._is_unsigned = False
         self._tables: Tables
@@ -301,20 +302,32 @@ class Log:
         signer = self._signer_of(numbers.signing[-1])
         return sign_checkpoint(head.size, head.root(), signer)
 
-    def sign_every(self, microseconds: int) -> None:
-        """From now on sign so seldom; `sign_what_is_late` signs the rest, and so does `close`.
+    def sign_every(self, microseconds: int, later: Callable[[], None]) -> None:
+        """From now on sign so seldom, and call *later* when a head is left unsigned.
 
-        For who commits all the time and comes back in time.
+        Whoever commits calls it, in whatever thread.  `sign_what_is_late` is then to be called in
+        time; `close` signs as well.
         """
-        self._sign_every = microseconds
+        self._sign_every, self._sign_later = microseconds, later
 
     def sign_what_is_late(self) -> None:
         """Sign the head if the commit that made it did not."""
         if self._is_unsigned:
-            self.publish()
+            # Before the look at the head: what others commit behind that look is unsigned again.
+            self._is_unsigned = False
+            try:
+                self.publish()
+            except BaseException:
+                self._is_unsigned = True
+                raise
+
+    def _leave_unsigned(self) -> None:
+        if not self._is_unsigned:
+            self._is_unsigned = True
+            self._sign_later()
 
     def _signed(self, size: int, note: str) -> None:
-        self._signed_at, self._is_unsigned = self._clock(), False
+        self._signed_at = self._clock()
         self._put_checkpoint(size, note)
 
     def publish(self) -> str:
@@ -474,9 +487,11 @@ class Log:
             self._resolve(append, problem)
         if self._observer is not None:
             self._observer.committed(append.appended)
-        self._is_unsigned = True
-        if not 0 <= self._clock() - self._signed_at < self._sign_every:
+        if 0 <= self._clock() - self._signed_at < self._sign_every:
+            self._leave_unsigned()
+        else:
             self._signed(append.size, self._sign(append.new_head(), append.numbers))
+            self._is_unsigned = False
 
     def _run(self, batch: list[Ticket[Work]], append: Append) -> None:
         for ticket in batch:

@@ -36,11 +36,12 @@ class Turns:
     """The requests to one vault, in turns."""
 
     def __init__(self, vault: Vault, committed: Callable[[int], None]) -> None:
-        vault.stay()
+        self._loop = asyncio.get_running_loop()
         self._vault = vault
         self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
         self._signing: asyncio.TimerHandle | None = None
+        vault.stay(self._sign_later)
 
     def ask(self, caller: Caller, command: Command[Any]) -> asyncio.Future[Any]:
         """The vault's answer, in time; or the refusal."""
@@ -67,8 +68,6 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._answers([ask for ask, _ in batch])
         self._committed(len(batch))
-        if self._signing is None:
-            self._signing = asyncio.get_running_loop().call_later(_SIGN_AFTER, self._sign)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue  # who asked has gone; what was recorded stays
@@ -76,6 +75,15 @@ class Turns:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+    def _sign_later(self) -> None:
+        """Sign before long.  Not only turns commit: threads do that wait for providers, too."""
+        with suppress(RuntimeError):  # the loop is closed: whoever closes the vault signs
+            self._loop.call_soon_threadsafe(self._begin_to_wait)
+
+    def _begin_to_wait(self) -> None:
+        if self._signing is None:
+            self._signing = self._loop.call_later(_SIGN_AFTER, self._sign)
 
     def _sign(self) -> None:
         self._signing = None

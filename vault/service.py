@@ -130,14 +130,15 @@ class Vault:
         self.access.close()
         self.trail.close()
 
-    def stay(self) -> None:
+    def stay(self, sign_later: Callable[[], None]) -> None:
         """Serve many for long: what need not be done with each commit is done now and then.
 
-        `sign_what_is_late` is to be called soon after each request.
+        *sign_later* is called, in whatever thread commits, when a head is left unsigned: then
+        `sign_what_is_late` is to be called soon.
         """
         self.trail.stay()
         for log in (self.changes, self.access):
-            log.sign_every(_SIGN_EVERY)
+            log.sign_every(_SIGN_EVERY, sign_later)
 
     def sign_what_is_late(self) -> None:
         """Sign the heads of both logs, if the commits that made them did not."""

@@ -87,7 +87,7 @@ def test_every_question_sees_every_read_whatever_is_late(
 ) -> None:
     monkeypatch.setattr(late, "FEW", 100)  # so that all that is late is folded for the question
     if stays:
-        vault.stay()
+        vault.stay(lambda: None)
     seen = set()
     given: Counter[str] = Counter()
     for number in range(1, 100):
@@ -106,7 +106,7 @@ def test_every_question_sees_every_read_whatever_is_late(
 def test_who_stays_puts_what_is_late_with_its_commits_and_is_never_far_behind(
     vault: Vault,
 ) -> None:
-    vault.stay()
+    vault.stay(lambda: None)
     stood = []
     for _ in range(300):
         read(vault)
@@ -125,7 +125,7 @@ def test_who_does_not_stay_puts_it_all_at_once(vault: Vault) -> None:
 
 
 def test_many_at_once_are_followed_as_well(vault: Vault) -> None:
-    vault.stay()
+    vault.stay(lambda: None)
     asks = [Ask(ALICE, GetSecret(name=NAMES[at % 3])) for at in range(20)]
     for _ in range(40):
         vault.handle_all(asks)
@@ -134,7 +134,7 @@ def test_many_at_once_are_followed_as_well(vault: Vault) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing_of_what_it_put(vault: Vault) -> None:
-    vault.stay()
+    vault.stay(lambda: None)
 
     def full(_: object) -> None:
         raise lmdb.MapFullError("no room")
@@ -151,7 +151,7 @@ def test_a_transaction_that_fails_leaves_nothing_of_what_it_put(vault: Vault) ->
 
 
 def test_two_who_put_what_is_late_do_not_disturb_each_other(vault: Vault) -> None:
-    vault.stay()
+    vault.stay(lambda: None)
     other = _another(vault)
     for number in range(1, 200):
         read(vault, NAMES[number % 3])
@@ -296,7 +296,7 @@ def test_a_vault_that_is_closed_leaves_it_to_others(tmp_path: Path) -> None:
     store, vault = make_vault(tmp_path / "store")
     with store:
         vault.handle(ALICE, SetSecret(name="db", value="x"))
-        vault.stay()
+        vault.stay(lambda: None)
         for _ in range(5 * late.MOST):
             read(vault)
     with Store.open(tmp_path / "store") as again:

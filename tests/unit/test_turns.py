@@ -26,9 +26,9 @@ def vault(tmp_path: Path):
 def asked(vault: Vault, callers: int, passes: int) -> list[int]:
     """How many requests each turn took, if *passes* of the loop lie between two callers."""
     sizes: list[int] = []
-    turns = Turns(vault, sizes.append)
 
     async def life() -> None:
+        turns = Turns(vault, sizes.append)
         answers = []
         for _ in range(callers):
             answers.append(turns.ask(ALICE, GetSecret(name="s")))
