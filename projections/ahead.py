@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from heapq import merge
 from operator import itemgetter
 
@@ -36,3 +37,22 @@ class Ahead(Listing):
         below = (one for one in self._below.scan(table, kind, owner, after) if one[0] not in ahead)
         ours = sorted((order, row) for order, row in ahead.items() if isinstance(row, kind))
         yield from merge(below, ours, key=itemgetter(0))
+
+
+class OnDemand(Listing):
+    """Rows that are found when somebody looks: most records are told without a look at any."""
+
+    def __init__(self, find: Callable[[], Rows]) -> None:
+        self._find = find
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return self._find()
+
+    def get(self, key: RowKey, kind: type[R]) -> R | None:
+        return self._rows.get(key, kind)
+
+    def scan(
+        self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
+    ) -> Iterator[tuple[bytes, R]]:
+        return self._rows.scan(table, kind, owner, after)

@@ -10,8 +10,11 @@ from a fold of the records since: as of the very record that his snapshot ends w
 
 Who commits puts what is late when it is much.  A process that lives long *stays*: it spreads that
 over its commits, so that none takes long, and then others leave it to that process.  If they do
-not, no harm is done: to fold a record twice changes nothing (`projections.trail`), and whoever finds
-that the views stand elsewhere than he left them begins anew.
+not, but put it all in one transaction, no harm is done: to fold a record twice changes nothing
+(`projections.trail`), and whoever finds that the views stand elsewhere than he left them begins anew.
+
+Two that put little by little would be harm: the slower one would put an older row over a newer one,
+and the position would say that it is the newer one.  So that is done by whoever has `trail.lock`.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from eventstore.log import Log
 from eventstore.record import Entry
 from eventstore.transaction import Append, KeySource, Snapshot
 from projections import state
-from projections.ahead import Ahead
+from projections.ahead import Ahead, OnDemand
 from projections.lumps import Lumps
 from projections.rows import Rows, Table
 from projections.views import Layout, Pointer, Views
@@ -38,7 +41,8 @@ MOST = 4096
 """With so many records not put yet, somebody begins to."""
 
 FAR_TOO_MANY = 4 * MOST
-"""With so many, whoever commits puts them all: who stays does not keep up."""
+"""With so many, whoever commits puts them all: who stays does not keep up.  And so many are put by
+one commit at most."""
 
 FEW = 64
 """So many are folded again for each question, rather than put."""
@@ -56,16 +60,15 @@ class LateViews(Views):
         super().__init__(keys, entropy, apply)
         self._stays = False
         self._lumps: Lumps | None = None
-        self._far = FAR_TOO_MANY
+        self._tried = 0
         # What this process appended itself need not be opened again to be put.
         self._recent: dict[int, Entry[Any]] = {}
-        self._directory = ""
-        self._lock: int | None = None
+        self._lock = _Lock("")
 
     def attach(self, environment: lmdb.Environment) -> None:
         """Follow the log in *environment* from now on."""
         super().attach(environment)
-        self._directory = environment.path()
+        self._lock.lies_in(environment.path())
 
     def stay(self) -> None:
         """From now on, put what is late little by little, unless another process does."""
@@ -73,30 +76,42 @@ class LateViews(Views):
 
     def close(self) -> None:
         """Leave it to others."""
-        self._stays, self._lumps = False, None
-        self._unlock()
+        self._stays = False
+        self._leave()
+
+    def _leave(self) -> None:
+        self._lumps = None
+        self._lock.give_back()
 
     def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
         """Nothing yet: see `before_commit`."""
 
     def before_commit(self, append: Append) -> None:
         """Put some of what is late, or all of it."""
-        late = append.size - self._begun(append)
+        if append.size < self._tried:
+            return
         try:
-            if self._lumps is not None:
-                self._step(append, self._lumps)
-            elif late >= MOST and self._locked():
-                if self._stays:
-                    self._lumps = Lumps()
-                else:
-                    self._put_some(append)
-                    self._unlock()
-            if late >= self._far:
-                self._put_some(append)
+            self._put_if_much(append)
         except MunimentError:
-            # A record does not open.  Whoever asks is told so; it is no reason to record nothing.
-            self.close()
-            self._far = 2 * max(late, self._far)
+            # A record does not open.  Whoever asks is told so; it is no reason to record nothing,
+            # nor to come to it again with each commit.
+            self._leave()
+            self._tried = append.size + FAR_TOO_MANY
+
+    def _put_if_much(self, append: Append) -> None:
+        late = append.size - self._begun(append)
+        if self._lumps is not None and not self._lock.is_had():
+            self._leave()
+        if self._lumps is not None:
+            self._step(append, self._lumps)
+        elif late >= MOST and self._lock.take():
+            if self._stays:
+                self._lumps = Lumps()
+            else:
+                self._put_some(append)
+                self._lock.give_back()
+        if late >= FAR_TOO_MANY:
+            self._put_some(append)
 
     def committed(self, entries: Sequence[Entry[Any]]) -> None:
         """Remember what was committed, until it is put."""
@@ -113,27 +128,42 @@ class LateViews(Views):
         append.touch()
 
     def rows(self, snapshot: Snapshot) -> Rows:
-        """What the views say of the log as *snapshot* has it."""
-        if self.pointer(snapshot.transaction).through is None:
-            return self._ahead(snapshot, state.State(), snapshot.size)
-        return self._ahead(snapshot, self.reader(snapshot.transaction), snapshot.size)
+        """What the views say of the log as *snapshot* has it.  It must be open as long."""
+        return OnDemand(lambda: self._rows(snapshot))
+
+    def _rows(self, snapshot: Snapshot) -> Rows:
+        stands = _through(self.pointer(snapshot.transaction), snapshot) is not None
+        below = self.reader(snapshot.transaction) if stands else state.State()
+        return self._ahead(snapshot, below, snapshot.size)
 
     def through(self, snapshot: Snapshot) -> int:
         """The views hold what the records before this position brought."""
-        through = self.pointer(snapshot.transaction).through
-        return 0 if through is None else through
+        return _through(self.pointer(snapshot.transaction), snapshot) or 0
+
+    def standing(self, pointer: Pointer, through: int) -> Pointer:
+        """*pointer* to rows that hold what the records before that position brought."""
+        return replace(pointer, through=through)
 
     def keep_up(self, log: Log) -> None:
         """Put what is late, if it is too much to be folded for each question and nobody stays."""
-        while self._is_behind(log) and self._lumps is None and self._locked():
-            try:
-                log.transact(self._put_some)
-            finally:
-                self._unlock()
+        # Not what others append meanwhile: who commits all the time would never let this end.
+        size = log.head().size
+        while self._is_behind(log, size) and log.transact(self._put_alone):
+            pass
 
-    def _is_behind(self, log: Log) -> bool:
+    def _is_behind(self, log: Log, size: int) -> bool:
         with log.snapshot() as snapshot:
-            return snapshot.size - self.through(snapshot) > FEW
+            return size - self.through(snapshot) > FEW
+
+    def _put_alone(self, append: Append) -> bool:
+        """Put some, unless that is up to who stays."""
+        if self._lumps is not None or not self._lock.take():
+            return False
+        try:
+            self._put_some(append)
+        finally:
+            self._lock.give_back()
+        return True
 
     def _step(self, append: Append, lumps: Lumps) -> None:
         reader, through = self.reader(append.transaction), self.through(append)
@@ -151,13 +181,14 @@ class LateViews(Views):
             lumps.stands(self._stand(append, done))
 
     def _begun(self, append: Append) -> int:
-        """What the views are through; if an earlier release left them, they are begun anew."""
+        """What the views are through; if that cannot be, they are begun anew."""
         pointer = self.pointer(append.transaction)
-        if pointer.through is None:
-            # It put each row with its commit, and elsewhere.
+        through = _through(pointer, append)
+        if through is None:
             self.clear(append.transaction, pointer)
-            return self._stand(append, 0).through or 0
-        return pointer.through
+            self.swap(append.transaction, self.standing(pointer, 0))
+            return 0
+        return through
 
     def _put_some(self, append: Append) -> None:
         """Put what is late, or as much of it as one commit should.  Raise as `catch_up` does."""
@@ -166,7 +197,7 @@ class LateViews(Views):
         reader.fill(self._ahead(append, reader, stop).puts.items())
         self._stand(append, stop)
         append.touch()
-        self._far, self._recent = FAR_TOO_MANY, {}
+        self._tried, self._recent = 0, {}
 
     def _ahead(self, snapshot: Snapshot, below: Rows, stop: int) -> Ahead:
         """What is late of the records before *stop*, folded ahead of the rows *below*."""
@@ -181,22 +212,50 @@ class LateViews(Views):
             yield known(position) or snapshot.entry(position)
 
     def _stand(self, append: Append, through: int) -> Pointer:
-        pointer = replace(self.pointer(append.transaction), through=through)
+        pointer = self.standing(self.pointer(append.transaction), through)
         self.point(append.transaction, pointer)
         return pointer
 
-    # -- who puts --------------------------------------------------------------------------------
 
-    def _locked(self) -> bool:
-        """Whether it is up to this process to put what is late."""
-        if self._lock is None:
-            self._lock = _taken(os.path.join(self._directory, "trail.lock"))
-        return self._lock is not None
+def _through(pointer: Pointer, snapshot: Snapshot) -> int | None:
+    """What the views at *pointer* are through; None if their rows are not to be used.
 
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    An earlier release put each row with its commit, and elsewhere.  And no views can be through
+    records that the log does not have: what would be appended there would never be put.
+    """
+    through = pointer.through
+    return through if through is not None and 0 <= through <= snapshot.size else None
+
+
+class _Lock:
+    """`trail.lock`, for who puts what is late; nobody waits for it."""
+
+    def __init__(self, directory: str) -> None:
+        self._fd: int | None = None
+        self.lies_in(directory)
+
+    def lies_in(self, directory: str) -> None:
+        self._path = os.path.join(directory, "trail.lock")
+
+    def take(self) -> bool:
+        """Take the lock.  Not if somebody has it, or if its file cannot be made."""
+        self.give_back()
+        self._fd = _taken(self._path)
+        return self._fd is not None
+
+    def is_had(self) -> bool:
+        """Whether this is still the lock that others look at: its file may have been taken away."""
+        try:
+            return self._fd is not None and os.path.samestat(
+                os.fstat(self._fd), os.stat(self._path)
+            )
+        except OSError:
+            return False
+
+    def give_back(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 def _taken(path: str) -> int | None:

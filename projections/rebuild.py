@@ -11,20 +11,21 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
+from eventstore.errors import MunimentError
 from eventstore.log import Log
 from eventstore.transaction import Append
 from projections.ahead import Ahead
 from projections.rows import R, Table
-from projections.views import Pointer, Reader, Views
+from projections.views import Pointer, Reader, ViewCorrupt, Views
 
 CHUNK = 10_000
+
+_OF_NOTHING = bytes(32)
 
 Progress = Callable[[int, int], None]
 
@@ -60,6 +61,8 @@ def rebuild(log: Log, views: Views, view_key: int, progress: Progress | None = N
     """Fold all of *log* into fresh views under key number *view_key*, compare, and swap."""
     began = time.monotonic()
     with _alone(log.path):
+        with suppress(MunimentError):  # rows that do not open: they are about to be made anew
+            views.keep_up(log)
         fresh = log.transact(lambda append: _begin(append, views, view_key))
         done = 0
         while log.head().size - done > CHUNK:
@@ -94,14 +97,22 @@ def _finish(append: Append, views: Views, fresh: Pointer, start: int) -> Rebuilt
     done = start
     while done < append.size:
         done = _chunk(append, views, fresh, done)
-    views.catch_up(append)
-    live = views.pointer(append.transaction)
-    before = views.reader(append.transaction).digest()
+    before = _digest(append, views)
     after = views.generation(append.transaction, fresh).digest()
-    views.swap(append.transaction, replace(fresh, through=live.through))
+    live = views.pointer(append.transaction)
+    views.swap(append.transaction, views.standing(fresh, done))
     views.clear(append.transaction, live)
     append.touch()
     return Rebuilt(done, before, after, 0.0)
+
+
+def _digest(append: Append, views: Views) -> bytes:
+    """The digest of the live views once nothing is late; zeros if some row of them does not open."""
+    try:
+        views.catch_up(append)
+        return views.reader(append.transaction).digest()
+    except ViewCorrupt:
+        return _OF_NOTHING
 
 
 @contextmanager

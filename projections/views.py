@@ -1,6 +1,7 @@
 """The views in LMDB: sealed rows, changed in the writer's own transaction.
 
-No view lags, because the rows are put by the transaction that appends the event.  Each row is sealed
+No view lags, because the rows are put by the transaction that appends the event; but for those of
+`projections.late`, which are asked together with what is late.  Each row is sealed
 with AES-256-GCM-SIV (RFC 8452) under a view key and bound to its place; the owner in its key is
 hashed under an index key.  A generation is one set of views: a rebuild folds a fresh one under a new
 view key and swaps.  Views are disposable: nothing is lost with them.
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from msgspec.structs import astuple, replace
 
 from eventstore.errors import MunimentError, RecordMalformed
+from eventstore.log import Log
 from eventstore.record import Entry
 from eventstore.transaction import Append, KeySource, Snapshot
 from projections import state
@@ -371,6 +373,13 @@ class Views:
     def catch_up(self, append: Append) -> None:
         """Nothing is late."""
 
+    def keep_up(self, log: Log) -> None:
+        """Nothing is much."""
+
+    def standing(self, pointer: Pointer, through: int) -> Pointer:
+        """*pointer* to rows that hold what the records before that position brought."""
+        return pointer
+
     def rows(self, snapshot: Snapshot) -> Rows:
         """What the views say of the log as *snapshot* has it."""
         return self.reader(snapshot.transaction)
@@ -418,10 +427,12 @@ class Views:
         stored = transaction.get(_POINTER)
         if stored is None:
             raise RecordMalformed("the log has no views")
-        if self._live is None or self._live[0] != stored:
+        # Looked at once: another thread may follow another snapshot meanwhile.
+        live = self._live
+        if live is None or live[0] != stored:
             pointer = decode_pointer(stored)
-            self._live = (stored, pointer, self._sealer_of(pointer))
-        return self._live
+            live = self._live = (stored, pointer, self._sealer_of(pointer))
+        return live
 
     def _sealer_of(self, pointer: Pointer) -> Sealer:
         """The one that is there, if only what is late has changed."""

@@ -165,13 +165,14 @@ def test_two_who_put_what_is_late_do_not_disturb_each_other(vault: Vault) -> Non
 def _another(vault: Vault) -> LateViews:
     """What another process would have of the same views."""
     other = LateViews(vault.trail._keys, vault.trail._entropy, trail.apply)
-    other._tables, other._directory = vault.trail._tables, vault.trail._directory
+    other._tables = vault.trail._tables
+    other._lock.lies_in(str(vault.access.path))
     return other
 
 
 def test_what_another_process_puts_is_left_to_it(vault: Vault) -> None:
     other = _another(vault)
-    assert other._locked()
+    assert other._lock.take()
     for _ in range(3 * late.MOST):
         read(vault)
     assert through(vault) == 0
@@ -301,6 +302,6 @@ def test_a_vault_that_is_closed_leaves_it_to_others(tmp_path: Path) -> None:
             read(vault)
     with Store.open(tmp_path / "store") as again:
         one = again.vault("test-vault")
-        assert one.trail._locked()
+        assert one.trail._lock.take()
         assert reads_of(one, "db") == 5 * late.MOST
         check(one)
