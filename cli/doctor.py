@@ -152,14 +152,14 @@ def _space(home: Path) -> Finding:
 
 
 def _inside(session: Session) -> list[Finding]:
-    signed = files.signed_sizes(session.home)
+    unsigned = files.unsigned(session.home)
     try:
         with session.unchecked_store() as store:
             return [
                 Finding("opens", f"yes, root key epoch {store.keyring.root_epoch}"),
                 _assurance(store.configuration.provider),
                 _vaults(session, store),
-                *(f for vault in store.vaults() for f in _vault(session, vault, signed)),
+                *(f for vault in store.vaults() for f in _vault(session, vault, unsigned)),
             ]
     except MunimentError as error:
         return [Finding("opens", error.message, WRONG, error.hint)]
@@ -180,9 +180,9 @@ def _vaults(session: Session, store: Store) -> Finding:
     return Finding("vaults seen", "none is missing")
 
 
-def _vault(session: Session, vault: Vault, signed: dict[Path, int]) -> list[Finding]:
+def _vault(session: Session, vault: Vault, unsigned: dict[Path, int]) -> list[Finding]:
     logs, name = (vault.changes, vault.access), _label(vault)
-    findings = [_lag(name, log, signed) for log in logs]
+    findings = [_lag(name, log, unsigned) for log in logs]
     findings += [_seen(session, name, log) for log in logs]
     if pending := vault.keeping.unfinished():
         positions = ", ".join(f"#{position}" for position in pending)
@@ -275,12 +275,12 @@ def _published(session: Session, log: Log) -> int:
         return published.size if snapshot.tree.extends(published.size, published.root) else 0
 
 
-def _lag(name: str, log: Log, signed: dict[Path, int]) -> Finding:
-    """The checkpoint that lay beside the log before it was opened, against the log's head."""
+def _lag(name: str, log: Log, unsigned: dict[Path, int]) -> Finding:
+    """What no checkpoint covered before the log was opened."""
     check, size = f"{name} {log.identity.kind_name}", log.head().size
-    covered = signed.get(log.path)
-    if covered == size:
+    behind = unsigned.get(log.path, -1)
+    if not behind:
         return Finding(check, f"{size:,} records, all under the signed checkpoint")
-    behind = "no readable checkpoint" if covered is None else f"{covered:,} of them signed"
+    said = "no readable checkpoint" if behind < 0 else f"{behind:,} of them not signed"
     mend = "opening the log signs the rest: run `muniment verify`, then this again"
-    return Finding(check, f"{size:,} records, {behind}", WRONG, mend)
+    return Finding(check, f"{size:,} records, {said}", WRONG, mend)

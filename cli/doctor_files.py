@@ -57,3 +57,24 @@ def signed_sizes(home: Path) -> dict[Path, int]:
         except (OSError, UnicodeDecodeError, CheckpointMalformed):
             continue
     return sizes
+
+
+def unsigned(home: Path) -> dict[Path, int]:
+    """How many records of each log are under no checkpoint; -1 if none can be read beside it.
+
+    A service signs four times a second: what it has not signed yet is not counted.
+    """
+    from eventstore import head as heads
+    from eventstore.checkpoint import parse_checkpoint
+    from eventstore.errors import MunimentError
+    from eventstore.verify import evidence_in, logs_of
+
+    found = {}
+    for directory in logs_of(home):
+        try:
+            with evidence_in(directory) as evidence:
+                size = heads.decode_head(evidence.head).size
+                found[directory] = size - parse_checkpoint(evidence.checkpoint).size
+        except (OSError, MunimentError):
+            found[directory] = -1
+    return found

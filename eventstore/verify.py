@@ -27,13 +27,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import lmdb
 
 from eventstore import head as heads
-from eventstore import record, tiles
+from eventstore import record, signed_part, tiles
 from eventstore.checkpoint import Checkpoint, Verifier, open_note, parse_checkpoint, parse_verifier
 from eventstore.errors import (
     CheckpointMalformed,
@@ -55,13 +56,15 @@ from eventstore.pages import Pages
 from eventstore.record import Leaf, Row
 from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS, TILES
+from eventstore.tree import Tree
 
 Progress = Callable[[int, int], None]
 Lookup = Callable[[bytes], bytes | None]
 
 _EVERY = 4096
-_LOOKS = 10
+_LOOKS = 50
 _PAUSE = 0.02
+"""Seconds between two looks: a second in all, and a service signs four times in one."""
 
 
 def _nothing(_: bytes) -> bytes | None:
@@ -296,39 +299,47 @@ def _read(note: str) -> Checkpoint:
 def evidence_in(directory: Path) -> Iterator[Evidence]:
     """The evidence in a log's directory, from one LMDB snapshot.
 
-    While others write, the checkpoint may be a commit behind or ahead of the snapshot; a few looks
-    give a pair that belongs together.
+    While others write, the checkpoint is behind the head: for some commits, if a service signs now
+    and then.  What stands when this begins must be under a checkpoint before long; what is appended
+    meanwhile and not signed is left out.
     """
     try:
         with _opened(directory) as (environment, pages):
             main = environment.open_db(None)
+            due: int | None = None
             for patience in range(_LOOKS, -1, -1):
+                # Before the snapshot: what it covers is committed by then.
+                checkpoint = _own_checkpoint(directory)
                 with environment.begin() as transaction:
                     # Checked before LMDB meets them: a damaged page would end this process.
                     tables = pages.tables(transaction.id())
                     head = transaction.get(HEAD, b"", db=main) if tables is not None else b""
-                    checkpoint = _own_checkpoint(directory)
-                    if patience and not _belong_together(head, checkpoint):
+                    there, covered = _sizes(head, checkpoint)
+                    due = there if due is None else due
+                    if patience and covered < due:
                         time.sleep(_PAUSE)
                         continue
                     if tables is None or RECORDS not in tables:
                         raise RecordAltered(f"{directory}: the records are not there")
                     pages.check(tables[RECORDS])
                     records = environment.open_db(RECORDS, txn=transaction, create=False)
-                    kept_hash: Lookup = _nothing
+                    kept = None
                     if TILES in tables:
                         pages.check(tables[TILES])
                         kept = environment.open_db(TILES, txn=transaction, create=False)
-                        kept_hash = partial(transaction.get, db=kept)
                     with transaction.cursor(db=records) as cursor:
-                        yield Evidence(
+                        found = Evidence(
                             transaction.get(IDENTITY, b"", db=main),
                             head,
                             transaction.get(EPOCHS, b"", db=main),
                             cursor.iternext(),
                             checkpoint,
-                            kept_hash,
+                            _nothing if kept is None else partial(transaction.get, db=kept),
                         )
+                        if due <= covered < there:
+                            tree = Tree(transaction, records, kept, heads.decode_head(head))
+                            found = _signed_part(found, tree, covered)
+                        yield found
                     return
     except (lmdb.Error, RecordMalformed) as problem:
         raise RecordAltered(f"{directory}: {problem}") from None
@@ -350,11 +361,25 @@ def _opened(directory: Path) -> Iterator[tuple[lmdb.Environment, Pages]]:
         pages.close()
 
 
-def _belong_together(head: bytes, checkpoint: str) -> bool:
+def _sizes(head: bytes, checkpoint: str) -> tuple[int, int]:
+    """How many records there are, and how many of them are signed; -1 if that is unreadable."""
     try:
-        return heads.decode_head(head).size == parse_checkpoint(checkpoint).size
-    except (RecordMalformed, CheckpointMalformed):
-        return False
+        there = heads.decode_head(head).size
+    except RecordMalformed:
+        return 0, -1
+    try:
+        return there, parse_checkpoint(checkpoint).size
+    except CheckpointMalformed:
+        return there, -1
+
+
+def _signed_part(evidence: Evidence, tree: Tree, size: int) -> Evidence:
+    """The evidence of the log as it was when it had *size* records."""
+    return evidence._replace(
+        head=heads.encode_head(signed_part.head_of(tree, size)),
+        epochs=heads.encode(signed_part.epochs_of(heads.decode_epochs(evidence.epochs), size)),
+        records=islice(evidence.records, size),
+    )
 
 
 def _own_checkpoint(directory: Path) -> str:
