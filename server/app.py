@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
+from eventstore.log import Log
 from server import arm, keyvault
 from server.arm_openapi import arm_openapi
 from server.authority import Authority
@@ -118,7 +119,7 @@ class Service:
         self._refusals = RefusalLimit()
         self._turned_away = TurnedAway(clock=time.time)
         self._health = Health(store)
-        self._residence = Residence()
+        self._residence = Residence(self._logs)
         self._counting: asyncio.Task[None] | None = None
         self._control = ControlPlane(store, skip, tenant)
         self._blobs = asyncio.Semaphore(_MOST_BLOBS)
@@ -152,6 +153,10 @@ class Service:
         self._authority.close()
         self._control.close()
         self._store.close()
+
+    def _logs(self) -> list[Log]:
+        vaults = [opened.vault for opened in self._open.values()]
+        return [log for vault in vaults for log in (vault.changes, vault.access)]
 
     def ready(self) -> bool:
         """Whether an event can be recorded; after a failure this tries to."""
