@@ -24,6 +24,8 @@ from eventstore.log import Log
 
 EVERY: Final = 1.0
 """Seconds between two looks."""
+SOON: Final = 0.1
+"""The same after much was given back: who reads a whole vault comes to hold it again at once."""
 MOST: Final = 16 << 20
 """Bytes of mapped files that may come to be held in between."""
 
@@ -58,17 +60,20 @@ class Residence:
 
     async def _go_on(self) -> None:
         with suppress(*_UNKNOWN):
+            gave = False
             while True:
-                await asyncio.sleep(EVERY)
-                self.look()
+                await asyncio.sleep(SOON if gave else EVERY)
+                gave = self.look()
 
-    def look(self) -> None:
-        """Give back what is too much."""
-        if self._shared() - self._least > MOST:
+    def look(self) -> bool:
+        """Give back what is too much; tell whether it was."""
+        is_much = self._shared() - self._least > MOST
+        if is_much:
             with ExitStack() as held:
                 for start, size in maps_of([log for log in self._logs() if _is_held(held, log)]):
                     give_back(start, size)
             self._least = self._shared()
+        return is_much
 
 
 def _is_held(held: ExitStack, log: Log) -> bool:
