@@ -25,6 +25,7 @@ from projections.rows import (
     exposure_key,
 )
 from projections.state import State
+from support.late import NAMES, another, late_vault, let_little_be_much, read, reads_of
 from support.vaults import ALICE, check, make_vault, stale_rows
 from vault.caller import Caller
 from vault.commands import GetSecret, SetSecret
@@ -34,30 +35,16 @@ from vault.service import Vault
 from vault.store import Store
 from vault.together import Ask
 
-NAMES = ("db", "api", "mail")
-
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let little be much."""
-    monkeypatch.setattr(late, "MOST", 12)
-    monkeypatch.setattr(late, "FAR_TOO_MANY", 60)
-    monkeypatch.setattr(late, "FEW", 5)
+    let_little_be_much(monkeypatch)
 
 
 @pytest.fixture
 def vault(tmp_path: Path) -> Iterator[Vault]:
-    store, vault = make_vault(tmp_path / "store")
-    with store:
-        for name in NAMES:
-            vault.handle(ALICE, SetSecret(name=name, value="x"))
+    with late_vault(tmp_path / "store") as vault:
         yield vault
-        vault.sign_what_is_late()
-        check(vault)
-
-
-def read(vault: Vault, name: str = "db") -> str:
-    return vault.handle(ALICE, GetSecret(name=name)).version
 
 
 def through(vault: Vault) -> int:
@@ -67,10 +54,6 @@ def through(vault: Vault) -> int:
 
 def lateness(vault: Vault) -> int:
     return vault.access.head().size - through(vault)
-
-
-def reads_of(vault: Vault, name: str) -> int:
-    return sum(fact.how == "read" for fact in vault.handle(ALICE, WhoRead(name=name)))
 
 
 def test_a_read_puts_no_row(vault: Vault) -> None:
@@ -152,7 +135,7 @@ def test_a_transaction_that_fails_leaves_nothing_of_what_it_put(vault: Vault) ->
 
 def test_two_who_put_what_is_late_do_not_disturb_each_other(vault: Vault) -> None:
     vault.stay(lambda: None)
-    other = _another(vault)
+    other = another(vault)
     for number in range(1, 200):
         read(vault, NAMES[number % 3])
         if number % 17 == 0:
@@ -162,16 +145,8 @@ def test_two_who_put_what_is_late_do_not_disturb_each_other(vault: Vault) -> Non
     assert sum(reads_of(vault, name) for name in NAMES) == 199
 
 
-def _another(vault: Vault) -> LateViews:
-    """What another process would have of the same views."""
-    other = LateViews(vault.trail._keys, vault.trail._entropy, trail.apply)
-    other._tables = vault.trail._tables
-    other._lock.lies_in(str(vault.access.path))
-    return other
-
-
 def test_what_another_process_puts_is_left_to_it(vault: Vault) -> None:
-    other = _another(vault)
+    other = another(vault)
     assert other._lock.take()
     for _ in range(3 * late.MOST):
         read(vault)

@@ -13,50 +13,25 @@ from msgspec.structs import replace
 from eventstore.log import Log
 from eventstore.record import Draft, Entry
 from eventstore.transaction import Append
-from projections import late, trail
+from projections import late
 from projections.late import LateViews
 from projections.rows import Put, Rows
 from projections.views import Views
-from support.vaults import ALICE, check, make_vault, stale_rows
-from vault.commands import GetSecret, SetSecret
-from vault.history_commands import ReadHistory, WhoRead
+from support.late import NAMES, another, late_vault, let_little_be_much, read, reads_of
+from support.vaults import ALICE, stale_rows
+from vault.history_commands import ReadHistory
 from vault.service import Vault
-
-NAMES = ("db", "api", "mail")
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let little be much."""
-    monkeypatch.setattr(late, "MOST", 12)
-    monkeypatch.setattr(late, "FAR_TOO_MANY", 60)
-    monkeypatch.setattr(late, "FEW", 5)
+    let_little_be_much(monkeypatch)
 
 
 @pytest.fixture
 def vault(tmp_path: Path) -> Iterator[Vault]:
-    store, vault = make_vault(tmp_path / "store")
-    with store:
-        for name in NAMES:
-            vault.handle(ALICE, SetSecret(name=name, value="x"))
+    with late_vault(tmp_path / "store") as vault:
         yield vault
-        check(vault)
-
-
-def read(vault: Vault, name: str = "db") -> None:
-    vault.handle(ALICE, GetSecret(name=name))
-
-
-def reads_of(vault: Vault, name: str = "db") -> int:
-    return sum(fact.how == "read" for fact in vault.handle(ALICE, WhoRead(name=name)))
-
-
-def another(vault: Vault) -> LateViews:
-    """What another process would have of the same views."""
-    other = LateViews(vault.trail._keys, vault.trail._entropy, trail.apply)
-    other._tables = vault.trail._tables
-    other._lock.lies_in(str(vault.access.path))
-    return other
 
 
 def transact_alone(log: Log, work: object) -> None:
