@@ -36,7 +36,7 @@ class Turns:
     """The requests to one vault, in turns."""
 
     def __init__(self, vault: Vault, committed: Callable[[int], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = _running_loop()
         self._vault = vault
         self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
@@ -78,12 +78,14 @@ class Turns:
 
     def _sign_later(self) -> None:
         """Sign before long.  Not only turns commit: threads do that wait for providers, too."""
+        loop = self._loop or _running_loop()
         with suppress(RuntimeError):  # the loop is closed: whoever closes the vault signs
-            self._loop.call_soon_threadsafe(self._begin_to_wait)
+            if loop is not None:
+                loop.call_soon_threadsafe(self._begin_to_wait)
 
     def _begin_to_wait(self) -> None:
         if self._signing is None:
-            self._signing = self._loop.call_later(_SIGN_AFTER, self._sign)
+            self._signing = asyncio.get_running_loop().call_later(_SIGN_AFTER, self._sign)
 
     def _sign(self) -> None:
         self._signing = None
@@ -96,3 +98,10 @@ class Turns:
         except Exception as problem:
             # Each caller is told, and the loop goes on.
             return [problem] * len(asks)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -196,6 +196,8 @@ def test_an_announcement_that_does_not_come_ends_the_connection(
         assert 0.5 < time.monotonic() - began < 5
 
 
+# A connection that is reset just before its handshake is left open by ssl itself (CPython 3.11).
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_half_announced_connections_are_bounded_and_hold_up_nobody_else(tmp_path: Path) -> None:
     edge, port = Edge(tmp_path), free_port()
     listen = (Listen(name="announced", address=f"127.0.0.1:{port}", proxy="v2"),)
