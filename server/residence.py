@@ -23,9 +23,8 @@ from eventstore.errors import MunimentError
 from eventstore.log import Log
 
 EVERY: Final = 1.0
-"""Seconds between two looks."""
-SOON: Final = 0.1
-"""The same after much was given back: who reads a whole vault comes to hold it again at once."""
+"""Seconds between two looks.  Who reads a whole vault all the time takes all of it again in between, for
+the kernel maps sixteen pages with each; to look ten times a second would cost him a twentieth."""
 MOST: Final = 16 << 20
 """Bytes of mapped files that may come to be held in between."""
 
@@ -60,20 +59,17 @@ class Residence:
 
     async def _go_on(self) -> None:
         with suppress(*_UNKNOWN):
-            gave = False
             while True:
-                await asyncio.sleep(SOON if gave else EVERY)
-                gave = self.look()
+                await asyncio.sleep(EVERY)
+                self.look()
 
-    def look(self) -> bool:
-        """Give back what is too much; tell whether it was."""
-        is_much = self._shared() - self._least > MOST
-        if is_much:
+    def look(self) -> None:
+        """Give back what is too much."""
+        if self._shared() - self._least > MOST:
             with ExitStack() as held:
                 for start, size in maps_of([log for log in self._logs() if _is_held(held, log)]):
                     give_back(start, size)
             self._least = self._shared()
-        return is_much
 
 
 def _is_held(held: ExitStack, log: Log) -> bool:
