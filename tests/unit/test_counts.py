@@ -435,7 +435,7 @@ def test_a_purge_waits_for_three_commits_and_two_slots(calls: dict[str, Counter[
     assert (calls["purge"]["slot-0"], calls["purge"]["slot-1"]) == (1, 1)
 
 
-# An import took 54 to 61 in thirty runs: its rows lie where hashes under a random key put them.
+# An import took 54 to 61 in twenty runs: its rows lie where hashes under a random key put them.
 @pytest.mark.parametrize(("step", "pages"), [("set", 8), ("import", 64), ("get", 3), ("list", 3)])
 def test_a_commit_writes_few_pages(calls: dict[str, Counter[str]], step: str, pages: int) -> None:
     assert calls[step]["writes"] <= calls[step]["pages"] <= pages
