@@ -131,8 +131,9 @@ def test_no_key_shows_in_repr_or_error(ring: Keyring, root: FileRootKey) -> None
         ring.key(0)
     assert ring._opened is not None
     shown = f"{ring!r} {root!r} {ring._opened!r} {erased.value!r}"
-    assert repr(key)[2:10] not in shown
-    assert repr(root.read(1))[2:10] not in shown
+    # Eight bytes of each: two stand in the header by chance now and then.
+    assert repr(key[:8])[2:-1] not in shown
+    assert repr((root.read(1) or b"")[:8])[2:-1] not in shown
 
 
 # --- destroying ---------------------------------------------------------------------------------
