@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
@@ -20,7 +20,7 @@ import lmdb
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.log import Log
@@ -352,7 +352,7 @@ class Views:
         self._keys = keys
         self._entropy = entropy
         self._tables: tuple[Any, ...] = ()
-        self._live: tuple[bytes, Pointer, Sealer] | None = None
+        self._known: tuple[tuple[int, int, int], Sealer] | None = None
         self._latest = _Latest()
 
     def attach(self, environment: lmdb.Environment) -> None:
@@ -390,15 +390,18 @@ class Views:
 
     def pointer(self, transaction: lmdb.Transaction[bytes]) -> Pointer:
         """Which generation is live in *transaction*."""
-        return self._follow(transaction)[1]
+        stored = transaction.get(_POINTER)
+        if stored is None:
+            raise RecordMalformed("the log has no views")
+        return decode_pointer(stored)
 
     def reader(self, transaction: lmdb.Transaction[bytes]) -> Reader:
         """The views that are live in *transaction*: one reader for the whole of it."""
         latest = self._latest.pair
         if latest is not None and latest[0] is transaction:
             return latest[1]
-        _, pointer, sealer = self._follow(transaction)
-        reader = Reader(transaction, self._table(pointer), sealer)
+        pointer = self.pointer(transaction)
+        reader = Reader(transaction, self._table(pointer), self._live_sealer(pointer))
         self._latest.pair = (transaction, reader)
         return reader
 
@@ -423,31 +426,23 @@ class Views:
     def _table(self, pointer: Pointer) -> Any:
         return self._tables[pointer.generation % 2]
 
-    def _follow(self, transaction: lmdb.Transaction[bytes]) -> tuple[bytes, Pointer, Sealer]:
-        stored = transaction.get(_POINTER)
-        if stored is None:
-            raise RecordMalformed("the log has no views")
-        # Looked at once: another thread may follow another snapshot meanwhile.
-        live = self._live
-        if live is None or live[0] != stored:
-            pointer = decode_pointer(stored)
-            live = self._live = (stored, pointer, self._sealer_of(pointer))
-        return live
-
-    def _sealer_of(self, pointer: Pointer) -> Sealer:
-        """The one that is there, if only what is late has changed."""
-        if self._live is not None:
-            _, known, sealer = self._live
-            if replace(known, through=pointer.through) == pointer:
-                return sealer
-        return self._sealer(pointer)
+    def _live_sealer(self, pointer: Pointer) -> Sealer:
+        """The sealer of the live generation: made anew when that is another one."""
+        generation = (pointer.generation, pointer.view_key, pointer.index_key)
+        # Looked at once: another thread may read from another snapshot meanwhile.
+        known = self._known
+        if known is None or known[0] != generation:
+            known = self._known = (generation, self._sealer(pointer))
+        return known[1]
 
     def _sealer(self, pointer: Pointer) -> Sealer:
         view_key, index_key = self._keys.key(pointer.view_key), self._keys.key(pointer.index_key)
         return Sealer(view_key, index_key, self._entropy, self.layout)
 
 
+@lru_cache(maxsize=16)
 def decode_pointer(stored: bytes) -> Pointer:
+    """Raise RecordMalformed.  Cached, since every transaction reads the same few bytes."""
     try:
         return _pointer.decode(stored)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -18,14 +18,11 @@ from typing import Any
 from eventstore.errors import MunimentError
 from vault.caller import Caller
 from vault.commands import Command
-from vault.service import Vault
+from vault.service import SIGN_EVERY, Vault
 from vault.together import Ask
 
 MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
-
-_SIGN_AFTER = 0.25
-"""Seconds after which the head is signed whatever comes."""
 
 _QUIET_PASSES = 3
 """So many passes of the loop may bring nobody until a turn begins (tried: with 1 a request takes a
@@ -85,7 +82,7 @@ class Turns:
 
     def _begin_to_wait(self) -> None:
         if self._signing is None:
-            self._signing = asyncio.get_running_loop().call_later(_SIGN_AFTER, self._sign)
+            self._signing = asyncio.get_running_loop().call_later(SIGN_EVERY / 1e6, self._sign)
 
     def _sign(self) -> None:
         self._signing = None

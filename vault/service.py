@@ -87,7 +87,8 @@ ASKING = (SetStorageAccount, RegenerateKey, SyncStorageKeys)
 """The commands for which a storage account's provider is asked, which may take long."""
 
 _SECOND = 1_000_000
-_SIGN_EVERY = 250_000
+SIGN_EVERY = 250_000
+"""Microseconds between two signatures of a vault that serves many."""
 
 
 class Vault:
@@ -138,7 +139,7 @@ class Vault:
         """
         self.trail.stay()
         for log in (self.changes, self.access):
-            log.sign_every(_SIGN_EVERY, sign_later)
+            log.sign_every(SIGN_EVERY, sign_later)
 
     def sign_what_is_late(self) -> None:
         """Sign the heads of both logs, if the commits that made them did not."""

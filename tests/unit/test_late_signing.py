@@ -158,7 +158,7 @@ def test_what_could_not_be_signed_is_signed_the_next_time(
 def test_what_no_turn_committed_is_signed_before_long(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "_SIGN_AFTER", 0.01)
+    monkeypatch.setattr(turns, "SIGN_EVERY", 10_000)
 
     async def life() -> list[int]:
         Turns(vault, lambda _: None)

@@ -64,6 +64,17 @@ def test_a_read_puts_no_row(vault: Vault) -> None:
         assert list(vault.trail.reader(snapshot.transaction).opened()) == []
 
 
+def test_a_read_needs_no_key_of_the_trail(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise AssertionError("the trail's keys were fetched for a read")
+
+    monkeypatch.setattr(vault.trail, "_known", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(vault.trail, "_sealer", refuse)
+        read(vault)
+    assert reads_of(vault) == 1
+
+
 @pytest.mark.parametrize("stays", [False, True])
 def test_every_question_sees_every_read_whatever_is_late(
     vault: Vault, stays: bool, monkeypatch: pytest.MonkeyPatch

@@ -145,7 +145,7 @@ def test_reads_ask_nothing_of_a_keyring_that_they_hold(
 
     monkeypatch.setattr(vault._keyring, "at_once", holding)
     monkeypatch.setattr(vault._keyring, "_look", looked)
-    vault.views._live = None  # as after a rebuild: the keys of the views are fetched anew
+    vault.views._known = None  # as after a rebuild: the keys of the views are fetched anew
     assert together(vault, GetSecret(name="s"))[0].value == "v"
 
 

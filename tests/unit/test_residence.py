@@ -113,6 +113,7 @@ def test_where_the_system_does_not_say_a_worker_serves_all_the_same(said: Except
     async def life() -> None:
         one = residence.Residence(list, shared)
         one.begin()
+        assert len(asyncio.all_tasks()) == 1  # this one: nobody looks
         one.end()
 
     asyncio.run(life())

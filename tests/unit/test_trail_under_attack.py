@@ -15,7 +15,8 @@ from eventstore.record import Draft, Entry
 from eventstore.transaction import Append
 from projections import late
 from projections.late import LateViews
-from projections.rows import Put, Rows
+from projections.rebuild import rebuild
+from projections.rows import Put, Rows, by_name_key
 from projections.views import Views
 from support.late import NAMES, another, late_vault, let_little_be_much, read, reads_of
 from support.vaults import ALICE, stale_rows
@@ -203,27 +204,31 @@ def test_a_pointer_that_is_none_stops_questions_and_no_read(vault: Vault) -> Non
 # --- threads, and cost ----------------------------------------------------------------------------
 
 
-def test_a_thread_s_position_is_that_of_its_own_snapshot(vault: Vault) -> None:
+def test_a_thread_s_rows_are_those_of_its_own_snapshot(vault: Vault) -> None:
+    read(vault)
+    vault.access.transact(vault.trail.catch_up)
     with vault.access.snapshot() as old:
         stood = vault.trail.pointer(old.transaction)
-        vault.access.transact(vault.trail.catch_up)
-        read(vault)
-        vault.access.transact(vault.trail.catch_up)
+        key = by_name_key("db", 0)
+        plain = vault.trail._live_sealer(stood).place(key)
+        rebuild(vault.access, vault.trail, vault.trail._keys.allocate())  # type: ignore[attr-defined]
+        with vault.access.snapshot() as new:
+            newer = vault.trail.pointer(new.transaction)
+        assert vault.trail.pointer(old.transaction) == stood != newer
 
-        class Meanwhile(bytes):
-            """Another thread follows a newer snapshot, just when this one has compared."""
+        class Meanwhile(tuple[int, int, int]):
+            """Another thread reads from a newer snapshot, just when this one has compared."""
 
             def __ne__(self, other: object) -> bool:
-                vault.trail._live = plain
-                with vault.access.snapshot() as new:
-                    vault.trail.pointer(new.transaction)
-                return bytes.__ne__(self, other)
+                vault.trail._known = None
+                vault.trail._live_sealer(newer)
+                return tuple.__ne__(self, other)
 
-        vault.trail.pointer(old.transaction)
-        plain = vault.trail._live
-        assert plain is not None
-        vault.trail._live = (Meanwhile(plain[0]), *plain[1:])
-        assert vault.trail.pointer(old.transaction) == stood
+        mine = (stood.generation, stood.view_key, stood.index_key)
+        sealer = vault.trail._sealer(stood)
+        vault.trail._known = (Meanwhile(mine), sealer)
+        assert vault.trail._live_sealer(stood) is sealer
+        assert sealer.place(key) == plain
 
 
 def test_records_that_are_asked_for_by_no_name_are_told_without_a_fold(
