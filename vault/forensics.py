@@ -73,6 +73,9 @@ from vault.points import Resolutions
 from vault.reading import Answered, erased_by, settings_of
 from vault.refusals import PointsReversed, RestoreUnclear
 
+OF_THE_TRAIL = (WhoRead, Exposed)
+"""The questions that look at the trail of `access`."""
+
 
 class Logs:
     """Both logs at one moment, each with its views; *now* is that moment in microseconds."""

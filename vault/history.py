@@ -204,12 +204,13 @@ class _Window(NamedTuple):
         if log == "changes":
             first = max(first, command.from_event or 0)
             stop = stop if command.before_event is None else min(stop, command.before_event)
+        if not command.name and not (command.principal and log == "access"):
+            return _Window(first, stop)
+        book.views.keep_up(book.log)  # or each chunk would fold what is late
         if command.name:
             return _Window(first, stop, Table.BY_NAME, by_name_key(command.name, 0).owner)
-        if command.principal and log == "access":
-            owner = by_principal_key(command.principal, 0).owner
-            return _Window(first, stop, Table.BY_PRINCIPAL, owner)
-        return _Window(first, stop)
+        owner = by_principal_key(command.principal, 0).owner
+        return _Window(first, stop, Table.BY_PRINCIPAL, owner)
 
     def positions(self, book: Book, most: int) -> Sequence[int]:
         """The first positions in it, at most so many."""

@@ -400,7 +400,8 @@ class Vault:
     def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         from vault import forensics  # most commands never look back
 
-        self.trail.keep_up(self.access)
+        if isinstance(command, forensics.OF_THE_TRAIL):
+            self.trail.keep_up(self.access)
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             rows, rule = self.admit(changes, caller, command, seen)
             trail = self.trail.rows(access)
@@ -412,7 +413,6 @@ class Vault:
     def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: Seen) -> Iterator[Any]:
         from vault import forensics, history  # most commands never look back
 
-        self.trail.keep_up(self.access)
         with self.changes.snapshot() as changes, self.access.snapshot() as access:
             _, rule = self.admit(changes, caller, command, seen)
             books = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -28,8 +29,8 @@ from projections.state import State
 from support.late import NAMES, another, late_vault, let_little_be_much, read, reads_of
 from support.vaults import ALICE, check, make_vault, stale_rows
 from vault.caller import Caller
-from vault.commands import GetSecret, SetSecret
-from vault.history_commands import Exposed, ReadHistory, WhoRead
+from vault.commands import Command, GetSecret, SetSecret
+from vault.history_commands import Blame, Exposed, ReadHistory, Replay, WhoRead
 from vault.refusals import SecretNotFound
 from vault.service import Vault
 from vault.store import Store
@@ -221,6 +222,28 @@ def test_the_trail_of_an_earlier_release_is_made_anew(vault: Vault) -> None:
     read(vault)
     with vault.access.snapshot() as snapshot:
         assert vault.trail.pointer(snapshot.transaction).encoded()[0] == 0x94
+
+
+@pytest.mark.parametrize(
+    ("command", "looks"),
+    [
+        (WhoRead(name="db"), True),
+        (Exposed(principal=ALICE.principal), True),
+        (ReadHistory(logs=("access",), name="db"), True),
+        (ReadHistory(logs=("access",), principal=ALICE.principal), True),
+        (Replay(name="db"), True),
+        (ReadHistory(logs=("changes", "access")), False),
+        (ReadHistory(logs=("changes",), name="db"), False),
+        (Blame(name="db"), False),
+    ],
+)
+def test_only_who_looks_at_the_trail_puts_what_is_late(
+    vault: Vault, command: Command[Any], looks: bool
+) -> None:
+    for _ in range(late.FEW + 2):
+        read(vault)
+    vault.handle(ALICE, command)
+    assert (through(vault) > 0) is looks
 
 
 def test_refusals_and_principals_are_found_while_they_are_late(vault: Vault) -> None:
