@@ -27,9 +27,10 @@ SCHEMA = 1
 LOG_ID_SIZE = 16
 SIGNATURE_SIZE = 64
 
+_PLACE = struct.Struct(">BBQQ")
 _LEAF = struct.Struct(">BBQQ32s32s32s")
 LEAF_SIZE = _LEAF.size
-_BOUND = struct.Struct(">BB16sQQ")
+_KNOWN_FORMAT = bytes((FORMAT, seal.SUITE))
 _SIGNED = b"muniment/event/v1\0"
 _COMMITMENTS = b"muniment/commitments/v1\0"
 _FIELDS = b"muniment/fields/v1\0"
@@ -196,7 +197,8 @@ def build(
     kind: Kind, log_id: bytes, position: int, time: int, draft: Draft, keys: Sealing
 ) -> Built:
     """Encode, seal and sign *draft* as the record at *position* and *time*."""
-    bound = _BOUND.pack(FORMAT, seal.SUITE, log_id, position, time)
+    place = _PLACE.pack(FORMAT, seal.SUITE, position, time)
+    bound = _bound_to(log_id, place)
     meta_text = _encoder.encode(kind.meta(draft.context, draft.event, draft.content_key))  # type: ignore[arg-type]
     meta_keys = seal.derive(keys.audit_key, keys.salt, b"meta")
     meta = seal.seal_with(meta_keys, bound, meta_text)
@@ -208,18 +210,22 @@ def build(
         content = seal.seal_with(content_keys, _content_bound(bound, meta), text)
         commitments += content_keys.commitment
     envelope = _encoder.encode(Envelope(SCHEMA, keys.salt, meta, content))
-    leaf = _LEAF.pack(
-        FORMAT,
-        seal.SUITE,
-        position,
-        time,
-        fields_root(meta_text, meta_keys.seed),
-        sha256(envelope).digest(),
-        sha256(_COMMITMENTS + commitments).digest(),
+    leaf = b"".join(
+        (
+            place,
+            fields_root(meta_text, meta_keys.seed),
+            sha256(envelope).digest(),
+            sha256(_COMMITMENTS + commitments).digest(),
+        )
     )
     if keys.signer is None:
         return Built(leaf, leaf + envelope)
     return Built(leaf, leaf + keys.signer.sign(signed_message(log_id, leaf)) + envelope)
+
+
+def _bound_to(log_id: bytes, leaf: bytes) -> bytes:
+    """What both seals of a record are bound to: format, suite, log, position and time."""
+    return leaf[:2] + log_id + leaf[2 : _PLACE.size]
 
 
 def _content_bound(bound: bytes, meta: bytes) -> bytes:
@@ -239,10 +245,13 @@ def read_leaf(leaf: bytes) -> Leaf:
     """Decode a leaf.  Raise RecordMalformed or FormatUnknown."""
     if len(leaf) != LEAF_SIZE:
         raise RecordMalformed(f"a leaf has {LEAF_SIZE} bytes")
-    read = Leaf(*_LEAF.unpack(leaf))
-    if read.format != FORMAT or read.suite != seal.SUITE:
-        raise FormatUnknown(f"format {read.format}, suite {read.suite}")
-    return read
+    _check_format(leaf)
+    return Leaf(*_LEAF.unpack(leaf))
+
+
+def _check_format(leaf: bytes) -> None:
+    if leaf[:2] != _KNOWN_FORMAT:
+        raise FormatUnknown(f"format {leaf[0]}, suite {leaf[1]}")
 
 
 def lies_at(leaf: bytes, position: int) -> bool:
@@ -276,7 +285,7 @@ class Opened(NamedTuple):
 def open_meta(kind: Kind, log_id: bytes, row: Row, audit_key: bytes) -> Opened:
     """Open a row's metadata.  Raise WrongKey, SealBroken, RecordMalformed or FormatUnknown."""
     leaf, envelope = read_leaf(row.leaf), read_envelope(row.envelope)
-    bound = _BOUND.pack(leaf.format, leaf.suite, log_id, leaf.position, leaf.time)
+    bound = _bound_to(log_id, row.leaf)
     keys = seal.derive(audit_key, envelope.salt, b"meta")
     return Opened(leaf, envelope, bound, seal.open_with(keys, bound, envelope.meta), keys.seed)
 
@@ -293,7 +302,7 @@ def open_with_its_key(log_id: bytes, row: Row, key: bytes) -> Opened:
     gave out is shown what was committed to when it was recorded, or nothing.
     """
     leaf, envelope = read_leaf(row.leaf), read_envelope(row.envelope)
-    bound = _BOUND.pack(leaf.format, leaf.suite, log_id, leaf.position, leaf.time)
+    bound = _bound_to(log_id, row.leaf)
     keys = seal.expand(key, b"meta")
     opened = Opened(leaf, envelope, bound, seal.open_with(keys, bound, envelope.meta), keys.seed)
     try:
@@ -322,16 +331,18 @@ def open_entry(kind: Kind, log_id: bytes, row: Row, audit_key: bytes) -> Entry[A
 
 def open_content(kind: Kind, log_id: bytes, row: Row, content_key: bytes) -> SecretContent:
     """Open a row's content with the secret's key."""
-    leaf, envelope = read_leaf(row.leaf), read_envelope(row.envelope)
+    _check_format(row.leaf)
+    envelope = read_envelope(row.envelope)
     if envelope.content is None:
-        raise RecordMalformed(f"record {leaf.position} has no content")
-    bound = _BOUND.pack(leaf.format, leaf.suite, log_id, leaf.position, leaf.time)
+        raise RecordMalformed(f"record {read_leaf(row.leaf).position} has no content")
     keys = seal.derive(content_key, envelope.salt, b"content")
-    text = seal.open_with(keys, _content_bound(bound, envelope.meta), envelope.content)
+    bound = _content_bound(_bound_to(log_id, row.leaf), envelope.meta)
+    text = seal.open_with(keys, bound, envelope.content)
     try:
         return _content_decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise SealBroken(f"the content of record {leaf.position} is not decodable") from None
+        position = read_leaf(row.leaf).position
+        raise SealBroken(f"the content of record {position} is not decodable") from None
 
 
 def commitments_of(envelope: Envelope) -> bytes:

@@ -45,7 +45,8 @@ FAR_TOO_MANY = 4 * MOST
 one commit at most."""
 
 FEW = 64
-"""So many are folded again for each question, rather than put."""
+"""So many are folded again for each question, rather than put; and who stays folds so many at once:
+with each commit a few would cost as much as these."""
 
 
 class LateViews(Views):
@@ -103,7 +104,8 @@ class LateViews(Views):
         if self._lumps is not None and not self._lock.is_had():
             self._leave()
         if self._lumps is not None:
-            self._step(append, self._lumps)
+            if append.head.size - self._lumps.folded >= FEW:
+                self._step(append, self._lumps)
         elif late >= MOST and self._lock.take():
             if self._stays:
                 self._lumps = Lumps()
@@ -168,15 +170,14 @@ class LateViews(Views):
     def _step(self, append: Append, lumps: Lumps) -> None:
         reader, through = self.reader(append.transaction), self.through(append)
         lumps.begin(self.pointer(append.transaction), through)
-        many = len(append.appended) + 1
         start = lumps.folded
         # Not those of this transaction: it may fail yet.
-        stop = min(start + 2 * many, append.head.size)
+        stop = min(start + 2 * max(FEW, len(append.appended)), append.head.size)
         lumps.fold(reader, self.fold, self._entries(append, start, stop))
         for position in range(start, stop):
             self._recent.pop(position, None)
         lumps.close(MOST)
-        done = lumps.put(reader, 4 * many)
+        done = lumps.put(reader, 4 * (stop - start))
         if done is not None:
             lumps.stands(self._stand(append, done))
 

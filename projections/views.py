@@ -25,7 +25,7 @@ from msgspec.structs import astuple
 from eventstore.errors import MunimentError, RecordMalformed
 from eventstore.log import Log
 from eventstore.record import Entry
-from eventstore.transaction import Append, KeySource, Snapshot
+from eventstore.transaction import HEAD, Append, KeySource, Snapshot
 from projections import state
 from projections.name_index import NameIndex
 from projections.rows import ROWS, Listing, Mark, Put, R, Row, RowKey, Rows, Table
@@ -119,7 +119,7 @@ class Sealer:
         self._index_key = index_key
         self._entropy = entropy
         self._kept = layout.kept
-        self._runs = layout.runs
+        self._in_runs = [table in layout.runs for table in range(256)]
         self._owners: dict[bytes, bytes] = {}
         self._opened: dict[bytes, tuple[bytes, Row]] = {}
         self.names = NameIndex()
@@ -131,7 +131,7 @@ class Sealer:
         of a table that lies in runs have the run before the table, and the owner behind it.
         """
         table, owner, order = key
-        if table in self._runs:
+        if self._in_runs[table]:
             return self.run_prefix(run_of(order), table, owner) + order
         return (self._owners.get(owner) or self._hash(owner)) + _NUMBERS[table] + order
 
@@ -140,7 +140,7 @@ class Sealer:
         return self.place(RowKey(table, owner))
 
     def lies_in_runs(self, table: Table) -> bool:
-        return table in self._runs
+        return self._in_runs[table]
 
     def run_prefix(self, run: bytes, table: Table, owner: bytes) -> bytes:
         """8 bytes of 0xff || run u64 || table u8 || HMAC-SHA256(index key, owner), 16 bytes."""
@@ -201,22 +201,32 @@ class Reader(Listing):
     """The views inside one transaction.
 
     A row that was read or put is remembered, since deciding, applying and answering look at the
-    same few; what is put also goes to LMDB at once, so that a scan sees it.
+    same few; what is put also goes to LMDB at once, so that a scan sees it.  Rows *known* from other
+    transactions on the same state are not read again, and what is read is known to the next.
     """
 
-    def __init__(self, transaction: lmdb.Transaction[bytes], table: Any, sealer: Sealer) -> None:
+    def __init__(
+        self,
+        transaction: lmdb.Transaction[bytes],
+        table: Any,
+        sealer: Sealer,
+        known: dict[bytes, Row | None],
+    ) -> None:
         self._transaction = transaction
         self._table = table
         self._sealer = sealer
-        self._rows: dict[bytes, Row | None] = {}
+        self._known = known
+        # Once something is put this is another state, which only this transaction has seen.
+        self._own: dict[bytes, Row | None] | None = None
 
     def get(self, key: RowKey, kind: type[R]) -> R | None:
         return self.get_placed(self._sealer.place(key), kind)
 
     def get_placed(self, place: bytes, kind: type[R]) -> R | None:
         """The row that lies at *place* on disk."""
-        if place in self._rows:
-            row = self._rows[place]
+        rows = self._known if self._own is None or place not in self._own else self._own
+        if place in rows:
+            row = rows[place]
             return row if isinstance(row, kind) else None
         sealed = self._transaction.get(place, db=self._table)
         found = None if sealed is None else self._sealer.decode_once(place, sealed, kind)
@@ -224,9 +234,16 @@ class Reader(Listing):
         return found
 
     def _remember(self, place: bytes, row: Row | None) -> None:
-        if len(self._rows) >= _REMEMBERED:
-            self._rows.clear()
-        self._rows[place] = row
+        rows, most = (self._known, _KEPT) if self._own is None else (self._own, _REMEMBERED)
+        if len(rows) >= most:
+            rows.clear()
+            self._known = rows  # what is known may be older than what was forgotten
+        rows[place] = row
+
+    def _begin_to_put(self) -> dict[bytes, Row | None]:
+        if self._own is None:
+            self._own = {}
+        return self._own
 
     def scan(
         self, table: Table, kind: type[R], owner: bytes = b"", after: bytes = b""
@@ -296,6 +313,7 @@ class Reader(Listing):
         return state.digest(self.opened())
 
     def put(self, puts: list[Put]) -> None:
+        self._begin_to_put()
         for key, row in puts:
             place = self._sealer.place(key)
             self._remember(place, row)
@@ -312,7 +330,8 @@ class Reader(Listing):
 
     def put_placed(self, placed: Iterable[tuple[bytes, Row | None]]) -> None:
         """Put rows at their places, and remember none."""
-        self._rows.clear()
+        self._begin_to_put().clear()
+        self._known = {}
         for place, row in placed:
             self._write(place, row)
 
@@ -326,14 +345,19 @@ class Reader(Listing):
         return sealed
 
 
+_State = tuple[bytes | None, bytes | None]
+"""What points to the rows, and the head of their log."""
+
+
 class _Latest(threading.local):
-    """A thread's latest transaction and its reader.
+    """A thread's latest transaction and its reader, and the rows that it knows of one state.
 
     A reader remembers rows, so a transaction has one reader only.  A transaction belongs to one
     thread: what others read meanwhile must not take its reader away.
     """
 
     pair: tuple[lmdb.Transaction[bytes], Reader] | None = None
+    known: tuple[_State, dict[bytes, Row | None]] | None = None
 
 
 class Views:
@@ -358,6 +382,7 @@ class Views:
     def attach(self, environment: lmdb.Environment) -> None:
         """Follow the log in *environment* from now on."""
         self._tables = tuple(environment.open_db(name) for name in (b"views.0", b"views.1"))
+        self._latest = _Latest()
 
     def apply(self, transaction: lmdb.Transaction[bytes], entry: Entry[Any]) -> None:
         """Put what *entry* changes."""
@@ -401,13 +426,25 @@ class Views:
         if latest is not None and latest[0] is transaction:
             return latest[1]
         pointer = self.pointer(transaction)
-        reader = Reader(transaction, self._table(pointer), self._live_sealer(pointer))
+        known = self._known_of(transaction) if self.layout.kept else {}
+        reader = Reader(transaction, self._table(pointer), self._live_sealer(pointer), known)
         self._latest.pair = (transaction, reader)
         return reader
 
+    def _known_of(self, transaction: lmdb.Transaction[bytes]) -> dict[bytes, Row | None]:
+        """What this thread knows of the state that *transaction* begins with.
+
+        All rows follow from the records, whose head says which they are, and the generation.
+        """
+        state = (transaction.get(_POINTER), transaction.get(HEAD))
+        known = self._latest.known
+        if known is None or known[0] != state:
+            known = self._latest.known = (state, {})
+        return known[1]
+
     def generation(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> Reader:
         """The views of a generation that may not be live yet."""
-        return Reader(transaction, self._table(pointer), self._sealer(pointer))
+        return Reader(transaction, self._table(pointer), self._sealer(pointer), {})
 
     def swap(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Make *pointer* the live generation, in a write transaction."""

@@ -3,9 +3,9 @@
 While a commit waits for the disk, requests arrive; they are all asked in the next turn and share one
 commit of each log.  Every answer is given out after that commit, like any other.
 
-Requests reach the loop one by one, and a commit costs as much as several of them.  So a turn begins
-when a few passes of the loop in a row brought nobody: callers who were answered together come back
-together, some dozen microseconds apart.
+Requests reach the loop one by one, and a commit costs as much as several of them.  Callers who were
+answered together come back together, some dozen microseconds apart: so a turn waits for as many as
+the one before had, but not long for the next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 from eventstore.errors import MunimentError
@@ -24,19 +25,31 @@ from vault.together import Ask
 MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
 
-_QUIET_PASSES = 3
-"""So many passes of the loop may bring nobody until a turn begins (tried: with 1 a request takes a
-tenth more processor time at 32 connections, and 8 gain nothing more)."""
+_PATIENCE = 300e-6
+"""Seconds that a turn waits for the next of those whom it expects: less than a commit takes.  The loop
+goes round meanwhile, since no timer of it is that fine."""
+
+OPEN_TURN = 32
+"""Of so many turns one waits for whoever may come.  Else callers who came to be in two groups, one on
+its way while the other is answered, would stay so, and need two commits where one would do."""
 
 
 class Turns:
     """The requests to one vault, in turns."""
 
-    def __init__(self, vault: Vault, committed: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        committed: Callable[[int], None],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._clock = clock
         self._loop = _running_loop()
         self._vault = vault
         self._committed = committed
         self._waiting: list[tuple[Ask, asyncio.Future[Any]]] = []
+        self._expected = 1
+        self._turns = 0
         self._signing: asyncio.TimerHandle | None = None
         vault.stay(self._sign_later)
 
@@ -47,15 +60,20 @@ class Turns:
         self._waiting.append((Ask(caller, command), future))
         if len(self._waiting) == 1:
             # Behind all that is ready now, so that it rides along.
-            loop.call_soon(self._gather, 1, _QUIET_PASSES)
+            loop.call_soon(self._gather, 0, 0.0)
         return future
 
-    def _gather(self, had: int, passes: int) -> None:
-        """Let more come until so many *passes* bring nobody to those that were *had*."""
-        found = len(self._waiting)
-        passes = passes - 1 if found == had else _QUIET_PASSES
-        if passes and found < MOST_AT_ONCE:
-            asyncio.get_running_loop().call_soon(self._gather, found, passes)
+    def _gather(self, had: int, since: float) -> None:
+        """Let come who is coming, and as many as are expected, unless nobody came for a while.
+
+        There were *had* of them when the loop came by last, and nobody came after *since*.
+        """
+        found, now = len(self._waiting), self._clock()
+        if found != had:
+            since = now
+        awaited = found != had or (found < self._expected and now - since < _PATIENCE)
+        if awaited and found < MOST_AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._gather, found, since)
         else:
             self._take_turn()
 
@@ -63,6 +81,8 @@ class Turns:
         batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._take_turn)
+        self._turns += 1
+        self._expected = len(batch) if self._turns % OPEN_TURN else MOST_AT_ONCE
         answers = self._answers([ask for ask, _ in batch])
         self._committed(len(batch))
         for (_, future), answer in zip(batch, answers, strict=True):

@@ -37,11 +37,15 @@ class ReadyRules:
 
 
 class Looking:
-    """One snapshot of `changes`, at *now* in Unix seconds.  Its rows must not change meanwhile."""
+    """One snapshot of `changes`, at *now* in Unix seconds.
+
+    What a caller is judged by (settings, policies, boundary) must not change meanwhile; for `look`,
+    no row must.
+    """
 
     def __init__(self, snapshot: Snapshot, rows: Rows, rules: ReadyRules, now: int) -> None:
         self._snapshot = snapshot
-        self._rows = rows
+        self.rows = rows
         self._rules = rules
         self._now = now
         self._let_in: dict[Hashable, str] = {}
@@ -71,17 +75,17 @@ class Looking:
 
     def _judge(self, caller: Caller, command: Command[Any]) -> str:
         names.check_caller(caller)
-        settings = settings_of(self._rows)
+        settings = settings_of(self.rows)
         check_alive(settings, command)
         admitted = self._pass_boundary(caller, command)
-        rule = authorize(self._rows, settings, caller, command)
+        rule = authorize(self.rows, settings, caller, command)
         return f"{rule}, {admitted}" if admitted else rule
 
     def _pass_boundary(self, caller: Caller, command: Command[Any]) -> str:
         """The rule that lets *caller* through the boundary, if one had to.  Raise the refusal."""
         if caller.arrival is None or not of_data_plane(command):
             return ""
-        boundary = self._rows.get(boundary_key(), Boundary)
+        boundary = self.rows.get(boundary_key(), Boundary)
         return "" if boundary is None else self._rules.of(boundary).admit(caller).rule
 
     def look(self, caller: Caller, command: Command[Any], seen: Seen) -> tuple[Any, Draft]:
@@ -97,7 +101,7 @@ class Looking:
 
     def _as_of(self, size: int | None) -> Reading:
         if size is not None:
-            return Reading(self._snapshot, self._rows, size, self._now)
+            return Reading(self._snapshot, self.rows, size, self._now)
         if self._reading is None:
-            self._reading = Reading(self._snapshot, self._rows, None, self._now)
+            self._reading = Reading(self._snapshot, self.rows, None, self._now)
         return self._reading

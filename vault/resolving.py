@@ -24,6 +24,7 @@ from vault.points import AfterEvent, AtCheckpoint, AtTime, Now, Point, Resolutio
 _STATE = "as_of"
 _POINTS = (_STATE, "before", "after", "to")
 _BOUNDS = ("since", "until")
+_ALL = _POINTS + _BOUNDS
 
 
 class Seen:
@@ -45,7 +46,8 @@ class Seen:
 def resolved(snapshot: Snapshot, command: Command[Any]) -> Resolutions:
     """What each point in *command* is.  Raise one of `vault.points.REFUSALS`."""
     asked: Command[Any] = command.plan if isinstance(command, Restore) else command
-    if not (_held(type(asked), _POINTS) or _held(type(asked), _BOUNDS)):
+    # Most commands have no point in them, and each request asks.
+    if not any(getattr(asked, name) is not None for name in _held(type(asked), _ALL)):
         return {}
     found = {name: resolve(snapshot, point) for name, point in _points_in(asked, _POINTS)}
     if _STATE in found and not found[_STATE].size:
@@ -65,7 +67,6 @@ def _points_in(command: Command[Any], names: tuple[str, ...]) -> list[tuple[str,
 
 @cache
 def _held(kind: type[Command[Any]], names: tuple[str, ...]) -> list[str]:
-    # Asked of a kind once: most commands have no point, and each asks three times.
     return [name for name in names if name in kind.__struct_fields__]
 
 

@@ -259,13 +259,16 @@ class Vault:
         command: Command[Any],
         seen: Seen,
         asked: Asked | None = None,
+        looking: Looking | None = None,
     ) -> Outcome:
         """Authorize, decide and append, inside a write transaction.  Raise the refusal.
 
-        *asked* is what a storage account's provider said before.
+        *asked* is what a storage account's provider said before.  *looking* is what was found to
+        authorize by before in this transaction, if nothing that matters for that was changed since.
         """
-        rows, rule = self.admit(append, caller, command, seen)
-        writing = self.writing(append, rows, context(caller, rule))
+        looking = looking or self.looking(append)
+        rule = looking.let_in(caller, command, seen)
+        writing = self.writing(append, looking.rows, context(caller, rule))
         writing.asked = asked
         return writing.carry_out(command, caller)
 

@@ -326,7 +326,7 @@ def test_a_row_of_a_view_is_read_or_corrupt(table: Any, data: st.DataObject) -> 
         sealed = nonce + sealer._cipher.encrypt(nonce, text, place)
     rows = _OneRow(place, sealed)
     kind: type[Row] = ROWS[table]
-    found = outcome(lambda _: Reader(rows, None, sealer).get(settings_key(), kind), None)  # type: ignore[arg-type]
+    found = outcome(lambda _: Reader(rows, None, sealer, {}).get(settings_key(), kind), None)  # type: ignore[arg-type]
     assert found in ("", "view.corrupt")
 
 

@@ -1,5 +1,6 @@
 """Many requests in one turn: each answered as if it came alone, with one commit of each log."""
 
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from msgspec.structs import replace
 
 from eventstore.errors import LogUnavailable, MunimentError, RequestIdReused, SealBroken
 from eventstore.event import SecretContent
-from eventstore.transaction import Snapshot
+from eventstore.transaction import Append, Snapshot
+from projections.rows import Secret, secret_key
+from projections.state import State
 from support.vaults import ALICE, Clock, check_store, make_vault
 from vault.answers import SecretBundle
 from vault.caller import Caller
@@ -25,7 +28,8 @@ from vault.commands import (
 )
 from vault.history_commands import ReadHistory, WhoRead
 from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
-from vault.rule_commands import DescribeVault, SetPolicy
+from vault.resolving import Seen
+from vault.rule_commands import DeletePolicy, DescribeVault, SetPolicy
 from vault.service import Vault
 from vault.together import Ask
 
@@ -257,3 +261,126 @@ def test_what_cannot_be_read_is_refused_also_when_something_is_overdue(
     denied, bad = vault.handle_all([Ask(MALLORY, asked), Ask(ALICE, asked)])
     assert isinstance(denied, AccessDenied)
     assert isinstance(bad, BadParameter)
+
+
+# --- what the changes of a turn share -----------------------------------------------------------
+
+
+def among(vault: Vault, monkeypatch: pytest.MonkeyPatch, work: Callable[[Append], object]) -> None:
+    """Have *work* done behind the first change of a turn, as if another thread had brought it."""
+    real = vault.changes.transact_all
+
+    def mixed(works: Iterable[Callable[[Append], object]]) -> list:
+        first, *others = works
+        tickets = real([first, work, *others])
+        return [tickets[0], *tickets[2:]]
+
+    monkeypatch.setattr(vault.changes, "transact_all", mixed)
+
+
+def test_the_changes_of_a_turn_are_judged_by_one_look_at_the_rules(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Append] = []
+    real = vault.looking
+    monkeypatch.setattr(vault, "looking", lambda snapshot: looks.append(snapshot) or real(snapshot))
+    answers = together(vault, *(SetSecret(name=f"s{number}", value="v") for number in range(9)))
+    assert [answer.name for answer in answers] == [f"s{number}" for number in range(9)]
+    assert len(looks) == 1
+
+
+def test_a_policy_that_is_taken_away_amid_a_turn_lets_nobody_in_behind_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.handle(ALICE, SetPolicy(object_id=MALLORY.principal, secrets=("set",)))
+    taken = DeletePolicy(object_id=MALLORY.principal)
+    among(vault, monkeypatch, lambda append: vault.carry_out(append, ALICE, taken, Seen()))
+    answers = together(
+        vault, SetSecret(name="a", value="v"), SetSecret(name="b", value="v"), caller=MALLORY
+    )
+    assert isinstance(answers[0], SecretBundle)
+    assert isinstance(answers[1], AccessDenied)
+
+
+def test_what_falls_due_amid_a_turn_is_done_before_the_changes_behind_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.handle(ALICE, SetSecret(name="gone", value="v"))
+    vault.handle(ALICE, DeleteSecret(name="gone"))
+    purged = PurgeDeletedSecret(name="gone")
+    among(vault, monkeypatch, lambda append: vault.carry_out(append, ALICE, purged, Seen()))
+    answers = together(vault, SetSecret(name="a", value="v"), SetSecret(name="gone", value="new"))
+    assert answers[1].value == "new"
+    kinds = [type(entry.event).__name__ for entry in entries(vault)]
+    assert kinds[-4:] == ["SecretSet", "SecretPurged", "KeysErased", "SecretSet"]
+
+
+def test_changes_behind_a_rebuild_see_the_new_views(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = vault.views
+
+    def rebuilt(append: Append) -> None:
+        live = views.pointer(append.transaction)
+        fresh = replace(live, generation=live.generation + 1)
+        rows = State().fold(append.entries(0, append.size))
+        views.generation(append.transaction, fresh).fill(rows.items())
+        views.swap(append.transaction, fresh)
+        views.clear(append.transaction, live)
+        append.touch()
+
+    among(vault, monkeypatch, rebuilt)
+    before, _ = commits(vault)
+    answers = together(
+        vault,
+        SetSecret(name="s", value="one"),
+        SetSecret(name="s", value="two", expected=2),
+        SetSecret(name="s", value="three", expected=3),
+    )
+    assert [answer.value for answer in answers] == ["one", "two", "three"]
+    assert commits(vault)[0] == before + 1  # and not each alone, after they had failed together
+    assert vault.handle(ALICE, GetSecret(name="s")).value == "three"
+
+
+def test_a_refused_change_teaches_the_next_snapshot_nothing(vault: Vault) -> None:
+    vault.handle(ALICE, SetSecret(name="s", value="v"))
+
+    def write_and_fail(append: Append) -> None:
+        vault.carry_out(append, ALICE, DeleteSecret(name="s"), Seen())
+        raise SecretNotFound
+
+    with pytest.raises(SecretNotFound):
+        vault.changes.transact(write_and_fail)
+    assert vault.handle(ALICE, GetSecret(name="s")).value == "v"
+
+
+def test_a_snapshot_that_was_begun_before_a_change_stays_as_it_was(vault: Vault) -> None:
+    vault.handle(ALICE, SetSecret(name="s", value="v"))
+    with vault.changes.snapshot() as before:
+        assert name_in(vault, before).deleted_date is None
+        vault.handle(ALICE, DeleteSecret(name="s"))
+        with vault.changes.snapshot() as after:
+            assert name_in(vault, after).deleted_date is not None
+        assert name_in(vault, before).deleted_date is None
+
+
+def test_rows_are_read_once_for_all_snapshots_of_one_state(vault: Vault) -> None:
+    vault.handle(ALICE, SetSecret(name="s", value="v"))
+    with vault.changes.snapshot() as one:
+        first = name_in(vault, one)
+    with vault.changes.snapshot() as two:
+        assert name_in(vault, two) is first
+    vault.handle(ALICE, DeleteSecret(name="s"))
+    with vault.changes.snapshot() as three:
+        assert name_in(vault, three) != first
+
+
+def name_in(vault: Vault, snapshot: Snapshot) -> Secret:
+    found = vault.views.reader(snapshot.transaction).get(secret_key("s"), Secret)
+    assert found is not None
+    return found
+
+
+def entries(vault: Vault) -> list:
+    with vault.changes.snapshot() as snapshot:
+        return list(snapshot.entries())
