@@ -27,6 +27,7 @@ from vault.commands import (
     SetSecret,
 )
 from vault.history_commands import ReadHistory, WhoRead
+from vault.looking import Looking
 from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
 from vault.resolving import Seen
 from vault.rule_commands import DeletePolicy, DescribeVault, SetPolicy
@@ -281,9 +282,14 @@ def among(vault: Vault, monkeypatch: pytest.MonkeyPatch, work: Callable[[Append]
 def test_the_changes_of_a_turn_are_judged_by_one_look_at_the_rules(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[Append] = []
+    looks: list[Snapshot] = []
     real = vault.looking
-    monkeypatch.setattr(vault, "looking", lambda snapshot: looks.append(snapshot) or real(snapshot))
+
+    def looking(snapshot: Snapshot) -> Looking:
+        looks.append(snapshot)
+        return real(snapshot)
+
+    monkeypatch.setattr(vault, "looking", looking)
     answers = together(vault, *(SetSecret(name=f"s{number}", value="v") for number in range(9)))
     assert [answer.name for answer in answers] == [f"s{number}" for number in range(9)]
     assert len(looks) == 1
