@@ -1,10 +1,10 @@
 """An append-only log of sealed records in one LMDB environment.
 
 The life of a change: whoever calls `transact` puts its work into the queue of `GroupCommit`.  One
-caller runs what waits in one write transaction, each work seeing what those before it wrote.  Every event is sealed, signed and put; the tree's frontier advances; the views
-follow through the observer; the commit is the sync.  Only then is the new head signed, the
-checkpoint written beside the log, and everybody answered.  A log that serves many signs some times a
-second, and answers before: whoever comes after a crash signs what was not signed.
+caller runs what waits in one write transaction, each work seeing what those before it wrote.  Every
+event is sealed, signed and put; the tree's frontier advances; the views follow through the observer;
+the commit is the sync.  Only then is the new head signed and written beside the log
+(`eventstore.signed_head`), and everybody answered.
 
 The head is signed after the commit and never before.  A signature made before could reach the disk
 in pages that a crash then disowns, and the next record would get the same size: two roots signed
@@ -32,9 +32,7 @@ from eventstore.checkpoint import (
     Signer,
     open_note,
     parse_checkpoint,
-    sign_checkpoint,
 )
-from eventstore.checkpoint_file import CheckpointFile
 from eventstore.durable import failing_disk, write_durably
 from eventstore.errors import (
     CheckpointMalformed,
@@ -50,6 +48,7 @@ from eventstore.event import SecretContent
 from eventstore.group_commit import GroupCommit, Ticket
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
 from eventstore.record import Entry, Kind
+from eventstore.signed_head import SignedHead
 from eventstore.storage import Headroom, open_environment
 from eventstore.transaction import Append, KeySource, Snapshot, Tables, Written
 
@@ -121,23 +120,18 @@ class Log:
         self._reading = threading.Condition()
         self._readers: Counter[int] = Counter()
         self._leaving = False
-        self._signer: tuple[int, Signer] | None = None
         self._environment: lmdb.Environment | None = None
         self._closed = False
         self._in_doubt = False
         self._headroom = Headroom(path)
         self._written: Written | None = None
-        self._sign_every = 0
-        self._sign_later: Callable[[], None] = lambda: None
-        self._signed_at = 0
-        self._is_unsigned = False
         self._tables: Tables
         self._attach()
         try:
-            self._checkpoints = CheckpointFile(path)
-        except OSError as problem:
+            self._signed = SignedHead(path, self.identity.origin, keys, clock)
+        except LogUnavailable:
             self._detach()
-            raise LogUnavailable(f"{path}: {problem.strerror}") from None
+            raise
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -205,7 +199,7 @@ class Log:
             if self._environment is not None:
                 self._environment.close()
                 self._environment = None
-            self._checkpoints.close()
+            self._signed.close()
 
     @property
     def identity(self) -> Identity:
@@ -288,19 +282,8 @@ class Log:
         if self._in_doubt:
             self.transact(_as_it_is)
         with self.snapshot() as snapshot:
-            snapshot.check_head(self._signer_of)
-            return self._sign(snapshot.head, snapshot.numbers)
-
-    def _signer_of(self, number: int) -> Signer:
-        known = self._signer
-        if known is None or known[0] != number:
-            known = (number, Signer(self.identity.origin, self._keys.key(number)))
-            self._signer = known
-        return known[1]
-
-    def _sign(self, head: Head, numbers: Numbers) -> str:
-        signer = self._signer_of(numbers.signing[-1])
-        return sign_checkpoint(head.size, head.root(), signer)
+            snapshot.check_head(self._signed.signer)
+            return self._signed.note(snapshot.head, snapshot.numbers)
 
     def sign_every(self, microseconds: int, later: Callable[[], None]) -> None:
         """From now on sign so seldom, and call *later* when a head is left unsigned.
@@ -308,32 +291,16 @@ class Log:
         Whoever commits calls it, in whatever thread.  `sign_what_is_late` is then to be called in
         time; `close` signs as well.
         """
-        self._sign_every, self._sign_later = microseconds, later
+        self._signed.sign_every(microseconds, later)
 
     def sign_what_is_late(self) -> None:
         """Sign the head if the commit that made it did not."""
-        if self._is_unsigned:
-            # Before the look at the head: what others commit behind that look is unsigned again.
-            self._is_unsigned = False
-            try:
-                self.publish()
-            except BaseException:
-                self._is_unsigned = True
-                raise
-
-    def _leave_unsigned(self) -> None:
-        if not self._is_unsigned:
-            self._is_unsigned = True
-            self._sign_later()
-
-    def _signed(self, size: int, note: str) -> None:
-        self._signed_at = self._clock()
-        self._put_checkpoint(size, note)
+        self._signed.catch_up(self.publish)
 
     def publish(self) -> str:
         """Sign the head and put the checkpoint beside the log."""
         note = self.checkpoint()
-        self._signed(parse_checkpoint(note).size, note)
+        self._signed.put(parse_checkpoint(note).size, note)
         return note
 
     def sign_for_others(self) -> Published:
@@ -342,12 +309,12 @@ class Log:
 
         self.publish()
         with self.snapshot() as snapshot:
-            snapshot.check_head(self._signer_of)
+            snapshot.check_head(self._signed.signer)
             number, epoch = snapshot.numbers.signing[-1], snapshot.epochs.signing[-1]
-            note = self._sign(snapshot.head, snapshot.numbers)
+            note = self._signed.note(snapshot.head, snapshot.numbers)
             # Under the same snapshot: a rotation destroys the old key.
             second = SecondSigner(self.identity.origin, self._keys.key(number))
-            endorsement = endorse_second(epoch.start, self._signer_of(number), second.cosigner)
+            endorsement = endorse_second(epoch.start, self._signed.signer(number), second.cosigner)
         checkpoint = parse_checkpoint(note)
         return Published(note + second.line(checkpoint), epoch.start, endorsement)
 
@@ -357,12 +324,7 @@ class Log:
         Raise LogTruncated or HistoryForked if a newer head, or another one, was signed already: an
         old copy was put back, and going on would sign two roots for one size.
         """
-        try:
-            standing = self._checkpoints.read()
-        except CheckpointMalformed:
-            standing = None
-        except OSError as problem:
-            raise LogUnavailable(f"{self._path}: {problem.strerror}") from None
+        standing = self._signed.standing()
         with self.snapshot() as snapshot:
             size, root, epochs = snapshot.size, snapshot.head.root(), snapshot.epochs
         if standing is not None and (standing.size, standing.root) == (size, root):
@@ -373,8 +335,7 @@ class Log:
 
     def _refuse_rollback(self, standing: Checkpoint, size: int, epochs: Epochs) -> None:
         if not self._bears(standing, epochs):
-            with failing_disk(self._path):
-                self._checkpoints.discard()
+            self._signed.discard()
             return
         # Another process may have committed and signed since the look at the file.
         if self.head().size < standing.size:
@@ -391,15 +352,6 @@ class Log:
             return False
         return checkpoint.origin == self.identity.origin
 
-    def _put_checkpoint(self, size: int, note: str) -> bool:
-        # The commit is durable already; a checkpoint that cannot be written now (a full disk) is
-        # written with the next commit or at the next opening, and `doctor` says that it lags.
-        try:
-            self._checkpoints.replace(size, note)
-        except OSError:
-            return False
-        return True
-
     def copy(self, directory: Path) -> int:
         """Copy the log as of its last commit into the new *directory*; give its size.
 
@@ -410,8 +362,8 @@ class Log:
             directory.mkdir(mode=0o700)
             # LMDB copies as of a transaction only while it compacts.
             environment.copy(os.fspath(directory), compact=True, txn=snapshot.transaction)
-            snapshot.check_head(self._signer_of)
-            note = self._sign(snapshot.head, snapshot.numbers)
+            snapshot.check_head(self._signed.signer)
+            note = self._signed.note(snapshot.head, snapshot.numbers)
             write_durably(directory / "checkpoint", note.encode())
             (directory / "data.mdb").chmod(0o600)
             # A record of what others said that cannot be read is no reason to have no copy.
@@ -454,7 +406,7 @@ class Log:
                 self._keys,
                 clock=self._clock,
                 entropy=self._entropy,
-                signer=self._signer_of,
+                signer=self._signed.signer,
                 written=self._written,
                 observe=self._observer.apply if self._observer else None,
             )
@@ -468,7 +420,7 @@ class Log:
             self._headroom.keep(environment)
             # Fetched before the commit: another process may rotate right after it, and the old key
             # is destroyed then, but this head is still this key's to sign.
-            self._signer_of(append.numbers.signing[-1])
+            self._signed.signer(append.numbers.signing[-1])
         except _WroteThenRefused:
             transaction.abort()
             self._commit_one_by_one(batch)
@@ -487,11 +439,9 @@ class Log:
             self._resolve(append, problem)
         if self._observer is not None:
             self._observer.committed(append.appended)
-        if 0 <= self._clock() - self._signed_at < self._sign_every:
-            self._leave_unsigned()
-        else:
-            self._signed(append.size, self._sign(append.new_head(), append.numbers))
-            self._is_unsigned = False
+        self._signed.committed(
+            append.size, lambda: self._signed.note(append.new_head(), append.numbers)
+        )
 
     def _run(self, batch: list[Ticket[Work]], append: Append) -> None:
         for ticket in batch:

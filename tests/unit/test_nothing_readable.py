@@ -286,7 +286,7 @@ if where == "before the keyring's commit":
 elif where == "before the old root key goes":
     keyring._erase = die
 elif where == "after the log's commit":
-    log.Log._put_checkpoint = die
+    log.SignedHead.put = die
 else:
     log.Append.finish = die
 vault.handle(me, PurgeDeletedSecret(name=name))
