@@ -14,7 +14,6 @@ Every read looks at the header first, so what another process destroyed is gone 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import lmdb
 
+from eventstore import file_lock
 from eventstore.durable import sync_directory
 from eventstore.errors import (
     KeyringExists,
@@ -461,11 +461,8 @@ class Keyring:
     def _root_lock(self) -> Iterator[None]:
         """Alone among all processes and threads in what concerns the slots."""
         self._refuse_after_fork()
-        file = _lock(self._path / _LOCK_FILE)
-        try:
+        with file_lock.held(self._path / _LOCK_FILE):
             yield
-        finally:
-            os.close(file)
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:
@@ -487,22 +484,6 @@ def _open_environment(path: Path, create: bool) -> lmdb.Environment:
         raise KeyringNotFound(f"there is no keyring at {path}") from None
     except RecordAltered as damage:
         raise RecordMalformed(f"the keyring is damaged: {damage.message}") from None
-
-
-def _lock(path: Path) -> int:
-    """Wait for the exclusive lock on *path*; closing the file gives it back, as death does."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as failure:
-        raise LogUnavailable("the keyring's lock could not be opened") from failure
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except BaseException as failure:
-        os.close(file)
-        if isinstance(failure, OSError):
-            raise LogUnavailable("the keyring could not be locked") from failure
-        raise
-    return file
 
 
 def _put(txn: lmdb.Transaction[bytes], key: bytes, row: bytes) -> None:

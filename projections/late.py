@@ -19,15 +19,17 @@ and the position would say that it is the newer one.  So that is done by whoever
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import lmdb
 from msgspec.structs import replace
 
-from eventstore.errors import MunimentError
+from eventstore import file_lock
+from eventstore.errors import LogUnavailable, MunimentError
 from eventstore.log import Log
 from eventstore.record import Entry
 from eventstore.transaction import Append, KeySource, Snapshot
@@ -236,12 +238,13 @@ class _Lock:
         self.lies_in(directory)
 
     def lies_in(self, directory: str) -> None:
-        self._path = os.path.join(directory, "trail.lock")
+        self._path = Path(directory, "trail.lock")
 
     def take(self) -> bool:
         """Take the lock.  Not if somebody has it, or if its file cannot be made."""
         self.give_back()
-        self._fd = _taken(self._path)
+        with suppress(LogUnavailable):
+            self._fd = file_lock.take(self._path)
         return self._fd is not None
 
     def is_had(self) -> bool:
@@ -257,17 +260,3 @@ class _Lock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
-
-
-def _taken(path: str) -> int | None:
-    """The lock in the file *path*; None if somebody has it, or if it cannot be made."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        return None
-    return fd

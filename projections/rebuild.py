@@ -7,15 +7,13 @@ the old ones live.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
+from eventstore import file_lock
 from eventstore.errors import MunimentError
 from eventstore.log import Log
 from eventstore.transaction import Append
@@ -60,7 +58,8 @@ class _Buffered(Ahead):
 def rebuild(log: Log, views: Views, view_key: int, progress: Progress | None = None) -> Rebuilt:
     """Fold all of *log* into fresh views under key number *view_key*, compare, and swap."""
     began = time.monotonic()
-    with _alone(log.path):
+    # Two rebuilds at once would fill the same spare table.
+    with file_lock.held(log.path / "rebuild.lock"):
         with suppress(MunimentError):  # rows that do not open: they are about to be made anew
             views.keep_up(log)
         fresh = log.transact(lambda append: _begin(append, views, view_key))
@@ -113,14 +112,3 @@ def _digest(append: Append, views: Views) -> bytes:
         return views.reader(append.transaction).digest()
     except ViewCorrupt:
         return _OF_NOTHING
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Two rebuilds at once would fill the same spare table."""
-    fd = os.open(directory / "rebuild.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -9,15 +9,14 @@ every process.  A file that cannot be read closes the door: nothing goes on with
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 import msgspec
@@ -34,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import load_pem_x509_certificate
 from msgspec.structs import replace
 
-from eventstore import seal
+from eventstore import file_lock, seal
 from eventstore.durable import failing_disk, write_durably
 from eventstore.errors import FormatUnknown, RecordMalformed
 from server.roll import (
@@ -220,16 +219,8 @@ class Identities:
         with failing_disk(self._path):
             write_durably(self._path, header + sealed)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        place = self._store.home / LOCK
-        with failing_disk(place):
-            fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+    def _alone(self) -> AbstractContextManager[None]:
+        return file_lock.held(self._store.home / LOCK)
 
     # --- what is asked for ------------------------------------------------------------------------
 

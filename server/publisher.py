@@ -9,7 +9,6 @@ in the tail.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from eventstore import file_lock
 from eventstore.errors import MunimentError
 from eventstore.log import Log
 from eventstore.record import read_leaf
@@ -132,14 +132,8 @@ class Publisher:
     def _is_mine(self) -> bool:
         if self._fd is not None:
             return True
-        fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self._fd = fd
-        return True
+        self._fd = file_lock.take(self._lock)
+        return self._fd is not None
 
     def _is_due(self, log: Log, tail: Tail) -> bool:
         state = self._states.setdefault(log.identity.origin, _State())

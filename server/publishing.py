@@ -13,16 +13,12 @@ Source: C2SP tlog-witness, RFC 3161.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from eventstore import anchors
+from eventstore import anchors, file_lock
 from eventstore.checkpoint import Checkpoint, parse_checkpoint
-from eventstore.durable import failing_disk
 from eventstore.errors import CheckpointMalformed, MunimentError, VerificationFailed
 from eventstore.log import Log
 from eventstore.proof import Consistency
@@ -85,7 +81,8 @@ def publish(log: Log, trust: Trust, authorities: tuple[str, ...], outside: Posts
 
     Raise HistoryForked if what is kept is another history, LogUnavailable, or OutcomeUnknown.
     """
-    with _alone(log):
+    # One publisher at a time: a second one would find the witness ahead of it, as after a fork.
+    with file_lock.held(log.path / "publish.lock"):
         signed = log.sign_for_others()
         anchors.keep_endorsement(log.path, signed.start, signed.endorsement)
         note = anchors.keep(log.path, signed.note)
@@ -101,19 +98,6 @@ def publish(log: Log, trust: Trust, authorities: tuple[str, ...], outside: Posts
         tuple(voices),
         trust.anchors(anchor),
     )
-
-
-@contextmanager
-def _alone(log: Log) -> Iterator[None]:
-    """One publisher at a time: a second one would find the witness ahead of it, as after a fork."""
-    with failing_disk(log.path):
-        place = log.path / "publish.lock"
-        fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 # --- witnesses ------------------------------------------------------------------------------------

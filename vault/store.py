@@ -8,12 +8,11 @@ of its `changes` log, since names are not readable at rest.  The root key lies b
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from eventstore import record
+from eventstore import file_lock, record
 from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import (
     KeyringNotFound,
@@ -445,16 +444,9 @@ class Store:
             observer=views,
         )
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Two processes must not make two vaults of one name."""
-        with failing_disk(self.home):
-            fd = os.open(self.home / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        return file_lock.held(self.home / "store.lock")
 
     # -- the root key ----------------------------------------------------------------------------
 
