@@ -24,9 +24,9 @@ from _measure import heading, scratch
 
 from eventstore.access_events import SecretRead
 from eventstore.event import Context
+from eventstore.log_directory import verify_log
 from eventstore.record import Draft
 from eventstore.transaction import Append
-from eventstore.verify import verify_log
 from vault.caller import Caller
 from vault.commands import Command, GetSecret, ListSecrets
 from vault.history_commands import Diff, Exposed, PlanRestore, Restore, WhoRead

@@ -20,8 +20,8 @@ from _measure import Figures, Side, heading, rate, ratio, scratch, table, take_t
 
 from eventstore import record
 from eventstore.checkpoint import Verifier, parse_verifier
+from eventstore.log_directory import evidence_in, verify_log
 from eventstore.record import CHANGES, LEAF_SIZE, SIGNATURE_SIZE, Row
-from eventstore.verify import evidence_in, verify_log
 from vault.store import Store
 
 MANY = 20_000

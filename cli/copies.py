@@ -20,8 +20,8 @@ def copy_at(place: Path, vault_id: str) -> Copy:
 
     def opened(kind: str) -> AbstractContextManager[Evidence]:
         from eventstore.errors import LogNotFound
+        from eventstore.log_directory import evidence_in
         from eventstore.log_file import SUFFIX, evidence_of
-        from eventstore.verify import evidence_in
 
         file = place / f"{kind}{SUFFIX}"
         if file.is_file():

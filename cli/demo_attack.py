@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eventstore.log_directory import logs_of
 from eventstore.record import LEAF_SIZE, SIGNATURE_SIZE
 from eventstore.storage import open_environment
 from eventstore.transaction import RECORDS
-from eventstore.verify import logs_of
 
 
 def flip_one_byte(home: Path) -> int:

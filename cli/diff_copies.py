@@ -111,7 +111,7 @@ def diff_copies(session: Session, first: Path, second: Path, form: Form, *, keyl
 
 
 def _compare(first: Path, second: Path) -> Iterator[Compared]:
-    from eventstore.verify import logs_of
+    from eventstore.log_directory import logs_of
 
     logs = [
         {directory.relative_to(home): directory for directory in logs_of(home)}
@@ -122,7 +122,7 @@ def _compare(first: Path, second: Path) -> Iterator[Compared]:
 
 
 def _compare_log(place: Path, first: Path | None, second: Path | None) -> Compared:
-    from eventstore.verify import evidence_in
+    from eventstore.log_directory import evidence_in
 
     with ExitStack() as stack:
         sides = [

@@ -47,7 +47,7 @@ def signed_sizes(home: Path) -> dict[Path, int]:
     """How many records the checkpoint beside each log covers; a log without one is left out."""
     from eventstore.checkpoint import parse_checkpoint
     from eventstore.errors import CheckpointMalformed
-    from eventstore.verify import logs_of
+    from eventstore.log_directory import logs_of
 
     sizes = {}
     for directory in logs_of(home):
@@ -67,7 +67,7 @@ def unsigned(home: Path) -> dict[Path, int]:
     from eventstore import head as heads
     from eventstore.checkpoint import parse_checkpoint
     from eventstore.errors import MunimentError
-    from eventstore.verify import evidence_in, logs_of
+    from eventstore.log_directory import evidence_in, logs_of
 
     found = {}
     for directory in logs_of(home):

@@ -45,8 +45,8 @@ def records(session: Session, out: str) -> None:
 
 def _write(session: Session, directory: Path, place: Path) -> Shape:
     from eventstore import head as heads
+    from eventstore.log_directory import evidence_in
     from eventstore.log_file import SUFFIX, parts_of
-    from eventstore.verify import evidence_in
 
     file = place / f"{directory.name}{SUFFIX}"
     before = _extends(session, directory, file)

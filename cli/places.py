@@ -27,7 +27,7 @@ one_log = click.option("--log", type=click.Choice(LOGS), default="changes", help
 
 def directories(session: Session, log: str | None) -> list[Path]:
     """The logs of the store, of one vault in it, or the one log that --home names."""
-    from eventstore.verify import logs_of
+    from eventstore.log_directory import logs_of
     from vault.refusals import StoreNotFound
 
     home = session.home

@@ -82,7 +82,7 @@ def verify(
     none of its own.
     """
     from eventstore.anchors import kept
-    from eventstore.verify import check_placed, verify_log
+    from eventstore.log_directory import check_placed, verify_log
 
     anchors = Anchors(_notes(against), _keys(verifier))
     found = directories(session, log)

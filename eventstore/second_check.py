@@ -10,8 +10,8 @@ from eventstore.checkpoint import parse_checkpoint, signatures
 from eventstore.cosignature import Cosigner
 from eventstore.errors import CheckpointSignatureInvalid, KeyChainBroken
 from eventstore.head import Epochs
+from eventstore.log_directory import evidence_in
 from eventstore.second_key import read_endorsement
-from eventstore.verify import evidence_in
 
 
 def check_second_signatures(directory: Path) -> int:

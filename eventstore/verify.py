@@ -23,18 +23,12 @@ history, but for a byte for each page of the file.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
-import lmdb
-
 from eventstore import head as heads
-from eventstore import record, signed_part, tiles
+from eventstore import record, tiles
 from eventstore.checkpoint import Checkpoint, Verifier, open_note, parse_checkpoint, parse_verifier
 from eventstore.errors import (
     CheckpointMalformed,
@@ -42,8 +36,6 @@ from eventstore.errors import (
     FormatUnknown,
     HistoryForked,
     KeyChainBroken,
-    LogMisplaced,
-    LogNotFound,
     LogTruncated,
     RecordAltered,
     RecordMalformed,
@@ -52,22 +44,15 @@ from eventstore.errors import (
 )
 from eventstore.head import Epochs, Head, Identity
 from eventstore.merkle import Frontier, leaf_hash
-from eventstore.pages import Pages
 from eventstore.record import Leaf, Row
-from eventstore.storage import open_environment
-from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS, TILES
-from eventstore.tree import Tree
 
 Progress = Callable[[int, int], None]
 Lookup = Callable[[bytes], bytes | None]
 
 _EVERY = 4096
-_LOOKS = 50
-_PAUSE = 0.02
-"""Seconds between two looks: a second in all, and a service signs four times in one."""
 
 
-def _nothing(_: bytes) -> bytes | None:
+def nothing_kept(_: bytes) -> bytes | None:
     return None
 
 
@@ -82,7 +67,7 @@ class Evidence(NamedTuple):
     epochs: bytes
     records: Iterable[tuple[bytes, bytes]]
     checkpoint: str
-    kept_hash: Lookup = _nothing
+    kept_hash: Lookup = nothing_kept
 
 
 class Report(NamedTuple):
@@ -290,151 +275,3 @@ def _read(note: str) -> Checkpoint:
         return parse_checkpoint(note)
     except CheckpointMalformed as problem:
         raise HistoryForked(f"a checkpoint is not readable: {problem.message}") from None
-
-
-# --- the shell: where evidence comes from ---------------------------------------------------------
-
-
-@contextmanager
-def evidence_in(directory: Path) -> Iterator[Evidence]:
-    """The evidence in a log's directory, from one LMDB snapshot.
-
-    While others write, the checkpoint is behind the head: for some commits, if a service signs now
-    and then.  What stands when this begins must be under a checkpoint before long; what is appended
-    meanwhile and not signed is left out.
-    """
-    try:
-        with _opened(directory) as (environment, pages):
-            main = environment.open_db(None)
-            due: int | None = None
-            for patience in range(_LOOKS, -1, -1):
-                # Before the snapshot: what it covers is committed by then.
-                checkpoint = _own_checkpoint(directory)
-                with environment.begin() as transaction:
-                    # Checked before LMDB meets them: a damaged page would end this process.
-                    tables = pages.tables(transaction.id())
-                    head = transaction.get(HEAD, b"", db=main) if tables is not None else b""
-                    there, covered = _sizes(head, checkpoint)
-                    due = there if due is None else due
-                    if patience and covered < due:
-                        time.sleep(_PAUSE)
-                        continue
-                    if tables is None or RECORDS not in tables:
-                        raise RecordAltered(f"{directory}: the records are not there")
-                    pages.check(tables[RECORDS])
-                    records = environment.open_db(RECORDS, txn=transaction, create=False)
-                    kept = None
-                    if TILES in tables:
-                        pages.check(tables[TILES])
-                        kept = environment.open_db(TILES, txn=transaction, create=False)
-                    with transaction.cursor(db=records) as cursor:
-                        found = Evidence(
-                            transaction.get(IDENTITY, b"", db=main),
-                            head,
-                            transaction.get(EPOCHS, b"", db=main),
-                            cursor.iternext(),
-                            checkpoint,
-                            _nothing if kept is None else partial(transaction.get, db=kept),
-                        )
-                        if due <= covered < there:
-                            tree = Tree(transaction, records, kept, heads.decode_head(head))
-                            found = _signed_part(found, tree, covered)
-                        yield found
-                    return
-    except (lmdb.Error, RecordMalformed) as problem:
-        raise RecordAltered(f"{directory}: {problem}") from None
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[tuple[lmdb.Environment, Pages]]:
-    try:
-        pages = Pages(directory / "data.mdb")
-    except OSError:
-        raise LogNotFound(f"no log in {directory}") from None
-    try:
-        environment = open_environment(directory, create=False)
-        try:
-            yield environment, pages
-        finally:
-            environment.close()
-    finally:
-        pages.close()
-
-
-def _sizes(head: bytes, checkpoint: str) -> tuple[int, int]:
-    """How many records there are, and how many of them are signed; -1 if that is unreadable."""
-    try:
-        there = heads.decode_head(head).size
-    except RecordMalformed:
-        return 0, -1
-    try:
-        return there, parse_checkpoint(checkpoint).size
-    except CheckpointMalformed:
-        return there, -1
-
-
-def _signed_part(evidence: Evidence, tree: Tree, size: int) -> Evidence:
-    """The evidence of the log as it was when it had *size* records."""
-    return evidence._replace(
-        head=heads.encode_head(signed_part.head_of(tree, size)),
-        epochs=heads.encode(signed_part.epochs_of(heads.decode_epochs(evidence.epochs), size)),
-        records=islice(evidence.records, size),
-    )
-
-
-def _own_checkpoint(directory: Path) -> str:
-    try:
-        return (directory / "checkpoint").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError:
-        return "\N{REPLACEMENT CHARACTER}"
-
-
-def verify_log(
-    directory: Path,
-    *,
-    trusted: str | None = None,
-    kept: Sequence[str] = (),
-    every_signature: bool = False,
-    progress: Progress | None = None,
-) -> Report:
-    """Verify the log in *directory* as it lies there."""
-    with evidence_in(directory) as evidence:
-        return verify(
-            evidence,
-            trusted=trusted,
-            kept=kept,
-            every_signature=every_signature,
-            progress=progress,
-        )
-
-
-def logs_of(home: Path) -> list[Path]:
-    """The directories of all logs of the store in *home*.  Raise LogMisplaced if one is gone.
-
-    A vault without `made` was never there: a crash cut its making short.
-    """
-    made = sorted(path.parent for path in (home / "vaults").glob("*/made"))
-    found = [vault / kind for vault in made for kind in sorted(record.KINDS)]
-    for directory in found:
-        if not (directory / "data.mdb").is_file():
-            raise LogMisplaced(f"{directory}: there is no log here any more")
-    return found
-
-
-def check_placed(verified: Iterable[tuple[Path, Report]]) -> None:
-    """The logs of a store stand in the vault's folder, and each once.  Raise LogMisplaced.
-
-    A folder has the id of its `changes`.  Whether its `access` is of the same vault, only the
-    store's keys can tell: a log whose id stands in no other folder passes here.
-    """
-    places: dict[str, Path] = {}
-    for directory, report in verified:
-        if report.kind != directory.name:
-            raise LogMisplaced(f"{directory}: here is a log of {report.kind}")
-        if report.origin in places:
-            raise LogMisplaced(f"{directory}: this log stands in {places[report.origin]} too")
-        places[report.origin] = directory
-        if report.kind == "changes" and report.origin.split("/")[1] != directory.parent.name:
-            raise LogMisplaced(f"{directory}: here are the changes of another vault")

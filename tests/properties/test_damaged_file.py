@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.verify import verify_log
+from eventstore.log_directory import verify_log
 from support import damage
 from support.pasts import LOGS, live
 from support.vaults import Clock, check_store, make_vault, open_store

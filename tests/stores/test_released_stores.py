@@ -16,7 +16,7 @@ import pytest
 
 from cli.copies import copy_at
 from eventstore.errors import LogTruncated, RootKeyMissing, RootKeyWrong, StoreLocked
-from eventstore.verify import logs_of, verify_log
+from eventstore.log_directory import logs_of, verify_log
 from stores import make
 from support.auditors import Auditor, positions, read
 from support.vaults import ALICE, BOB, Clock, check, stale_rows

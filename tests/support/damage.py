@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from eventstore.errors import MunimentError
-from eventstore.verify import Report, verify_log
+from eventstore.log_directory import verify_log
+from eventstore.verify import Report
 
 PAGE = 4096
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventstore.checkpoint import Signer
-from eventstore.verify import Evidence, evidence_in
+from eventstore.log_directory import evidence_in
+from eventstore.verify import Evidence
 from support.vaults import ALICE, BOB, MALLORY, Clock
 from vault.caller import Caller
 from vault.commands import (

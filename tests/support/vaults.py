@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from eventstore.log import Log
-from eventstore.verify import Report, logs_of, verify_log
+from eventstore.log_directory import logs_of, verify_log
+from eventstore.verify import Report
 from projections.state import State
 from projections.views import Views
 from vault.caller import Caller

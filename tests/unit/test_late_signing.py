@@ -15,8 +15,8 @@ from cli.doctor_files import unsigned as unsigned_of
 from eventstore.checkpoint import parse_checkpoint
 from eventstore.errors import LogUnavailable, TailUnsigned
 from eventstore.log import Log
+from eventstore.log_directory import verify_log
 from eventstore.signed_part import head_of
-from eventstore.verify import verify_log
 from server import turns
 from server.turns import Turns
 from support.vaults import ALICE, check_store, make_vault

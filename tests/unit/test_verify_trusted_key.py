@@ -15,10 +15,10 @@ from eventstore.errors import KeyChainBroken
 from eventstore.event import Context
 from eventstore.head import Epochs, SigningEpoch
 from eventstore.log import Log
+from eventstore.log_directory import verify_log
 from eventstore.rule_events import PolicySet
 from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS
-from eventstore.verify import verify_log
 from support.vaults import ALICE, Clock, check_store, make_vault
 from vault.history_commands import RotateKeys
 
