@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -329,8 +329,8 @@ class Store:
         founded = founded_by(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
             self.check_free(name)
-            directory = self._make_vault(caller, founded)
-            return self._finish_vault(directory, self._open_vault(directory))
+            with self._finished_vault(self._make_vault(caller, founded)) as vault:
+                return vault
 
     def restore_into(
         self,
@@ -364,23 +364,25 @@ class Store:
                     source.bounds(),
                 ),
             )
-            vault = self._open_vault(directory)
-            try:
-                context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
-                copied = fill(vault, source, size, context, progress)
-            except BaseException:
-                vault.close()
-                raise
-            self._finish_vault(directory, vault)
-        return copied
+            context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+            with self._finished_vault(directory) as vault:
+                return fill(vault, source, size, context, progress)
 
-    def _finish_vault(self, directory: Path, vault: Vault) -> Vault:
-        # The last step: a vault whose making a crash cut short is not there.
-        # Else another thread could open it for a second time, which LMDB does not survive.
-        with self._opening, failing_disk(directory):
-            write_durably(directory / "made", b"")
-            self._vaults[directory.name] = vault
-        return vault
+    @contextmanager
+    def _finished_vault(self, directory: Path) -> Iterator[Vault]:
+        """A new vault to be filled, which is made to the end then, or closed if that fails."""
+        vault = self._open_vault(directory)
+        try:
+            yield vault
+            # The last step: a vault whose making a crash cut short is not there.
+            # Else another thread could open it for a second time, which LMDB does not survive.
+            with self._opening, failing_disk(directory):
+                write_durably(directory / "made", b"")
+                self._vaults[directory.name] = vault
+        except BaseException:
+            # Else it could not be opened again in this process, although it may stand.
+            vault.close()
+            raise
 
     def _open_vault(self, directory: Path) -> Vault:
         """The vault in *directory*.  Raise LogMisplaced if one of its logs is not its own."""

@@ -112,7 +112,7 @@ def plain(text: str) -> str:
     text = re.sub(r"muniment: .*", "muniment: ...", text)
     text = re.sub(r"https://[a-z.-]+(:\d+)?/", "https://HOST/", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
-    return re.sub(r"\b[1-9a-f][0-9a-f]{31}\b|\b0[0-9a-f]{30}[1-9a-f]\b", "VERSION", text)
+    return re.sub(r"\b(?!0{32})[0-9a-f]{32}\b", "VERSION", text)
 
 
 @pytest.mark.parametrize(("form", "is_ours"), [("json", True), ("table", False)])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import KeyringExists, LogTruncated
+from eventstore.errors import KeyringExists, LogTruncated, OutcomeUnknown
 from support.life import Life
-from support.vaults import ALICE, Clock, check_store, open_store
+from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.commands import GetSecret
 from vault.store import Store
 
@@ -66,3 +66,22 @@ def test_a_keyring_that_is_in_use_is_never_begun_anew(tmp_path: Path) -> None:
         Store.create(tmp_path / "store", clock=Clock())
     shutil.move(kept, tmp_path / "store" / "store.json")
     check_store(tmp_path / "store", life.clock)
+
+
+def test_a_vault_that_was_not_made_to_the_end_is_not_left_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(place: Path, _: bytes) -> None:
+        raise OutcomeUnknown(f"{place}: No space left on device")
+
+    with make_store(tmp_path / "store") as store:
+        monkeypatch.setattr("vault.store.write_durably", fail)
+        # Whoever keeps the exception keeps all that its frames hold.
+        with pytest.raises(OutcomeUnknown) as kept:
+            store.create_vault(ALICE, "a-vault")
+        monkeypatch.undo()
+        (folder,) = (tmp_path / "store" / "vaults").iterdir()
+        (folder / "made").touch()  # it stands after all
+        assert store.named("a-vault").name == "a-vault"
+        assert kept.value.code == "log.outcome-unknown"
+    check_store(tmp_path / "store")
