@@ -106,6 +106,8 @@ class LateViews(Views):
         if self._lumps is not None and not self._lock.is_had():
             self._leave()
         if self._lumps is not None:
+            # In each transaction: that this one is committed says nothing of one before, which failed.
+            self._lumps.begin(self.pointer(append.transaction), self.through(append))
             if append.head.size - self._lumps.folded >= FEW:
                 self._step(append, self._lumps)
         elif late >= MOST and self._lock.take():
@@ -170,9 +172,7 @@ class LateViews(Views):
         return True
 
     def _step(self, append: Append, lumps: Lumps) -> None:
-        reader, through = self.reader(append.transaction), self.through(append)
-        lumps.begin(self.pointer(append.transaction), through)
-        start = lumps.folded
+        reader, start = self.reader(append.transaction), lumps.folded
         # Not those of this transaction: it may fail yet.
         stop = min(start + 2 * max(FEW, len(append.appended)), append.head.size)
         lumps.fold(reader, self.fold, self._entries(append, start, stop))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from eventstore.errors import LogUnavailable, SealBroken
 from eventstore.transaction import Append
 from projections import late, trail
 from projections.late import LateViews
+from projections.lumps import Lumps
 from projections.rows import (
     Exposure,
     Mark,
@@ -141,6 +144,30 @@ def test_a_transaction_that_fails_leaves_nothing_of_what_it_put(vault: Vault) ->
                 with pytest.raises(LogUnavailable, match="no room"):
                     read(vault)
         read(vault)
+    assert reads_of(vault, "db") == 120
+    assert stale_rows(vault) == []
+
+
+def test_rows_that_were_put_in_vain_are_put_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The commit that follows puts none, as few records are late behind what was folded.
+    vault.stay(lambda: None)
+    step, steps, failed = LateViews._step, count(), []
+
+    def step_in_vain(self: LateViews, append: Append, lumps: Lumps) -> None:
+        step(self, append, lumps)
+        if lumps._left and next(steps) % 2:  # amid a lump
+            failed.append(append.size)
+            raise lmdb.MapFullError("no room")
+
+    monkeypatch.setattr(LateViews, "_step", step_in_vain)
+    reads = 0
+    while reads < 120:
+        with suppress(LogUnavailable):
+            read(vault)
+            reads += 1
+    assert len(failed) > 3
     assert reads_of(vault, "db") == 120
     assert stale_rows(vault) == []
 
