@@ -358,6 +358,8 @@ class _Latest(threading.local):
 
     pair: tuple[lmdb.Transaction[bytes], Reader] | None = None
     known: tuple[_State, dict[bytes, Row | None]] | None = None
+    changed: lmdb.Transaction[bytes] | None = None
+    """The latest one in which rows were changed: what it points to and its head do not say which."""
 
 
 class Views:
@@ -388,6 +390,7 @@ class Views:
         """Put what *entry* changes."""
         reader = self.reader(transaction)
         reader.put(self.fold(reader, entry))
+        self._latest.changed = transaction
 
     def before_commit(self, append: Append) -> None:
         """Nothing is left to be done: each entry was applied."""
@@ -426,7 +429,8 @@ class Views:
         if latest is not None and latest[0] is transaction:
             return latest[1]
         pointer = self.pointer(transaction)
-        known = self._known_of(transaction) if self.layout.kept else {}
+        knows = self.layout.kept and self._latest.changed is not transaction
+        known = self._known_of(transaction) if knows else {}
         reader = Reader(transaction, self._table(pointer), self._live_sealer(pointer), known)
         self._latest.pair = (transaction, reader)
         return reader
@@ -450,7 +454,7 @@ class Views:
         """Make *pointer* the live generation, in a write transaction."""
         self.point(transaction, pointer)
         # Who comes next in this transaction writes to the new ones.
-        self._latest.pair = None
+        self._latest.pair, self._latest.changed = None, transaction
 
     def point(self, transaction: lmdb.Transaction[bytes], pointer: Pointer) -> None:
         """Write down *pointer*."""

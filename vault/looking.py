@@ -47,7 +47,7 @@ class Looking:
         self._snapshot = snapshot
         self.rows = rows
         self._rules = rules
-        self._now = now
+        self.now = now
         self._let_in: dict[Hashable, str] = {}
         self._reading: Reading | None = None
 
@@ -101,7 +101,7 @@ class Looking:
 
     def _as_of(self, size: int | None) -> Reading:
         if size is not None:
-            return Reading(self._snapshot, self.rows, size, self._now)
+            return Reading(self._snapshot, self.rows, size, self.now)
         if self._reading is None:
-            self._reading = Reading(self._snapshot, self.rows, None, self._now)
+            self._reading = Reading(self._snapshot, self.rows, None, self.now)
         return self._reading

@@ -386,7 +386,11 @@ class Vault:
         return self._looking(snapshot, self._ready(snapshot))
 
     def _looking(self, snapshot: Snapshot, rows: Rows) -> Looking:
-        return Looking(snapshot, rows, self._rules, self._clock() // _SECOND)
+        return Looking(snapshot, rows, self._rules, self.now())
+
+    def now(self) -> int:
+        """What the clock shows, in Unix seconds."""
+        return self._clock() // _SECOND
 
     def _ready(self, snapshot: Snapshot) -> Rows:
         """The views of *snapshot*.  Raise Overdue if the vault has something to do by itself."""

@@ -106,7 +106,8 @@ class _Asked:
 class _Together:
     """Changes that follow each other in one transaction, each by what the one before looked at.
 
-    None of `CHANGES` touches what a caller is judged by, nor what the vault has to do by itself.
+    None of `CHANGES` touches what a caller is judged by, nor what the vault has to do by itself; but
+    what falls due does so with a second.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -131,6 +132,7 @@ class _Together:
             known is None
             or append is not self._append
             or len(append.appended) != self._appended
+            or known.now != self._vault.now()
             or known.rows is not self._vault.views.reader(append.transaction)  # after a rebuild
         ):
             return self._vault.looking(append)

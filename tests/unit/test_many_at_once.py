@@ -24,11 +24,18 @@ from vault.commands import (
     ListSecrets,
     Malformed,
     PurgeDeletedSecret,
+    RecoverDeletedSecret,
     SetSecret,
 )
 from vault.history_commands import ReadHistory, WhoRead
 from vault.looking import Looking
-from vault.refusals import AccessDenied, BadParameter, NameInvalid, SecretNotFound
+from vault.refusals import (
+    AccessDenied,
+    BadParameter,
+    DeletedSecretNotFound,
+    NameInvalid,
+    SecretNotFound,
+)
 from vault.resolving import Seen
 from vault.rule_commands import DeletePolicy, DescribeVault, SetPolicy
 from vault.service import Vault
@@ -321,6 +328,16 @@ def test_what_falls_due_amid_a_turn_is_done_before_the_changes_behind_it(
     assert kinds[-4:] == ["SecretSet", "SecretPurged", "KeysErased", "SecretSet"]
 
 
+def test_a_retention_that_ends_amid_a_turn_is_over_for_the_changes_behind_it(
+    vault: Vault, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.handle(ALICE, SetSecret(name="gone", value="v"))
+    vault.handle(ALICE, DeleteSecret(name="gone"))
+    among(vault, monkeypatch, lambda _: clock.advance(days=91))
+    answers = together(vault, SetSecret(name="a", value="v"), RecoverDeletedSecret(name="gone"))
+    assert isinstance(answers[1], DeletedSecretNotFound)
+
+
 def test_changes_behind_a_rebuild_see_the_new_views(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +385,22 @@ def test_a_snapshot_that_was_begun_before_a_change_stays_as_it_was(vault: Vault)
         with vault.changes.snapshot() as after:
             assert name_in(vault, after).deleted_date is not None
         assert name_in(vault, before).deleted_date is None
+
+
+def test_a_snapshot_amid_a_change_sees_nothing_of_it_nor_hides_it(vault: Vault) -> None:
+    vault.handle(ALICE, SetSecret(name="s", value="v"))
+
+    def look_and_fail(append: Append) -> None:
+        vault.carry_out(append, ALICE, DeleteSecret(name="s"), Seen())
+        with vault.changes.snapshot() as outside:
+            assert outside.size == append.size - 1
+            vault.views.reader(outside.transaction)  # of the state that the change began with
+        assert name_in(vault, append).deleted_date is not None
+        raise SecretNotFound
+
+    with pytest.raises(SecretNotFound):
+        vault.changes.transact(look_and_fail)
+    assert vault.handle(ALICE, GetSecret(name="s")).value == "v"
 
 
 def test_rows_are_read_once_for_all_snapshots_of_one_state(vault: Vault) -> None:
