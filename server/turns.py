@@ -5,7 +5,7 @@ commit of each log.  Every answer is given out after that commit, like any other
 
 Requests reach the loop one by one, and a commit costs as much as several of them.  Callers who were
 answered together come back together, some dozen microseconds apart: so a turn waits for as many as
-the one before had, but not long for the next.
+the one before had, but not for long.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ MOST_AT_ONCE = 128
 """How many requests one turn takes; more wait for the next, so that no answer waits for hundreds."""
 
 _PATIENCE = 300e-6
-"""Seconds that a turn waits for the next of those whom it expects: less than a commit takes.  The loop
-goes round meanwhile, since no timer of it is that fine."""
+"""Seconds that the loop may go round and bring nobody while a turn waits for those whom it expects: less
+than a commit takes.  In all, and not for each of them: else a turn that callers trickle into would wait
+until it is full, and so would each one behind it, since it expects as many."""
 
 OPEN_TURN = 32
 """Of so many turns one waits for whoever may come.  Else callers who came to be in two groups, one on
@@ -60,20 +61,21 @@ class Turns:
         self._waiting.append((Ask(caller, command), future))
         if len(self._waiting) == 1:
             # Behind all that is ready now, so that it rides along.
-            loop.call_soon(self._gather, 0, 0.0)
+            loop.call_soon(self._gather, 0, 0.0, _PATIENCE)
         return future
 
-    def _gather(self, had: int, since: float) -> None:
-        """Let come who is coming, and as many as are expected, unless nobody came for a while.
+    def _gather(self, had: int, came_by: float, left: float) -> None:
+        """Let come who is coming, and as many as are expected, but be idle for no more than *left*.
 
-        There were *had* of them when the loop came by last, and nobody came after *since*.
+        The loop *came_by* last when there were *had* of them.  It goes round, since no timer of it is
+        that fine.
         """
         found, now = len(self._waiting), self._clock()
-        if found != had:
-            since = now
-        awaited = found != had or (found < self._expected and now - since < _PATIENCE)
+        if found == had:
+            left -= now - came_by
+        awaited = found != had or (found < self._expected and left > 0)
         if awaited and found < MOST_AT_ONCE:
-            asyncio.get_running_loop().call_soon(self._gather, found, since)
+            asyncio.get_running_loop().call_soon(self._gather, found, now, left)
         else:
             self._take_turn()
 

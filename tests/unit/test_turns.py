@@ -74,6 +74,14 @@ def test_but_not_for_long(vault: Vault) -> None:
     assert sizes == [3, 1, 1, 1]
 
 
+def test_callers_who_trickle_in_are_not_gathered_until_the_turn_is_full(vault: Vault) -> None:
+    # Each pass of the loop takes 100 us, and every other one brings somebody.
+    ticks = count()
+    sizes = asked(vault, (20, 0), (40, 2), clock=lambda: next(ticks) * 100e-6)
+    assert sizes[0] == 20
+    assert max(sizes[1:]) <= 6
+
+
 def test_now_and_then_a_turn_waits_for_whoever_may_come(vault: Vault) -> None:
     # Else two who came to be served in turns of one would stay so for ever.
     sizes = asked(vault, (OPEN_TURN, 20), (MOST_AT_ONCE, 20), clock=standing)
