@@ -135,7 +135,7 @@ class Settings:
     def _user_file(self) -> Path | None:
         config = self._environ.get("XDG_CONFIG_HOME") or "~/.config"
         path = Path(config).expanduser() / "muniment" / "config.toml"
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
 
     def _project_file(self) -> Path | None:
         try:
@@ -144,7 +144,9 @@ class Settings:
             return None
         for directory in (start, *start.parents):
             path = directory / PROJECT_FILE
-            if path.is_file():
+            # Path.is_file raises where this account may not look: a service's user, who was started
+            # in somebody's home directory, finds no file there.
+            if os.path.isfile(path):
                 _check_owner(path)
                 return path
         return None

@@ -1,5 +1,6 @@
 """Flag, environment, project file, user file, default: the first that speaks is heard."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,20 @@ def test_an_unknown_choice_is_refused_with_its_origin(
     settings = Settings({}, environ | {"MUNIMENT_OUTPUT": "yaml"}, work)
     with pytest.raises(SettingInvalid, match=r"MUNIMENT_OUTPUT: output is one of table"):
         settings.resolve("output")
+
+
+def test_a_directory_that_may_not_be_looked_into_has_no_settings(tmp_path: Path) -> None:
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o000)
+    environ = {"XDG_CONFIG_HOME": str(shut)}
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            os.stat(shut / ".muniment.toml")
+        # As a service's user finds it, who was started in somebody's home.
+        assert Settings({}, environ, shut).resolve("output") == Setting("table", "default")
+    finally:
+        if root:
+            os.seteuid(0)
