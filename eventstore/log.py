@@ -125,6 +125,7 @@ class Log:
         self._in_doubt = False
         self._headroom = Headroom(path)
         self._written: Written | None = None
+        self._seen: Head | None = None
         self._tables: Tables
         self._attach()
         try:
@@ -166,6 +167,7 @@ class Log:
         environment = open_environment(self._path, create=False)
         try:
             self._tables = Tables.open(environment)
+            self._refuse_older(environment)
             if self._observer is not None:
                 self._observer.attach(environment)
         except lmdb.Error as problem:
@@ -175,6 +177,21 @@ class Log:
             environment.close()
             raise
         self._environment = environment
+
+    def _refuse_older(self, environment: lmdb.Environment) -> None:
+        """Raise if this is not the log that was open here before, or one that went on from it.
+
+        A checkpoint beside it may be as old: going on would sign two roots for one size.
+        """
+        seen = self._seen
+        if seen is None or not seen.size:
+            return
+        with environment.begin() as transaction:
+            found = Snapshot(self._tables, transaction, self._keys)
+            if found.size < seen.size:
+                raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
+            if not found.tree.extends(seen.size, seen.root()):
+                raise HistoryForked(f"{self._path}: another log stands where this one was")
 
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
@@ -327,6 +344,7 @@ class Log:
         standing = self._signed.standing()
         with self.snapshot() as snapshot:
             size, root, epochs = snapshot.size, snapshot.head.root(), snapshot.epochs
+            self._seen = snapshot.head
         if standing is not None and (standing.size, standing.root) == (size, root):
             return
         if standing is not None and standing.size >= size:
@@ -410,6 +428,7 @@ class Log:
                 written=self._written,
                 observe=self._observer.apply if self._observer else None,
             )
+            self._seen = append.head
             self._run(batch, append)
             if not append.rows and not append.touched:
                 transaction.abort()

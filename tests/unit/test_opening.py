@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import KeyringExists, LogTruncated, OutcomeUnknown
+from eventstore.errors import HistoryForked, KeyringExists, LogTruncated, OutcomeUnknown
 from support.life import Life
 from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.commands import GetSecret
@@ -33,6 +33,38 @@ def test_a_log_older_than_its_own_checkpoint_is_refused_and_nothing_is_signed(
 
     assert (changes / "checkpoint").read_bytes() == signed
     (changes / "data.mdb").write_bytes(new)
+    check_store(tmp_path / "store", life.clock)
+
+
+@pytest.mark.parametrize("other", ["older", "another"])
+def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_opened_anew(
+    tmp_path: Path, other: str
+) -> None:
+    life = Life(tmp_path / "store")
+    life.set("db", "one")
+    file = life.vault.changes.path / "data.mdb"
+    old = file.read_bytes()
+    if other == "another":
+        elsewhere = Life(tmp_path / "elsewhere")
+        for number in range(5):
+            elsewhere.set("db", str(number))
+        elsewhere.store.close()
+        old = (elsewhere.vault.changes.path / "data.mdb").read_bytes()
+    life.set("db", "two")
+    life.set("db", "three")
+    signed = (file.parent / "checkpoint").read_bytes()
+
+    life.vault.changes._detach()  # as after a commit that failed
+    new = file.read_bytes()
+    file.write_bytes(old)
+    for _ in range(2):
+        with pytest.raises(LogTruncated if other == "older" else HistoryForked):
+            life.set("db", "four")
+    assert (file.parent / "checkpoint").read_bytes() == signed
+
+    file.write_bytes(new)
+    life.set("db", "four")
+    life.store.close()
     check_store(tmp_path / "store", life.clock)
 
 
