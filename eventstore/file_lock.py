@@ -14,14 +14,11 @@ from pathlib import Path
 from eventstore.durable import failing_disk
 
 
-def wait_for(place: Path) -> int:
-    """The lock in the file *place*, once nobody else has it; close it.  Raise LogUnavailable."""
-    with failing_disk(place):
-        return _locked(place, fcntl.LOCK_EX)
-
-
 def take(place: Path) -> int | None:
-    """The lock in the file *place*; None if somebody has it now.  Raise LogUnavailable."""
+    """The lock in the file *place*; None if somebody has it now.  Raise LogUnavailable.
+
+    Whoever closes what this gives, gives the lock back.
+    """
     with failing_disk(place):
         try:
             return _locked(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,8 +28,9 @@ def take(place: Path) -> int | None:
 
 @contextmanager
 def held(place: Path) -> Iterator[None]:
-    """Have the lock in the file *place* for a while.  Raise LogUnavailable if that cannot be."""
-    fd = wait_for(place)
+    """Wait for the lock in the file *place*, and have it for a while.  Raise LogUnavailable."""
+    with failing_disk(place):
+        fd = _locked(place, fcntl.LOCK_EX)
     try:
         yield
     finally:

@@ -28,7 +28,7 @@ LOG_ID_SIZE = 16
 SIGNATURE_SIZE = 64
 
 _PLACE = struct.Struct(">BBQQ")
-_LEAF = struct.Struct(">BBQQ32s32s32s")
+_LEAF = struct.Struct(_PLACE.format + "32s32s32s")
 LEAF_SIZE = _LEAF.size
 _KNOWN_FORMAT = bytes((FORMAT, seal.SUITE))
 _SIGNED = b"muniment/event/v1\0"
