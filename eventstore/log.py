@@ -39,6 +39,7 @@ from eventstore.errors import (
     CheckpointSignatureInvalid,
     HistoryForked,
     LogBusy,
+    LogMisplaced,
     LogTruncated,
     LogUnavailable,
     MunimentError,
@@ -191,7 +192,7 @@ class Log:
             if found.size < seen.size:
                 raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
             if not found.tree.extends(seen.size, seen.root()):
-                raise HistoryForked(f"{self._path}: another log stands where this one was")
+                raise LogMisplaced(f"{self._path}: another log stands where this one was")
 
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""

@@ -15,7 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventstore.errors import LogBusy, LogUnavailable, MunimentError, OutcomeUnknown
+from eventstore.errors import (
+    LogBusy,
+    LogMisplaced,
+    LogTruncated,
+    LogUnavailable,
+    MunimentError,
+    OutcomeUnknown,
+)
 from eventstore.log import Log
 from server import arm, keyvault
 from server.arm_openapi import arm_openapi
@@ -56,7 +63,7 @@ _MOST_ASKING = 8
 """So many threads wait for providers of storage accounts; more requests wait for one of these."""
 
 _BODILESS = ("GET", "HEAD", "DELETE")
-_UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy)
+_UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy, LogTruncated, LogMisplaced)
 
 
 class Done(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import HistoryForked, KeyringExists, LogTruncated, OutcomeUnknown
+from eventstore.errors import KeyringExists, LogMisplaced, LogTruncated, OutcomeUnknown
 from support.life import Life
 from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.commands import GetSecret
@@ -58,7 +58,7 @@ def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_
     new = file.read_bytes()
     file.write_bytes(old)
     for _ in range(2):
-        with pytest.raises(LogTruncated if other == "older" else HistoryForked):
+        with pytest.raises(LogTruncated if other == "older" else LogMisplaced):
             life.set("db", "four")
     assert (file.parent / "checkpoint").read_bytes() == signed
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from eventstore.errors import LogUnavailable
+from eventstore.errors import (
+    LogMisplaced,
+    LogTruncated,
+    LogUnavailable,
+    MunimentError,
+    OutcomeUnknown,
+)
 from server.health import Health
 from server.limits import (
     ALL_REFUSALS_A_SECOND,
@@ -18,9 +25,12 @@ from server.limits import (
     SPARE_REFUSALS_AT_ONCE,
     RefusalLimit,
 )
+from server.serving import Options
+from server.start import service_of
 from server.turned_away import TurnedAway
 from support.managed import managed_in
 from support.vaults import check_store, make_vault
+from vault.refusals import SecretNotFound
 from vault.service import Vault
 
 
@@ -143,3 +153,28 @@ def test_who_is_refused_uses_up_nothing_of_what_the_vault_takes_in_ten_seconds(
         ]
         assert {answer.inner for answer in statuses} == {"AccessDenied"}
         assert managed.data("PUT", "/secrets/db", value).status == 200
+
+
+@pytest.mark.parametrize(
+    ("failure", "stays_ready"),
+    [
+        (LogUnavailable(), False),
+        (OutcomeUnknown(), False),
+        (LogTruncated(), False),
+        (LogMisplaced(), False),
+        (SecretNotFound(), True),
+    ],
+)
+def test_what_keeps_an_event_from_being_recorded_makes_the_service_red_and_a_refusal_does_not(
+    tmp_path: Path, failure: MunimentError, stays_ready: bool
+) -> None:
+    store, _ = make_vault(tmp_path / "store")
+    store.close()
+    service = service_of(Options(home=str(tmp_path / "store"), tls=None))
+    try:
+        assert service.ready()
+        service._note(failure, "alice", "a way")
+        assert service.ready() is stays_ready
+    finally:
+        asyncio.run(service.end())
+    check_store(tmp_path / "store")
