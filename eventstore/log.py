@@ -182,13 +182,15 @@ class Log:
     def _refuse_older(self, environment: lmdb.Environment) -> None:
         """Raise if this is not the log that was open here before, or one that went on from it.
 
-        A checkpoint beside it may be as old: going on would sign two roots for one size.
+        A checkpoint beside it may be as old: going on would sign two roots for one size.  Who has
+        no keys can write any head: only one that a holder of the keys wrote tells what happened.
         """
         seen = self._seen
         if seen is None or not seen.size:
             return
         with environment.begin() as transaction:
             found = Snapshot(self._tables, transaction, self._keys)
+            found.check_head(self._signed.signer)
             if found.size < seen.size:
                 raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
             if not found.tree.extends(seen.size, seen.root()):
