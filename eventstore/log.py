@@ -167,8 +167,9 @@ class Log:
     def _attach(self) -> None:
         environment = open_environment(self._path, create=False)
         try:
-            self._tables = Tables.open(environment)
-            self._refuse_older(environment)
+            tables = Tables.open(environment)
+            self._refuse_another(environment, tables)
+            self._tables = tables
             if self._observer is not None:
                 self._observer.attach(environment)
         except lmdb.Error as problem:
@@ -179,7 +180,7 @@ class Log:
             raise
         self._environment = environment
 
-    def _refuse_older(self, environment: lmdb.Environment) -> None:
+    def _refuse_another(self, environment: lmdb.Environment, tables: Tables) -> None:
         """Raise if this is not the log that was open here before, or one that went on from it.
 
         A checkpoint beside it may be as old: going on would sign two roots for one size.  Who has
@@ -188,13 +189,16 @@ class Log:
         seen = self._seen
         if seen is None or not seen.size:
             return
+        another = LogMisplaced(f"{self._path}: another log stands where this one was")
+        if tables.identity != self._tables.identity:
+            raise another
         with environment.begin() as transaction:
-            found = Snapshot(self._tables, transaction, self._keys)
+            found = Snapshot(tables, transaction, self._keys)
             found.check_head(self._signed.signer)
             if found.size < seen.size:
                 raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
             if not found.tree.extends(seen.size, seen.root()):
-                raise LogMisplaced(f"{self._path}: another log stands where this one was")
+                raise another
 
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""

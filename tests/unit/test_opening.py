@@ -36,7 +36,7 @@ def test_a_log_older_than_its_own_checkpoint_is_refused_and_nothing_is_signed(
     check_store(tmp_path / "store", life.clock)
 
 
-@pytest.mark.parametrize("other", ["older", "another"])
+@pytest.mark.parametrize("other", ["older", "forked", "another"])
 def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_opened_anew(
     tmp_path: Path, other: str
 ) -> None:
@@ -44,6 +44,17 @@ def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_
     life.set("db", "one")
     file = life.vault.changes.path / "data.mdb"
     old = file.read_bytes()
+    if other == "forked":
+        life.store.close()
+        shutil.copytree(tmp_path / "store", tmp_path / "kept")
+        life.reopen()
+        for number in range(5):
+            life.set("db", str(number))
+        life.store.close()
+        old = file.read_bytes()
+        shutil.rmtree(tmp_path / "store")
+        (tmp_path / "kept").rename(tmp_path / "store")
+        life.reopen()
     if other == "another":
         elsewhere = Life(tmp_path / "elsewhere")
         for number in range(5):
