@@ -10,7 +10,7 @@ from cli import shapes
 from cli.command import command
 from cli.problems import Usage
 from cli.session import Session
-from cli.tables import Column
+from cli.tables import WHOLE, Column
 
 if TYPE_CHECKING:
     from vault.service import Vault
@@ -23,7 +23,7 @@ _COLUMNS = [
     Column("DELETED", "deletionDate"),
     Column("PURGED ON", "scheduledPurgeDate"),
     Column("PURGE PROTECTION", "purgeProtectionEnabled"),
-    Column("ID", "id"),
+    Column("ID", "id", WHOLE),
 ]
 
 
@@ -104,19 +104,23 @@ def purge(session: Session, bare: str | None, name: str | None, plan: bool, yes:
             session.output.emit(_deleted(vault) | {"wouldDestroy": "all secrets and backups"})
             return
         what = f"All secrets of the vault {vault.name}, and its backups, will be closed for ever."
-        session.terminal.confirm(what, vault.name, yes=yes)
+        session.terminal.confirm(what, vault.name, yes=yes, planned=True)
         answer = vault.handle(session.caller, PurgeVault())
     session.output.emit(shapes.purged_vault(answer))
 
 
 def _named(session: Session, bare: str | None, name: str | None) -> str:
-    """The vault that NAME, --name or --vault-name says.  Raise Usage where they differ."""
+    """The vault that NAME, --name or --vault-name says.  Raise Usage where they differ.
+
+    It is said in the command itself: what a shell was once told to ask is not what shall end.
+    """
     if bare is not None and name is not None and bare != name:
         raise Usage("NAME and --name are not the same")
-    chosen = session.vault_name(bare or name)
+    said = session.settings.resolve("vault")
+    chosen = bare or name or (said.value if said.origin == "--vault-name" else None)
     if chosen is None:
-        raise Usage("name the vault")
-    return chosen
+        raise Usage("name the vault: NAME, --name or --vault-name")
+    return session.vault_name(chosen) or chosen
 
 
 def _deleted(vault: Vault) -> shapes.Shape:

@@ -62,3 +62,11 @@ def test_a_protected_vault_is_not_purged(terminal: Terminal) -> None:
     assert (refused.status, refused.error["code"]) == (4, "vault.purge-protected")
     assert terminal.run("vault", "delete").status == 2
     assert terminal.run("vault", "recover", "two").status == 3
+
+
+@pytest.mark.parametrize("verb", ["delete", "purge", "recover", "show-deleted"])
+def test_a_vault_ends_only_by_a_name_in_the_command_itself(terminal: Terminal, verb: str) -> None:
+    terminal.must("vault", "delete", "--vault-name", "two")
+    refused = terminal.run("vault", verb, environ={"MUNIMENT_VAULT": "acme"})
+    assert (refused.status, "name the vault" in refused.told) == (2, True)
+    assert [one["name"] for one in terminal.json("vault", "list")] == ["acme"]
