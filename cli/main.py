@@ -50,6 +50,7 @@ def main() -> NoReturn:
     # What is imported stays until the end: looking through it for garbage costs a tenth of a
     # command, and taking it apart at the end another fifth.  The store is closed by then.
     gc.set_threshold(100_000, 50, 50)
+    _fill_closed_streams()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -78,6 +79,23 @@ def run(arguments: Sequence[str]) -> int:
 
         return report(error, given)
     return 0
+
+
+def _fill_closed_streams() -> None:
+    """Put something in the place of a stream that the caller closed.
+
+    Else the next file that is opened gets its number, and that is one of the store's.  What is
+    written to standard output, or read from standard input, fails then as on any other bad stream.
+    """
+    ways = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY))
+    for number, (name, mode, way) in enumerate(ways):
+        if getattr(sys, name) is not None:
+            continue
+        opened = os.open(os.devnull, way)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _speak_utf8() -> None:
