@@ -26,7 +26,7 @@ from projections.rebuild import Progress
 from vault.caller import Caller
 from vault.configuration import Passphrase, default_root_directory, read_configuration
 from vault.refusals import StoreExists
-from vault.store import Store
+from vault.store import Store, check_place
 
 IDENTITIES: Final = "identities"
 """What the service keeps in the store: sealed, and not looked into here."""
@@ -85,15 +85,16 @@ def adopt(
 
     Neither is touched.  Raise StoreExists, StoreNotFound, RootKeyMissing or RootKeyWrong.
     """
-    if (home / "store.json").exists():
-        raise StoreExists(f"there is a store in {home} already")
+    check_place(home)
+    if home.is_dir() and any(home.iterdir()):
+        raise StoreExists(f"{home} is not empty")
     configuration = read_configuration(source)
     if not root_directory.is_dir():
         raise RootKeyMissing(f"there is no root key in {root_directory}")
     keys = default_root_directory(home)
     if keys.exists():
         raise StoreExists(f"there is a root key in {keys} already")
-    shutil.copytree(source, home)
+    shutil.copytree(source, home, dirs_exist_ok=True)
     shutil.copytree(root_directory, keys)
     home.chmod(0o700)
     keys.chmod(0o700)

@@ -353,6 +353,7 @@ class SecretExists(VaultError):
     """The name is held by an active secret, so a backup cannot be restored there."""
 
     code = "secret.exists"
+    hint = "take another name or vault, or delete and purge what holds the name"
 
 
 class PurgeIsProtected(VaultError):
@@ -408,6 +409,7 @@ class StorageExists(VaultError):
     """The name is held by an active storage account, so a backup cannot be restored there."""
 
     code = "storage.exists"
+    hint = "take another vault, or remove and purge the account that holds the name"
 
 
 class StorageKeyNotFound(VaultError):
@@ -486,6 +488,7 @@ class StoreExists(VaultError):
     """There is a store at that place already."""
 
     code = "store.exists"
+    hint = "name another place; what stands there was not touched"
 
 
 class VaultNotFound(VaultError):
@@ -528,4 +531,7 @@ class VaultNotChosen(VaultError):
     """The store has more than one vault, or none, so one must be named."""
 
     code = "vault.not-chosen"
-    hint = "name it with --vault-name"
+    hint = (
+        "name it with --vault-name or MUNIMENT_VAULT: `muniment vault list` and `vault list-deleted` "
+        "show them, `vault create` makes one"
+    )

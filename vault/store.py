@@ -76,6 +76,9 @@ if TYPE_CHECKING:
 
 NEW_VAULT: Final = NewVault()
 
+_BEGUN: Final = {"vaults", "keyring", "store.json.new", "store.lock", "lost+found"}
+"""What stands in a directory whose store was begun and not ended."""
+
 _CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
 _INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
 _KEYS_OF = {
@@ -97,6 +100,19 @@ def _begun(home: Path, root: RootKey, entropy: Callable[[int], bytes]) -> Keyrin
         return keyring
     keyring.close()
     return None
+
+
+def check_place(home: Path) -> None:
+    """Raise StoreExists unless a store can be made in *home*, and nobody's files stand there.
+
+    It may hold what a making left that was cut short, and what a file system puts into its root.
+    """
+    if (home / "store.json").exists():
+        raise StoreExists(f"there is a store in {home} already")
+    if home.exists() and not home.is_dir():
+        raise StoreExists(f"{home} is a file")
+    if home.is_dir() and not {entry.name for entry in home.iterdir()} <= _BEGUN:
+        raise StoreExists(f"{home} is not empty, and a store has a directory of its own")
 
 
 def system_clock() -> int:
@@ -148,8 +164,7 @@ class Store:
         providers: Providers | None = None,
     ) -> Store:
         """Make an empty store in *home*.  Raise StoreExists or StoreLocked."""
-        if (home / "store.json").exists():
-            raise StoreExists(f"there is a store in {home} already")
+        check_place(home)
         directory = root_directory or default_root_directory(home)
         root = root_key_of(provider, directory, passphrase)
         with ExitStack() as made, failing_disk(home):
@@ -257,7 +272,7 @@ class Store:
             return known[0] if known else self.named(name)
         found = self.active()
         if len(found) != 1:
-            raise VaultNotChosen(f"the store has {len(found)} vaults")
+            raise VaultNotChosen(f"the store has {len(found) or 'no'} vaults")
         return found[0]
 
     def named(self, name: str) -> Vault:

@@ -46,6 +46,26 @@ def test_a_store_without_a_vault(terminal: Terminal) -> None:
     assert terminal.json("secret", "list") == []
 
 
+def test_a_store_is_not_made_among_other_files(terminal: Terminal) -> None:
+    (terminal.directory / "empty").mkdir()
+    terminal.must("init", "--home", "empty")
+    (terminal.directory / "busy").mkdir()
+    (terminal.directory / "busy" / "letter").write_text("mine")
+    ran = terminal.run("init", "--home", "busy", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (5, "store.exists")
+    assert [one.name for one in (terminal.directory / "busy").iterdir()] == ["letter"]
+    assert not (terminal.directory / "busy.key").exists()
+    assert terminal.run("init", "--home", "busy/letter").status == 5
+
+
+def test_a_store_that_answers_nobody_says_where_its_vaults_are(terminal: Terminal) -> None:
+    terminal.must("init", "acme")
+    terminal.must("vault", "delete", "acme")
+    ran = terminal.run("secret", "list", "-o", "json")
+    assert (ran.status, ran.error["message"]) == (2, "the store has no vaults")
+    assert "list-deleted" in ran.error["hint"]
+
+
 def test_the_root_key_may_be_elsewhere(terminal: Terminal, tmp_path: Path) -> None:
     terminal.must("init", "--root-key", str(tmp_path / "keys"))
     assert not Path(f"{terminal.home}.key").exists()
