@@ -246,7 +246,10 @@ class LogUnavailable(MunimentError):
     """The event could not be recorded, so the request was not carried out."""
 
     code = "log.not-recorded"
-    hint = "free disk space or mend the disk, then try again; nothing was changed"
+    hint = (
+        "free disk space, mend the disk, or run as the account whose store it is; then try again: "
+        "nothing was changed"
+    )
 
 
 class OutcomeUnknown(MunimentError):

@@ -59,7 +59,9 @@ def open_environment(
     except lmdb.Error as problem:
         if "already open" in str(problem):
             raise LogBusy(f"{path} is already open in this process") from None
-        raise LogUnavailable(f"{path}: {problem}") from None
+        # LMDB begins some of its messages with the path, and others not.
+        said = str(problem).removeprefix(f"{path}: ")
+        raise LogUnavailable(f"{path}: {said}") from None
     except OSError as problem:
         raise LogUnavailable(f"{path}: {problem.strerror}") from None
     return environment
