@@ -38,7 +38,7 @@ class PointInvalid(Usage):
     """The text is not a point in time."""
 
     code = "point.invalid"
-    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, #18230 or now"
+    hint = "write 2h, PT2H, 90d, 2026-11-03, 2026-11-03T10:00:00Z, or for the past #18230 or now"
 
 
 class CheckpointFileMissing(PointInvalid):
@@ -65,7 +65,7 @@ class NotConfirmed(Usage):
     """What destroys must be confirmed: type the name on a terminal, or give --yes."""
 
     code = "confirm.missing"
-    hint = "nothing was changed; --plan shows what would happen"
+    hint = "nothing was changed"
 
 
 class FileInTheWay(TerminalError):

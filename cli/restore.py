@@ -97,7 +97,7 @@ def restore(
             _show(session, _rows(planned))
         _tell_rules(session, planned)
         what = f"{counted(len(todo), 'step')} to bring {vault.name} back to {at}."
-        session.terminal.confirm(what, vault.name, yes=yes)
+        session.terminal.confirm(what, vault.name, yes=yes, planned=True)
         back = Restore(plan=replace(asked, to=at.size), head=planned.head)
         done = vault.handle(session.caller, back)
         _emit(session, vault, at, done, done=True)
@@ -202,7 +202,7 @@ def _into(session: Session, to: str, name: str, consent: Consent) -> None:
             return
         _tell_bounds(session, vault)
         what = f"A new vault {name} is made of {vault.name} as of {at}."
-        session.terminal.confirm(what, name, yes=consent.yes)
+        session.terminal.confirm(what, name, yes=consent.yes, planned=True)
         with Progress("secrets") as progress:
             copied = store.restore_into(session.caller, vault, at.size, name, progress)
         made = store.vault(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from cli import shapes
@@ -10,6 +12,7 @@ from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
 from cli.session import Session
+from cli.tables import counted
 
 
 @command("delete", remote=True)
@@ -52,6 +55,15 @@ def recover(session: Session, secret: Reference) -> None:
     session.output.emit(shapes.item(vault, answer, versioned=True))
 
 
+def tell_backups(session: Session, backups: Sequence[int] | None) -> None:
+    """Say that backups bring back what was purged: a receipt has only the numbers of their keys."""
+    if backups:
+        session.terminal.note(
+            f"{counted(len(backups), 'backup')} of it can still be restored, for --backups was not "
+            "given: `muniment log NAME` shows when each was issued, and to whom."
+        )
+
+
 @command("purge", remote=True)
 @secret_argument(versions=False)
 @click.option("--backups", is_flag=True, help="Destroy also the keys of its issued backups.")
@@ -72,7 +84,8 @@ def purge(session: Session, secret: Reference, backups: bool, plan: bool, yes: b
         session.output.emit(shapes.item(vault, found) | {"wouldDestroyBackups": backups})
         return
     what = f"All versions of {secret.name} will be closed for ever."
-    session.terminal.confirm(what, secret.name, yes=yes)
+    session.terminal.confirm(what, secret.name, yes=yes, planned=True)
     asked = PurgeDeletedSecret(name=secret.name, backups=backups)
     _, answer = session.ask(asked, secret.vault)
     session.output.emit(shapes.purged(answer))
+    tell_backups(session, answer.open_backups)

@@ -7,6 +7,7 @@ import click
 from cli import shapes, storage_shapes
 from cli.as_of import as_of_option
 from cli.command import command
+from cli.secret_deletion import tell_backups
 from cli.secret_values import deliver, refuse_existing
 from cli.session import Session
 from cli.storage_accounts import emit, limit_option
@@ -88,11 +89,12 @@ def purge(session: Session, account: Account, backups: bool, plan: bool, yes: bo
         session.output.emit(told | {"wouldDestroyBackups": backups})
         return
     what = f"All that the vault holds of {account.name} will be closed for ever."
-    session.terminal.confirm(what, account.name, yes=yes)
+    session.terminal.confirm(what, account.name, yes=yes, planned=True)
     _, answer = session.ask(
         PurgeDeletedStorageAccount(name=account.name, backups=backups), account.vault
     )
     session.output.emit(shapes.purged(answer))
+    tell_backups(session, answer.open_backups)
 
 
 @command("backup")

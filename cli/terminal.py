@@ -60,15 +60,19 @@ class Terminal:
         """Say something beside the data."""
         print(text, file=sys.stderr)
 
-    def confirm(self, what: str, name: str, *, yes: bool) -> None:
-        """Let *name* be typed before *what*, a sentence, comes true.  Raise NotConfirmed."""
+    def confirm(self, what: str, name: str, *, yes: bool, planned: bool = False) -> None:
+        """Let *name* be typed before *what*, a sentence, comes true.  Raise NotConfirmed.
+
+        A command that is *planned* shows with --plan what it would do.
+        """
         if yes:
             return
         if not self.answers:
-            raise NotConfirmed(f"{what} There is no terminal to confirm it at: give --yes.")
+            ways = "--yes, or --plan to look first" if planned else "--yes"
+            raise NotConfirmed(f"{what} There is no terminal to confirm it at: give {ways}.")
         print(f"{what}\nType {name} to go on: ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().rstrip("\n") != name:
-            raise NotConfirmed("what was typed is not the name; nothing was changed")
+            raise NotConfirmed("what was typed is not the name")
 
     def ask_hidden(self, prompt: str, *, again: bool = False) -> str | None:
         """Ask for something without showing it; None if nobody can be asked.  Raise Usage.

@@ -163,3 +163,49 @@ def test_an_interrupt_is_130(terminal: Terminal) -> None:
     assert child.returncode == 130
     assert told.startswith(b"muniment: Interrupted")
     assert b"Traceback" not in told
+
+
+def test_who_is_not_asked_is_told_how_to_look_first(terminal: Terminal) -> None:
+    terminal.must("init")
+    ran = terminal.run("secret", "purge", "a", "-o", "json")
+    assert ran.error["message"].endswith("give --yes, or --plan to look first.")
+    assert ran.error["hint"] == "nothing was changed"
+
+
+# --- streams that the caller closed ---------------------------------------------------------------
+
+
+def closing(
+    terminal: Terminal, streams: str, *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command whose *streams*, as a shell closes them, are not there."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", str(SCRIPT), *arguments],
+        capture_output=True,
+        cwd=terminal.directory,
+        env=terminal.environ,
+        timeout=30,
+    )
+
+
+def test_a_closed_output_is_a_failure_and_no_traceback(terminal: Terminal) -> None:
+    terminal.must("init")
+    terminal.must("secret", "set", "a", stdin="v")
+    ran = closing(terminal, ">&-", "secret", "list")
+    assert (ran.returncode, ran.stderr) == (1, b"muniment: Bad file descriptor\n")
+    assert closing(terminal, ">&-", "secret", "delete", "a", "-o", "none").returncode == 0
+    terminal.check()
+
+
+def test_a_closed_input_is_no_empty_value(terminal: Terminal) -> None:
+    terminal.must("init")
+    ran = closing(terminal, "<&-", "secret", "set", "a")
+    assert (ran.returncode, ran.stderr) == (1, b"muniment: -: Bad file descriptor\n")
+    assert terminal.json("secret", "list") == []
+
+
+def test_what_is_told_to_nobody_does_not_stand_among_the_data(terminal: Terminal) -> None:
+    terminal.must("init")
+    ran = closing(terminal, "2>&-", "secret", "list", "--as-of", "#1", "-o", "json")
+    assert (ran.returncode, ran.stdout) == (0, b"[]\n")
+    assert closing(terminal, "2>&-", "secret", "show", "nope").returncode == 3
