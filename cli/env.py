@@ -52,7 +52,7 @@ def azure(
     which DefaultAzureCredential finds, or as a client's, for `muniment secret --url` and for programs
     that make a ClientSecretCredential without asking Microsoft whether the authority is known.
     """
-    base = _base(domain, port)
+    base = base_of(domain, port)
     if identity is not None:
         if tenant_id is not None or client_id is not None:
             raise Usage("--identity says the client and its tenant")
@@ -87,7 +87,7 @@ def az_cli(session: Session, domain: str, port: int, tls: Path | None) -> None:
 
     They keep their settings apart from those of your other clouds, in a directory of their own.
     """
-    base = _base(domain, port)
+    base = base_of(domain, port)
     suffix = base.replace("https://", ".")
     trust = _trust(tls_directory(session, tls)).get("REQUESTS_CA_BUNDLE")
     commands = [
@@ -103,7 +103,8 @@ def az_cli(session: Session, domain: str, port: int, tls: Path | None) -> None:
     session.output.raw("".join(line + "\n" for line in commands), {"commands": commands})
 
 
-def _base(domain: str, port: int) -> str:
+def base_of(domain: str, port: int) -> str:
+    """The service's address.  Raise DomainInvalid."""
     from server.certificates import check_domain
 
     return f"https://{check_domain(domain)}" + ("" if port == 443 else f":{port}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ _NEEDED = ("granian", "joserfc", "prometheus_client", "urllib3")
 _LISTENING = """\
 Vaults answer at {vaults}; {workers}, listening on {places}.
   Clients trust  {authority}
-  Set them up    muniment env azure
+  Set them up    {set_up}
   Let one in     muniment identity add NAME
   Stop           Ctrl-C, or SIGTERM; requests that were begun are ended"""
 
@@ -226,11 +227,23 @@ def _passphrase(session: Session) -> bytes | None:
     return ask()
 
 
+def _set_up(options: Options) -> str:
+    """`env azure`, with all that was said here and that it would else take to be otherwise."""
+    from server.serving import DOMAIN, PORT
+
+    words = ["muniment", "env", "azure"]
+    words += [] if options.domain == DOMAIN else ["--domain", options.domain]
+    words += [] if options.port == PORT else ["--port", str(options.port)]
+    words += [] if options.tls == f"{options.home}.tls" else ["--tls", str(options.tls)]
+    return shlex.join(words)
+
+
 def _listening(options: Options, places: list[str]) -> str:
     authority = Path(options.tls or "") / "ca.pem"
     return _LISTENING.format(
         vaults=options.base.replace("https://", "https://VAULT."),
         workers="1 worker" if options.workers == 1 else f"{options.workers} workers",
         places=", ".join(places),
+        set_up=_set_up(options),
         authority=authority if authority.is_file() else "whoever vouches for the certificate",
     )

@@ -8,22 +8,23 @@ from __future__ import annotations
 import click
 
 from cli.command import command
+from cli.env import base_of
 from cli.identity import identities, record
 from cli.moments import rfc3339
 from cli.problems import Usage
+from cli.serve import domain_option, port_option
 from cli.session import Session, os_user
-
-DEFAULT_RESOURCE = "https://vault.localhost:8443"
 
 
 @command("issue")
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option("--client-id", metavar="GUID", help="The client, by its id.")
+@domain_option
+@port_option
 @click.option(
     "--resource",
-    default=DEFAULT_RESOURCE,
     metavar="URL",
-    help=f"The service, without a vault's name [{DEFAULT_RESOURCE}].",
+    help="The service, without a vault's name [what --domain and --port say].",
 )
 @click.option(
     "--control-plane",
@@ -41,7 +42,9 @@ def issue_token(
     session: Session,
     name: str | None,
     client_id: str | None,
-    resource: str,
+    domain: str,
+    port: int,
+    resource: str | None,
     control_plane: bool,
     lifetime: int,
 ) -> None:
@@ -56,6 +59,8 @@ def issue_token(
     named = name or client_id
     if named is None or (name is not None and client_id is not None):
         raise Usage("name the client, or give its --client-id")
+    if resource is None:
+        resource = base_of(domain, port)
     if not resource.startswith("https://"):
         raise Usage("--resource is an https address")
     with identities(session) as known:

@@ -99,7 +99,9 @@ def test_a_client_with_a_public_key_gets_no_secret(terminal: Terminal) -> None:
 
 def test_a_removed_client_is_gone(terminal: Terminal) -> None:
     secret = terminal.json("identity", "add", "app")["clientSecret"]
-    refused(terminal.run("identity", "remove", "app", "-o", "json"), 2, "confirm.missing")
+    unasked = terminal.run("identity", "remove", "app", "-o", "json")
+    refused(unasked, 2, "confirm.missing")
+    assert "--plan" not in str(unasked.error), "it has none"
     assert accepts(terminal, secret)
 
     terminal.must("identity", "remove", "app", "--yes")
@@ -208,6 +210,13 @@ def test_a_token_is_printed_alone_and_opens_the_service(terminal: Terminal) -> N
         assert principal.oid == OBJECT
         assert re.fullmatch(r"issued by local:\S+", principal.method)
     terminal.check()
+
+
+def test_a_token_is_for_the_domain_and_port_that_the_service_has(terminal: Terminal) -> None:
+    terminal.must("identity", "add", "app")
+    where = ("--domain", "vault.example.com", "--port", "9443")
+    token = terminal.must("token", "issue", "app", *where).text.strip()
+    assert who(terminal, token, "https://vault.example.com:9443").name == "app"
 
 
 def test_a_token_opens_the_control_plane_only_if_it_was_asked_for(terminal: Terminal) -> None:

@@ -252,6 +252,7 @@ def test_a_store_is_served_until_it_is_told_to_stop(terminal: Terminal, tmp_path
             assert time.monotonic() < end, told.read_text()
             time.sleep(0.05)
         assert f"https://VAULT.vault.localhost:{port}; 2 workers" in told.read_text()
+        assert f"muniment env azure --port {port}\n" in told.read_text()
         context = ssl.create_default_context(cafile=f"{terminal.home}.tls/ca.pem")
         connection = Connection(port, context)
         connection.request("GET", "/secrets/a?api-version=7.4")
