@@ -9,10 +9,19 @@ import click
 from cli import shapes
 from cli.command import command
 from cli.session import Session
+from cli.tables import WHOLE, Column
 
 if TYPE_CHECKING:
     from eventstore.keyring import Erasure
     from vault.store import Store
+
+
+_COLUMNS = [
+    Column("VAULT", "vault"),
+    Column("RECORD", "_record", WHOLE),
+    Column("OPERATION", "operation"),
+    Column("NEW VERIFIER KEY", "_verifier", WHOLE),
+]
 
 
 @command("rotate")
@@ -30,9 +39,20 @@ def rotate(session: Session, root: bool, signing: bool, audit: bool) -> None:
     with session.store() as store:
         rotated = _rotate_vaults(session, store, signing, audit) if signing or audit else []
         erasure = store.rotate_root_key(session.caller) if root else None
-    session.output.emit(
-        {"root": None if erasure is None else _erasure(erasure), "rotated": rotated}
-    )
+    root_key = None if erasure is None else _erasure(erasure)
+    output = session.output
+    if not output.for_people or output.has_query:
+        output.emit({"root": root_key, "rotated": rotated})
+        return
+    output.emit([_row(shape) for shape in rotated], _COLUMNS)
+    output.emit({"root": root_key} if root_key else None)
+
+
+def _row(shape: shapes.Shape) -> shapes.Shape:
+    return shape | {
+        "_record": f"{shape['log']} #{shape['position']}",
+        "_verifier": shape["details"].get("verifier"),
+    }
 
 
 def _rotate_vaults(
@@ -59,7 +79,7 @@ def change_passphrase(session: Session, new_passphrase_file: str | None) -> None
     store.  Whoever copied the store as well, while they did, keeps the keys it held.
     """
     with session.store() as store:
-        new = session.new_passphrase(new_passphrase_file)
+        new = session.new_passphrase(new_passphrase_file, "--new-passphrase-file")
         erasure = store.change_passphrase(session.caller, new)
     session.output.emit({"root": _erasure(erasure)})
 

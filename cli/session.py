@@ -311,13 +311,15 @@ class Session:
             return lambda: read_passphrase(path)
         return self._prompted if self._can_prompt else None
 
-    def new_passphrase(self, file: str | None, prompt: str = "New passphrase: ") -> bytes:
-        """A passphrase that is being chosen: typed twice, or from *file*."""
+    def new_passphrase(self, file: str | None, flag: str = "--passphrase-file") -> bytes:
+        """A passphrase that is being chosen: typed twice, or from *file*, which *flag* names."""
         if file is not None:
             return read_passphrase(Path(file))
-        given = self.terminal.ask_hidden(prompt, again=True)
+        given = self.terminal.ask_hidden("New passphrase: ", again=True)
         if not given:
-            raise Usage("a passphrase is needed: type one on a terminal, or name a file")
+            raise Usage(
+                f"a passphrase is needed: type one on a terminal, or name a file with {flag}"
+            )
         return given.encode()
 
     @property

@@ -175,6 +175,31 @@ def test_backup_and_restore(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.run("secret", "restore", "--file", "-", stdin="junk").status == 2
 
 
+def test_a_purge_says_that_a_backup_still_opens(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.must("secret", "set", "a", stdin="v")
+    terminal.must("secret", "backup", "a", "--file", str(tmp_path / "blob"))
+    terminal.must("secret", "delete", "a")
+    told = terminal.must("secret", "purge", "a", "--yes").told
+    assert "1 backup of it can still be restored" in told
+    terminal.must("secret", "restore", "--file", str(tmp_path / "blob"))
+    terminal.must("secret", "delete", "a")
+    assert "backup" not in terminal.must("secret", "purge", "a", "--yes", "--backups").told
+
+
+def test_rotated_keys_are_a_table_that_people_can_read(terminal: Terminal) -> None:
+    ran = terminal.must("key", "rotate")
+    lines = ran.text.splitlines()
+    assert lines[0].split() == ["VAULT", "RECORD", "OPERATION", "NEW", "VERIFIER", "KEY"]
+    assert lines[1].split()[3] == "signing-key.rotated"
+    assert {line.split()[0] for line in lines[5:]} == {
+        "root.assurance",
+        "root.epoch",
+        "root.provider",
+    }
+    now = terminal.json("vault", "show")["verifiers"]
+    assert all(key in ran.text for key in now.values())
+
+
 def test_a_policy_says_who_may(terminal: Terminal) -> None:
     terminal.must("secret", "set", "a", stdin="v")
     bob = ("--as", "bob")
