@@ -86,10 +86,10 @@ def maybe_point(session: Session, text: str | None) -> Point | None:
 def point(session: Session, text: str) -> Point:
     """The point that *text* names.  Raise PointInvalid, or FileUnusable."""
     from cli.points import past
-    from vault.points import AfterEvent, AtCheckpoint, AtTime, Now
+    from vault.points import AfterEvent, AtTime, Now
 
     if text.startswith("@"):
-        return AtCheckpoint(_note(text[1:]))
+        return checkpoint_in(text[1:])
     if text.strip() == "now":
         return Now()
     found = past(text, session.now)
@@ -97,6 +97,13 @@ def point(session: Session, text: str) -> Point:
         return AfterEvent(found.position)
     assert found.time is not None
     return AtTime(found.time)
+
+
+def checkpoint_in(file: str) -> Point:
+    """The point that a kept checkpoint fixes.  Raise CheckpointFileMissing or FileUnusable."""
+    from vault.points import AtCheckpoint
+
+    return AtCheckpoint(_note(file))
 
 
 def _note(file: str) -> str:

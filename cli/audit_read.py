@@ -13,7 +13,7 @@ import click
 from cli.anchors import checkpoint_in, verifiers_in
 from cli.command import command
 from cli.copies import copy_at
-from cli.log import REFUSED, Telling
+from cli.log import REFUSED, Telling, check_words
 from cli.moments import rfc3339
 from cli.points import past
 from cli.problems import FileUnusable, Usage
@@ -83,6 +83,7 @@ def read(
     """
     from vault.history_commands import ReadHistory
 
+    check_words(operation, outcome)
     opened = _opened(session, grant, key)
     header = opened.header
     since, until = _within(session, header, start, stop)

@@ -19,6 +19,7 @@ from cli.session import Session
 if TYPE_CHECKING:
     from vault.answers import HistoryItem
     from vault.history_commands import ReadHistory
+    from vault.points import Resolutions
     from vault.service import Vault
 
 _LONGEST = 64
@@ -42,6 +43,7 @@ class Follower:
         self._vault = vault
         self._asked = asked
         self.cursor = cursor
+        self.points: Resolutions = {}
         self._quiet: dict[str, int] = {}
 
     def news(self) -> Iterator[list[HistoryItem]]:
@@ -64,8 +66,7 @@ class Follower:
     def newest(self) -> Iterator[list[HistoryItem]]:
         """The newest records that were asked for, with the cursor at the end of both logs."""
         before = self._sizes()
-        found = self._vault.stream(self._session.caller, self._asked)
-        return self._moving(found, before)
+        return self._moving(self._asked_for(self._asked), before)
 
     def follow(self, interval: float, tell: Callable[[Sequence[HistoryItem]], None]) -> None:
         """Give what is new to *tell*, until somebody interrupts."""
@@ -113,7 +114,11 @@ class Follower:
         seen = self.cursor.of(log)
         start = max(self._asked.start, self._time_after(log, seen, size))
         asked = replace(self._asked, logs=(log,), start=start)
-        return self._vault.stream(self._session.caller, asked)
+        return self._asked_for(asked)
+
+    def _asked_for(self, asked: ReadHistory) -> Iterator[HistoryItem]:
+        found, self.points = self._vault.retell(self._session.caller, asked)
+        return found
 
     def _time_after(self, log: str, seen: int, size: int) -> int:
         """The first moment after the record that was seen last: times increase with positions."""

@@ -10,13 +10,13 @@ from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
 from cli.session import Session
-from cli.tables import Column, counted
+from cli.tables import SECONDS, WHOLE, Column, counted
 
 _VERSION_SHOWN = 8
 
 _READS = [
-    Column("RECORD", "_record"),
-    Column("TIME", "time"),
+    Column("RECORD", "_record", WHOLE),
+    Column("TIME", "time", SECONDS),
     Column("PRINCIPAL", "principal"),
     Column("HOW", "how"),
     Column("VERSION", "_version"),
@@ -51,8 +51,8 @@ _BLAME = [
 
 
 @command("who-read")
-@secret_argument(versions=True)
-@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230.")
+@secret_argument(versions=True, unsaid="all")
+@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230, @FILE.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 def who_read(session: Session, secret: Reference, start: str | None, stop: str | None) -> None:
     """Show every time that a secret's value was given out.

@@ -6,20 +6,23 @@ Printed, or written in a form that other programs read (`vault.exporting`), and 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import click
 
 from cli import shapes
+from cli.as_of import checkpoint_in, tell_period
 from cli.command import command
 from cli.points import Point, past
 from cli.problems import Usage
 from cli.session import Session
-from cli.tables import Column, cell
+from cli.tables import SECONDS, WHOLE, Column, cell
 
 if TYPE_CHECKING:
+    import vault.points as vault_points
     from cli.cursor import Cursor
     from eventstore.bracket import Brackets
     from eventstore.trust import Trust
@@ -32,8 +35,8 @@ _VERSION_SHOWN = 8
 _LOGS = ("changes", "access")
 
 _COLUMNS = [
-    Column("RECORD", "_record"),
-    Column("TIME", "time"),
+    Column("RECORD", "_record", WHOLE),
+    Column("TIME", "time", SECONDS),
     Column("OPERATION", "operation"),
     Column("PRINCIPAL", "principal"),
     Column("NAME", "name"),
@@ -48,7 +51,7 @@ _COLUMNS = [
 @click.option("--principal", "who", metavar="PRINCIPAL", default="", help="Only what they asked.")
 @click.option("--outcome", metavar="WORD", default="", help="ok, refused, or an error's code.")
 @click.option("--address", metavar="IP", default="", help="Only what came from there.")
-@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230.")
+@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230, @FILE.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="The newest N of them.")
 @click.option("--log", type=click.Choice(_LOGS), help="Only this log [both].")
@@ -85,12 +88,14 @@ def log(
     """Show what happened, who asked, and who was refused.
 
     Both logs are shown, oldest first.  A position after # is one of `changes`; of `access` it
-    selects what was answered at or after it.  With --format each record is a line: Key Vault's
+    selects what was answered at or after it.  @FILE is the last event of a checkpoint that was
+    kept.  With --format each record is a line: Key Vault's
     AuditEvent, OCSF, or syslog (RFC 5424); with --cursor or --follow a file is written on.  With
     --policy or --tsa-roots, -o json and jsonl say between which two moments others saw it come.
     """
     from vault.history_commands import ReadHistory
 
+    check_words(operation, outcome)
     since, until = _point(session, "--from", start), _point(session, "--to", stop)
     asked = ReadHistory(
         name=name or "",
@@ -105,14 +110,18 @@ def log(
         from_event=since.position if since else None,
         before_event=until.position if until else None,
         newest=last,
+        since=_checkpoint(start),
+        until=_checkpoint(stop),
     )
     told = Telling(session, form, file, yes, follow or kept is not None or after is not None)
     if not told.goes_on:
         with session.vault() as vault:
             told.believe(session.trust, vault)
-            told.tell(vault.name, vault.stream(session.caller, asked))
+            found, points = vault.retell(session.caller, asked)
+            tell_period(session, points)
+            told.tell(vault.name, found)
         return
-    _check_going_on(session, follow, after, kept, last, until)
+    _check_going_on(session, follow, after, kept, last, stop)
     going = _Going(_cursor(after, kept), kept, follow, interval)
     with session.vault() as vault:
         told.believe(session.trust, vault)
@@ -170,9 +179,14 @@ class Telling:
             deliver_each(self._file, lines, yes=self._yes)
             return
         output = self._session.output
-        rows = map(self._shape, items)
-        if output.for_people and not output.has_query:
+        rows: Iterator[shapes.Shape] = map(self._shape, items)
+        for_people = output.for_people and not output.has_query
+        if for_people:
             rows = map(_row, rows)
+        first = next(rows, None)
+        if first is None and for_people:
+            self._session.terminal.note("No record fits.")
+        rows = chain(() if first is None else (first,), rows)
         output.emit_each(rows, _COLUMNS, paged=self._session.paged)
 
     def tell_more(self, vault: str, items: Sequence[HistoryItem]) -> None:
@@ -229,7 +243,10 @@ def _go_on(
             if going.kept is not None:
                 keep(going.kept, follower.cursor)
 
-    for items in follower.news() if asked.newest is None else follower.newest():
+    parts = follower.news() if asked.newest is None else follower.newest()
+    for at, items in enumerate(parts):
+        if not at:
+            tell_period(session, follower.points)
         tell(items)
     if going.follow:
         follower.forget_filters()
@@ -262,7 +279,7 @@ def _check_going_on(
     after: str | None,
     kept: str | None,
     last: int | None,
-    until: Point | None,
+    until: str | None,
 ) -> None:
     if after is not None and kept is not None:
         raise Usage("give --after or --cursor, not both")
@@ -301,8 +318,38 @@ def _append(file: str, text: str) -> None:
 # --- points and rows ------------------------------------------------------------------------------
 
 
+def check_words(operation: str, outcome: str) -> None:
+    """Raise Usage for a word that stands in no record: an empty answer would be taken for "never"."""
+    if operation:
+        from eventstore.events import Access, Change
+
+        tags = {kind.__struct_config__.tag for kind in get_args(Change) + get_args(Access)}
+        _check_word("--operation", operation, tags)
+    if outcome:
+        from cli.exits import EXITS
+
+        _check_word("--outcome", outcome, {"ok", REFUSED, *EXITS})
+
+
+def _check_word(flag: str, word: str, known: Set[str]) -> None:
+    if word in known:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, sorted(known), 3)
+    also = f"; near it are {', '.join(near)}" if near else ""
+    raise Usage(f"{flag}: no record has {word[:60]!r}{also}")
+
+
+def _checkpoint(text: str | None) -> vault_points.Point | None:
+    """The checkpoint that a point names; None for what can be read without the vault."""
+    if text is None or not text.startswith("@"):
+        return None
+    return checkpoint_in(text[1:])
+
+
 def _point(session: Session, flag: str, text: str | None) -> Point | None:
-    if text is None:
+    if text is None or text.startswith("@"):
         return None
     point = past(text, session.now)
     session.terminal.note(f"{flag} {point}")

@@ -27,7 +27,7 @@ _VERSION_SHOWN = 8
 
 
 @command("replay")
-@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230.")
+@click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230, @FILE.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 @click.option("--principal", "who", metavar="PRINCIPAL", default="", help="Only what they asked.")
 @click.option("--name", metavar="NAME", default="", help="Only what concerns this secret.")

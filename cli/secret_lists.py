@@ -10,7 +10,7 @@ from cli.command import command
 from cli.reference import Reference
 from cli.secret_options import secret_argument
 from cli.session import Session
-from cli.tables import Column
+from cli.tables import WHOLE, Column
 
 _SECRETS = [
     Column("NAME", "name"),
@@ -21,7 +21,7 @@ _SECRETS = [
     Column("TAGS", "tags"),
 ]
 _VERSIONS = [
-    Column("VERSION", "version"),
+    Column("VERSION", "version", WHOLE),
     Column("ENABLED", "enabled"),
     Column("CONTENT TYPE", "contentType"),
     Column("CREATED", "created"),

@@ -20,8 +20,11 @@ CLEAR = ("", "none")
 """What `set-attributes` takes for a date or a text that shall be no more."""
 
 
-def secret_argument(*, versions: bool) -> Callable[[Function], Function]:
-    """NAME, --name NAME or --id URL, and with *versions* --version: given on as `secret`."""
+def secret_argument(*, versions: bool, unsaid: str = "newest") -> Callable[[Function], Function]:
+    """NAME, --name NAME or --id URL, and with *versions* --version: given on as `secret`.
+
+    *unsaid* is what is meant without a version.
+    """
 
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
@@ -38,7 +41,7 @@ def secret_argument(*, versions: bool) -> Callable[[Function], Function]:
             click.option("--id", "identifier", metavar="URL", help="Its id, as lists print it."),
         ]
         if versions:
-            options.append(click.option("--version", metavar="HEX", help="A version [newest]."))
+            options.append(click.option("--version", metavar="HEX", help=f"A version [{unsaid}]."))
         return _decorated(run, options)
 
     return decorate

@@ -19,21 +19,32 @@ MEASURED = 500
 
 _GAP = "  "
 _NARROWEST = 6
+WHOLE = 10_000
+"""For `Column.least`: never cut."""
+
+SECONDS = 20
+"""For `Column.least`: a time down to its second."""
+
 _CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
 class Column(NamedTuple):
-    """A heading, and the key of a row that stands under it."""
+    """A heading, and the key of a row that stands under it.
+
+    However narrow the terminal, *least* characters of each cell are shown: what names a thing is of
+    no use in part.
+    """
 
     heading: str
     key: str
+    least: int = 0
 
 
 def table(rows: Sequence[dict[str, object]], columns: Sequence[Column], width: int | None) -> Table:
     cells = [[cell(row.get(column.key)) for column in columns] for row in rows]
     headings = [column.heading for column in columns]
     sizes = [max(map(shown_width, texts)) for texts in zip(headings, *cells, strict=True)]
-    fitted = _fitted(sizes, headings, width)
+    fitted = _fitted(sizes, columns, width)
     narrowed = [size < wanted for size, wanted in zip(fitted, sizes, strict=True)]
     return Table(headings, cells, fitted, narrowed)
 
@@ -145,12 +156,12 @@ def _flattened(prefix: str, values: dict[str, object]) -> list[tuple[str, str]]:
     return found
 
 
-def _fitted(sizes: list[int], headings: list[str], width: int | None) -> list[int]:
+def _fitted(sizes: list[int], columns: Sequence[Column], width: int | None) -> list[int]:
     if width is None:
         return sizes
     floors = [
-        min(size, max(_NARROWEST, len(heading)))
-        for size, heading in zip(sizes, headings, strict=True)
+        min(size, max(_NARROWEST, len(column.heading), column.least))
+        for size, column in zip(sizes, columns, strict=True)
     ]
     fitted = list(sizes)
     excess = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width

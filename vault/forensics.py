@@ -12,6 +12,8 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from eventstore.access_events import HistoryRead
 from eventstore.disclosure import Shown, show
 from eventstore.errors import KeyErased
@@ -359,12 +361,22 @@ def retell(books: history.Books, command: ReadHistory | Replay, points: Resoluti
         asked = ReadHistory(name=command.name, principal=command.principal, start=start, stop=stop)
         what, telling = "replay", _step
     else:
-        asked, what, telling = command, "log", history.just_item
+        asked, what, telling = _placed(command, points), "log", history.just_item
     found = history.find(books, asked)
     name = str(getattr(command, "name", ""))
     at = books["changes"].size
     event = HistoryRead(at=at, count=found.total, name=name, what=what)
     return Retold(event, history.tell(books, asked, found, telling))
+
+
+def _placed(command: ReadHistory, points: Resolutions) -> ReadHistory:
+    """*command* with the positions that its points turned out to be."""
+    since, until = points.get("since"), points.get("until")
+    if since is not None:
+        command = replace(command, from_event=max(since.size - 1, 0))
+    if until is not None:
+        command = replace(command, before_event=max(until.size - 1, 0))
+    return command
 
 
 def _step(

@@ -30,8 +30,9 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     """Records of both logs, oldest first, without values.
 
     *start* and *stop* are microseconds (start included, stop not); *from_event* and *before_event*
-    positions of `changes`, and of `access` what was answered there.  *refused* is any outcome but
-    ok.  *newest* keeps the last so many of those that fit.
+    positions of `changes`, and of `access` what was answered there.  *since* and *until* are such
+    positions by a point that only the vault can read: the last event of a checkpoint.  *refused* is
+    any outcome but ok.  *newest* keeps the last so many of those that fit.
     """
 
     records: ClassVar[str] = "history.read"
@@ -47,6 +48,8 @@ class ReadHistory(Command[list[HistoryItem]], frozen=True, kw_only=True):
     from_event: int | None = None
     before_event: int | None = None
     newest: int | None = None
+    since: Point | None = None
+    until: Point | None = None
 
 
 class WhoRead(Command[list[ReadFact]], frozen=True, kw_only=True):

@@ -217,6 +217,16 @@ def test_diff_shows_a_time_of_an_older_version_as_a_time(
     own.check()
 
 
+def test_a_period_by_a_checkpoint_is_the_same_to_all_who_tell_one(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_bytes(terminal.must("checkpoint", "show").out)
+    point = f"@{tmp_path / 'kept'}"
+    for verb in (("log",), ("who-read", "db"), ("replay",)):
+        told = terminal.must(*verb, "--from", point, "-o", "json").told
+        assert told.startswith("--from #"), verb
+
+
 def test_who_read_until_now_leaves_out_nothing(terminal: Terminal) -> None:
     value(terminal, "db")
     everything = terminal.json("who-read", "db")

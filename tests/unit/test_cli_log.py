@@ -72,6 +72,58 @@ def test_following_begins_with_the_newest_that_match(terminal: Terminal) -> None
     assert json.loads(line)["name"] == "y"
 
 
+@pytest.mark.parametrize(
+    ("filters", "near"),
+    [
+        (("--operation", "secret.sett"), "secret.set"),
+        (("--outcome", "acess.denied"), "access.denied"),
+    ],
+)
+def test_a_word_that_no_record_has_is_refused_rather_than_empty(
+    terminal: Terminal, filters: tuple[str, str], near: str
+) -> None:
+    ran = terminal.run("log", *filters, "-o", "json")
+    assert (ran.status, ran.text) == (2, "")
+    assert near in ran.error["message"]
+
+
+def test_that_no_record_fits_is_told_to_people(terminal: Terminal) -> None:
+    assert terminal.must("log", "misspelt").told == "No record fits.\n"
+    ran = terminal.must("log", "other", "-o", "json")
+    assert (ran.text, ran.told) == ("[]\n", "")
+
+
+def test_a_kept_checkpoint_is_where_a_log_begins_or_ends(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_bytes(terminal.must("checkpoint", "show").out)
+    terminal.must("secret", "set", "b", stdin="later")
+    since = terminal.must("log", "--from", "@kept", "--log", "changes", "-o", "jsonl")
+    assert read(since.text) == [("changes", 2), ("changes", 3)]
+    assert since.told.startswith("--from #2, ")
+    before = terminal.must("log", "--to", "@kept", "--log", "changes", "-o", "jsonl")
+    assert read(before.text) == [("changes", 0), ("changes", 1)]
+    after = ("--after", "changes:2,access:0")
+    gone_on = terminal.must("log", "--from", "@kept", *after, "--log", "changes", "-o", "jsonl")
+    assert read(gone_on.text) == [("changes", 3)]
+    assert gone_on.told.startswith("--from #2, ")
+
+
+def test_a_checkpoint_of_another_log_is_no_place_in_this_one(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_bytes(terminal.must("checkpoint", "show", "--log", "access").out)
+    ran = terminal.run("log", "--from", "@kept", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (20, "checkpoint.signature-invalid")
+
+
+def test_a_narrow_terminal_still_names_each_record(terminal: Terminal) -> None:
+    _, screen = terminal.type("log", "--log", "changes", "--no-pager", columns=60)
+    found = [line.split("  ") for line in screen.splitlines()[1:] if line]
+    assert [line[0] for line in found] == ["changes #0", "changes #1", "changes #2"]
+    assert all(len(line[1]) == 20 and line[1].startswith("20") for line in found)
+
+
 @pytest.mark.parametrize("flag", ["--from", "--to"])
 def test_a_position_beyond_the_head_is_told(terminal: Terminal, flag: str) -> None:
     ran = terminal.run("log", flag, "#99999", "-o", "json")

@@ -7,7 +7,7 @@ import pytest
 from cli.output import Output
 from cli.problems import Usage
 from cli.progress import Progress
-from cli.tables import Column, facts, shown_width, table, visible
+from cli.tables import WHOLE, Column, facts, shown_width, table, visible
 from cli.terminal import Terminal
 
 BUNDLE = {"attributes": {"enabled": True}, "contentType": None, "name": "a", "tags": {}}
@@ -94,6 +94,14 @@ def test_a_table_fits_its_terminal(width: int) -> None:
     lines = table(rows, COLUMNS, width).render(plain).splitlines()
     assert all(shown_width(line) <= width for line in lines)
     assert "…" in lines[1]
+
+
+@pytest.mark.parametrize("width", [10, 40, 80])
+def test_what_names_a_row_is_never_cut(width: int) -> None:
+    rows: list[dict[str, object]] = [{"name": "changes #12345", "what": "w" * 60}]
+    columns = [Column("NAME", "name", WHOLE), Column("WHAT", "what", 9)]
+    line = table(rows, columns, width).render(plain).splitlines()[1]
+    assert line.startswith("changes #12345  wwwwwwww")
 
 
 @pytest.mark.parametrize(
