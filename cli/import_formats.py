@@ -15,6 +15,7 @@ Sources: the python-dotenv and dotenv grammars where they agree; RFC 8259.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -36,6 +37,27 @@ _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$", "'": "'"}
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16le",
+    codecs.BOM_UTF16_BE: "utf-16be",
+}
+"""What Windows writes before a text to say how it is encoded; PowerShell's `>` writes UTF-16."""
+
+
+def text_of(raw: bytes) -> str:
+    """The text of a file: UTF-8, or what its mark says.  Raise ImportMalformed, which quotes nothing."""
+    mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, "utf-8")
+    try:
+        return raw[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        at = error.start + len(mark)
+        raise ImportMalformed(
+            f"the file is not {encoding} text: byte {at:,} does not fit"
+        ) from None
 
 
 class Item(NamedTuple):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import click
 
 from cli.command import command
-from cli.import_formats import FORMATS, Failed, read
+from cli.import_formats import FORMATS, Failed, read, text_of
 from cli.import_items import Planned, check_fits, commits, located, plan
 from cli.problems import ImportIncomplete, ServerDenied, ServerRefused
 from cli.progress import Progress
 from cli.session import Door, Session
 from cli.tables import Column, counted
-from cli.values import read_bytes, to_text
+from cli.values import read_bytes
 from eventstore.errors import MunimentError
 
 Outcome = tuple[list[dict[str, str]], list[Failed]]
@@ -39,7 +39,7 @@ def import_secrets(
     DATABASE-URL.  Each secret is an event of its own, and all are one commit: all or none.  A
     server takes them one by one, so there a refusal leaves those before it set.
     """
-    planned, failed = plan(read(to_text(read_bytes(file), "utf-8"), form), prefix)
+    planned, failed = plan(read(text_of(read_bytes(file)), form), prefix)
     if not keep_going:
         if failed:
             raise located(failed[0])

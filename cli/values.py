@@ -28,6 +28,9 @@ _LARGEST_VALUE: Final = 1 << 20
 
 def read_value(terminal: Terminal, file: str | None, encoding: str | None, *, trim: bool) -> str:
     """A value from *file*, from standard input, or from the hidden prompt of a terminal."""
+    if file == "":
+        # A shell's variable that was never set must not become an empty value.
+        raise Usage("--file is empty")
     if (file is None or file == STREAM) and is_terminal(sys.stdin):
         value = terminal.ask_hidden("Value: ", again=True)
         if value is None:

@@ -98,6 +98,20 @@ def test_keep_going_passes_over_an_item_that_is_no_secret(
     assert names(terminal) == ["a", "c"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_windows_wrote_says_how_it_is_encoded(
+    terminal: Terminal, encoding: str
+) -> None:
+    terminal.must("secret", "import", "-", stdin="GREETING=grüße\n".encode(encoding))
+    assert terminal.json("secret", "show", "GREETING")["value"] == "grüße"
+
+
+def test_a_file_that_is_no_text_is_told_without_its_bytes(terminal: Terminal) -> None:
+    ran = terminal.run("secret", "import", "-", "-o", "json", stdin=b"A=1\nB=\xe9\n")
+    assert (ran.status, ran.error["code"]) == (2, "import.malformed")
+    assert ran.error["message"] == "the file is not utf-8 text: byte 6 does not fit"
+
+
 def test_a_plan_changes_nothing(terminal: Terminal) -> None:
     ran = terminal.must("secret", "import", "-", "--plan", "-o", "json", stdin="A_B=hunter2\n")
     assert ran.json == [{"bytes": 7, "from": "line 1 (A_B)", "name": "A-B"}]

@@ -127,6 +127,12 @@ def test_a_value_that_is_no_base64_is_not_downloaded_as_such(terminal: Terminal)
     assert b"hunter2" not in ran.err
 
 
+def test_a_file_without_a_name_is_no_empty_value(terminal: Terminal) -> None:
+    ran = terminal.run("secret", "set", "a", "--file", "", stdin="")
+    assert (ran.status, "--file is empty" in ran.told) == (2, True)
+    assert terminal.json("secret", "list") == []
+
+
 def test_a_file_that_is_not_there(terminal: Terminal) -> None:
     ran = terminal.run("secret", "set", "a", "--file", "none", "-o", "json")
     assert (ran.status, ran.error["code"]) == (1, "file.unusable")
