@@ -354,7 +354,9 @@ def _date(seconds: int | None) -> str | None:
 
 
 _NAMES = {
+    "active_key": "activeKeyName",
     "allow_private_ranges": "allowPrivateRanges",
+    "auto_regenerate": "autoRegenerateKey",
     "content_type": "contentType",
     "default_action": "defaultAction",
     "deleted_date": "deletionDate",
@@ -362,6 +364,8 @@ _NAMES = {
     "ip_rules": "ipRules",
     "public_network_access": "publicNetworkAccess",
     "resource_group": "resourceGroup",
+    "resource_id": "resourceId",
+    "sas_type": "sasType",
     "scheduled_purge": "scheduledPurgeDate",
     "subnet_rules": "virtualNetworkRules",
     "trusted_services": "trustedServices",
@@ -384,6 +388,10 @@ def _shown(name: str, value: Any) -> Any:
     """An attribute's value as other answers show it."""
     if name.rpartition(" ")[2] in ("exp", "nbf", "deleted_date", "scheduled_purge"):
         return _date(value)
+    if name == "period" and value is not None:
+        from vault.periods import text
+
+        return text(value)
     from cli import boundary_shapes  # most answers show no rule
 
     if name == "public_network_access":

@@ -5,7 +5,9 @@ A copy never holds the root key: whoever has only the copy has nothing that open
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -15,7 +17,7 @@ from cli.session import Session
 
 _BACKED_UP = """\
 The copy holds every record and the keyring, and not the root key: that is in {root}.
-  To use it    muniment store import {directory} --root-key {root}
+  To use it    muniment store import {directory} --root-key {keys}
   It opens     with root key epoch {epoch} only.  Keep that key apart from the copy, and safe.
   A purge      destroys this epoch and makes the next: from then on these records open only with
                the keyring of a newer copy, and what was purged opens nowhere.  So take a new copy
@@ -52,7 +54,12 @@ def backup(session: Session, directory: Path) -> None:
         }
     )
     session.terminal.note(
-        _BACKED_UP.format(directory=made.directory, root=root, epoch=made.root_epoch)
+        _BACKED_UP.format(
+            directory=quote(os.fspath(made.directory)),
+            root=root,
+            keys=quote(os.fspath(root)),
+            epoch=made.root_epoch,
+        )
     )
 
 

@@ -172,6 +172,22 @@ def test_what_cannot_be_is_told_with_its_exit_status(terminal: Terminal) -> None
         assert (ran.status, ran.error["code"]) == (status, code), words
 
 
+def test_blame_and_diff_call_an_account_s_attributes_what_show_calls_them(
+    terminal: Terminal,
+) -> None:
+    add(terminal)
+    create(terminal)
+    terminal.must("storage", "update", "shop", "--active-key-name", "key2")
+    shown = terminal.json("storage", "show", "shop")
+    blamed = {one["attribute"]: one["value"] for one in terminal.json("blame", "shop")}
+    assert blamed["resourceId"] == shown["resourceId"]
+    assert (blamed["activeKeyName"], blamed["autoRegenerateKey"]) == ("key2", True)
+    assert blamed["period"] == shown["regenerationPeriod"] == "P90D"
+    assert "sasType" in {one["attribute"] for one in terminal.json("blame", "shop-all")}
+    (changed,) = terminal.json("diff", "#3..now")
+    assert {one["name"] for one in changed["fields"]} == {"activeKeyName"}
+
+
 def test_with_no_provider_an_account_is_not_added(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.must("init")

@@ -1,5 +1,6 @@
 """A hot copy of a whole store, and a store made of one: all of it, but never the root key."""
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_the_user_is_told_what_opens_the_copy(terminal: Terminal) -> None:
     told = terminal.must("store", "backup", "copy").told
     assert f"muniment store import copy --root-key {terminal.home}.key" in told
     assert len(told.splitlines()) <= 24, "one screen"
+
+
+def test_the_commands_that_are_told_can_be_run_as_they_stand(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    told = terminal.must("store", "backup", "a copy").told
+    (line,) = (line for line in told.splitlines() if "store import" in line)
+    words = shlex.split(line.partition("To use it")[2])
+    assert words[:4] == ["muniment", "store", "import", "a copy"]
+    terminal.must(*words[1:], "--home", str(tmp_path / "drill"))
 
 
 def test_a_copy_goes_where_nothing_is(terminal: Terminal, tmp_path: Path) -> None:
