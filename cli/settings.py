@@ -52,6 +52,14 @@ KEYS: Final[dict[str, Key]] = {
 }
 
 
+_FLAGS: Final = {key.flag[2:]: name for name, key in KEYS.items()}
+
+
+def _setting(name: str) -> str:
+    """The setting that a file calls *name*: as its flag is called, or as its variable."""
+    return _FLAGS.get(name.replace("_", "-")) or name.replace("-", "_")
+
+
 class Setting(NamedTuple):
     """A value and who said it; None is the default that the store itself knows."""
 
@@ -171,9 +179,9 @@ def _read(path: Path, *, project: bool) -> dict[str, str]:
 
 
 def _known(path: Path, name: str, project: bool) -> str:
-    setting = name.replace("-", "_")
+    setting = _setting(name)
     if setting not in KEYS:
-        known = ", ".join(key.replace("_", "-") for key in KEYS)
+        known = ", ".join(_FLAGS)
         raise SettingInvalid(f"{path}: there is no setting {name!r}; there are {known}")
     if project and not KEYS[setting].in_project:
         raise SettingInvalid(f"{path}: {name!r} may not stand in a project file")
@@ -183,7 +191,7 @@ def _known(path: Path, name: str, project: bool) -> str:
 def _text(path: Path, name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise SettingInvalid(f"{path}: {name!r} is not a text")
-    if KEYS[name.replace("-", "_")].is_path:
+    if KEYS[_setting(name)].is_path:
         # A path in a file is seen from the file, wherever the command is typed.
         return str(path.parent / Path(value).expanduser())
     return value

@@ -128,6 +128,9 @@ def list_vaults(session: Session) -> None:
     session.output.emit(found, [Column("NAME", "name"), Column("URI", "vaultUri")])
 
 
+_GIVEN_AWAY = "{who} is no administrator of it any more: only they can change that, see --as."
+
+
 @command("update")
 @_bare
 @_name
@@ -162,9 +165,14 @@ def update(
     with session.vault(_chosen(session, bare, name)) as vault:
         asked = _update(session, vault, purge_protection, administrators, wanted)
         facts = vault.handle(session.caller, asked)
-        boundary = vault.handle(session.caller, ShowBoundary())
+        if session.caller.principal not in facts.administrators:
+            # The change is made, and with it the right to ask for the boundary is gone.
+            boundary = None
+            session.terminal.note(_GIVEN_AWAY.format(who=session.caller.principal))
+        else:
+            boundary = vault.handle(session.caller, ShowBoundary())
     _emit(session, facts, boundary)
-    if wanted.rules:
+    if wanted.rules and boundary is not None:
         warn_of_nobody(session, boundary)
 
 
@@ -201,10 +209,11 @@ def _chosen(session: Session, bare: str | None, name: str | None) -> str | None:
     return session.vault_name(bare or name)
 
 
-def _emit(session: Session, facts: VaultFacts, boundary: Boundary) -> None:
-    shape, rules = shapes.vault(facts), boundary_shapes.boundary(boundary)
+def _emit(session: Session, facts: VaultFacts, boundary: Boundary | None) -> None:
+    shape = shapes.vault(facts)
+    rules = None if boundary is None else boundary_shapes.boundary(boundary)
     if session.output.for_people and not session.output.has_query:
         # Notes of several lines: `checkpoint show` prints them as they are.
         shape.pop("checkpoints", None)
-        rules = boundary_shapes.summary(rules)
+        rules = None if rules is None else boundary_shapes.summary(rules)
     session.output.emit(shape | {"boundary": rules})

@@ -34,7 +34,7 @@ class NotAdministrator(VaultError):
     """Only an administrator of the vault may do this."""
 
     code = "access.not-administrator"
-    hint = "`muniment vault show` names the administrators"
+    hint = "ask as one of them with --as, which is recorded; `muniment vault show` tells them who they are"
 
 
 class NotStoreAdministrator(VaultError):

@@ -249,6 +249,16 @@ def test_several_vaults_must_be_named(terminal: Terminal) -> None:
     assert [vault["name"] for vault in terminal.json("vault", "list")] == ["main", "other"]
 
 
+def test_who_gives_a_vault_away_is_told_that_it_is_done(terminal: Terminal) -> None:
+    given = terminal.must("vault", "update", "--administrators", "bob", "-o", "json")
+    assert given.json["administrators"] == ["bob"]
+    assert "no administrator of it any more" in given.told
+    refused = terminal.run("vault", "update", "--sku", "premium", "-o", "json")
+    assert (refused.status, refused.error["code"]) == (4, "access.not-administrator")
+    assert "--as" in refused.error["hint"]
+    terminal.must("vault", "update", "--administrators", "bob", "local:root", "--as", "bob")
+
+
 def test_purge_protection_is_one_way(terminal: Terminal) -> None:
     updated = terminal.json("vault", "update", "--enable-purge-protection")
     assert updated["enablePurgeProtection"] is True

@@ -115,6 +115,15 @@ def test_an_unknown_choice_is_refused_with_its_origin(
         settings.resolve("output")
 
 
+@pytest.mark.parametrize("name", ["vault-name", "vault_name", "vault"])
+def test_a_setting_is_called_in_a_file_as_its_flag_is(
+    places: tuple[Path, dict[str, str]], name: str
+) -> None:
+    work, environ = places
+    of_project = project(work, f'{name} = "shop"\n')
+    assert Settings({}, environ, work).resolve("vault") == Setting("shop", str(of_project))
+
+
 def test_a_directory_that_may_not_be_looked_into_has_no_settings(tmp_path: Path) -> None:
     shut = tmp_path / "shut"
     shut.mkdir(mode=0o000)
