@@ -229,6 +229,7 @@ GRAMMAR: Grammar = {
     "token": {
         "issue": Verb("cli.token:issue_token", "Print an access token of a client, for curl."),
     },
+    "run": Verb("cli.run:run", "Run a program with secrets in its environment."),
     "doctor": Verb("cli.doctor:doctor", "Look at everything, and say how to mend it."),
     "completion": Verb("cli.completion:completion", "Print the completion script of a shell."),
 }

@@ -118,7 +118,7 @@ class ExportAmbiguous(TerminalError):
     """Two secrets would have the same name in the file."""
 
     code = "export.ambiguous"
-    hint = "export as json, or name the secrets to export"
+    hint = "name the secrets that are meant, or export them as json"
 
 
 class Unwell(TerminalError):

@@ -46,8 +46,8 @@ def export(
     with a note.
     """
     refuse_existing(file, yes=yes)
-    with _asking(session, as_of) as ask:
-        values = _values(ask, list(names) or _readable(session, ask))
+    with asking(session, as_of) as ask:
+        values = values_of(ask, list(names) or readable(session, ask))
     deliver(file, _written(values, form).encode(), yes=yes)
     if file != STREAM:
         session.terminal.note(
@@ -57,7 +57,8 @@ def export(
 
 
 @contextmanager
-def _asking(session: Session, as_of: str | None) -> Iterator[Ask]:
+def asking(session: Session, as_of: str | None) -> Iterator[Ask]:
+    """How to ask of now, or of the point *as_of*."""
     if as_of is None:
         with session.door() as door:
             yield partial(door.handle, session.caller)
@@ -67,7 +68,8 @@ def _asking(session: Session, as_of: str | None) -> Iterator[Ask]:
         yield Then(session, vault, as_of).ask
 
 
-def _readable(session: Session, ask: Ask) -> list[str]:
+def readable(session: Session, ask: Ask) -> list[str]:
+    """The names of all secrets that have a value to give out; the others are told."""
     from vault.commands import ListSecrets
 
     names = []
@@ -83,7 +85,8 @@ def _readable(session: Session, ask: Ask) -> list[str]:
     return names
 
 
-def _values(ask: Ask, names: list[str]) -> dict[str, str]:
+def values_of(ask: Ask, names: list[str]) -> dict[str, str]:
+    """Each value, read and recorded, under its secret's name."""
     from vault.commands import GetSecret
 
     values: dict[str, str] = {}
