@@ -1,72 +1,151 @@
-"""`muniment run -- CMD`: a program with secrets in its environment, and in no file.
+"""`muniment run -- CMD`: a program with chosen secrets in its environment, and in no file.
 
-The store is closed before the program begins, which takes this process's place: its streams, its
-signals and its exit status are its own.  Whoever may look into the process sees the values, as in
-any environment.
+What it writes passes through `cli.masking` on its way, so that a value which is printed by accident
+stands in no log.  With --no-mask it takes this process's place, and nothing of ours is around it.
+Whoever may look into the process sees the values, as in any environment.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import re
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
 
 from cli.as_of import as_of_option
 from cli.command import Greedy, command
-from cli.problems import ExportAmbiguous, FileUnusable, ValueNotText
+from cli.problems import ExportAmbiguous, FileUnusable, Usage, ValueNotText
 from cli.secret_export import asking, readable, values_of, variable_name
 from cli.session import Session
+from eventstore.errors import MunimentError
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LOADED = re.compile(
+    r"(LD|DYLD|GLIBC|MALLOC|PYTHON|NODE|NPM|PERL5?|RUBY|BUNDLE|GEM|JAVA|JDK|GIT|SSH|MUNIMENT)_.*"
+    r"|_JAVA_OPTIONS|CLASSPATH|BASH_.*|(PYTHON|PERL5?|RUBY)[A-Z0-9]*|ENV|IFS|SHELLOPTS|PS4|PROMPT_COMMAND"
+    r"|PATH|HOME|SHELL|TMPDIR|EDITOR|VISUAL|PAGER|BROWSER|TERM.*|LC_.*|LANG.*|.*_PROXY",
+    re.IGNORECASE,
+)
+"""What a shell, a loader or an interpreter takes as orders.  Who may set any secret of a vault could
+else say what is run in the name of whoever takes all of them."""
 
 
 @command("run", remote=True)
 @click.argument("words", metavar="-- CMD [ARG]...", nargs=-1, required=True)
-@click.option("--secrets", cls=Greedy, metavar="NAME ...", help="Only these [all].")
+@click.option("--secrets", cls=Greedy, metavar="[VAR=]NAME ...", help="These.")
+@click.option("--all", "every", is_flag=True, help="All that can be read.")
+@click.option("--no-mask", is_flag=True, help="Let values stand in the output.")
 @as_of_option
 def run(
-    session: Session, words: tuple[str, ...], secrets: tuple[str, ...], as_of: str | None
+    session: Session,
+    words: tuple[str, ...],
+    secrets: tuple[str, ...],
+    every: bool,
+    no_mask: bool,
+    as_of: str | None,
 ) -> None:
     """Run a program with secrets in its environment.
 
-    All secrets, or those that are named, each read and recorded: db-password is the variable
-    db_password.  They go before variables of the same name.  Disabled secrets are left out, with a
-    note.
+    Each is read and recorded once.  db-password is the variable db_password, or the one that
+    VAR=NAME says, and goes before a variable that was there.  --all leaves out, with a note, what
+    is disabled, what would replace a variable, and what would change how programs run.
+
+    A value in the program's output becomes ***, also in base64, JSON or a URL; values of less than
+    four bytes do not.
     """
-    _look_for(words[0])
+    program = _found(words[0])
+    if bool(secrets) == every:
+        raise Usage("name the secrets that it gets with --secrets, or say --all")
+    wanted = _wanted(secrets)
     with asking(session, as_of) as ask:
-        values = values_of(ask, list(secrets) or readable(session, ask))
-    _become(words, _variables(values))
+        wanted = wanted or _all(session, readable(session, ask))
+        values = values_of(ask, list(dict.fromkeys(wanted.values())))
+    variables = _variables(wanted, values)
+    if no_mask:
+        _become(program, words, variables)
+    raise click.exceptions.Exit(_watch(session, program, words, variables))
 
 
-def _look_for(program: str) -> None:
-    """Raise FileUnusable if there is no such program: nothing is read in vain."""
+def _found(name: str) -> str:
+    """The program *name*, by our PATH and no secret's.  Raise FileUnusable: nothing is read in vain."""
     import shutil
 
-    if shutil.which(program) is None:
-        raise FileUnusable(f"{program}: there is no such program, or it may not be run")
+    program = shutil.which(name)
+    if program is None:
+        raise FileUnusable(f"{name}: there is no such program, or it may not be run")
+    return program
 
 
-def _variables(values: dict[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in values.items():
-        variable = variable_name(name)
-        if variable in found:
+def _wanted(secrets: Sequence[str]) -> dict[str, str]:
+    """Names of secrets by their variables.  Raise Usage or ExportAmbiguous."""
+    wanted: dict[str, str] = {}
+    for word in secrets:
+        variable, _, name = word.rpartition("=")
+        variable = variable or variable_name(name)
+        if not _VARIABLE.fullmatch(variable):
+            raise Usage("--secrets takes NAME or VAR=NAME, and VAR has letters, digits and _ alone")
+        if variable in wanted:
             raise ExportAmbiguous(f"two secrets would be the variable {variable}")
+        wanted[variable] = name
+    return wanted
+
+
+def _all(session: Session, names: Sequence[str]) -> dict[str, str]:
+    """All *names* but those whose variables somebody else than we could rely on."""
+    wanted: dict[str, str] = {}
+    for name in names:
+        variable = variable_name(name)
+        if variable in wanted:
+            raise ExportAmbiguous(f"two secrets would be the variable {variable}")
+        if variable in os.environ:
+            session.terminal.note(f"left out: {name}, since the variable {variable} is set")
+        elif _LOADED.fullmatch(variable):
+            session.terminal.note(f"left out: {name}, since {variable} may change how programs run")
+        else:
+            wanted[variable] = name
+    return wanted
+
+
+def _variables(wanted: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    known = {name.lower(): value for name, value in values.items()}
+    found: dict[str, str] = {}
+    for variable, name in wanted.items():
+        value = known[name.lower()]
         if "\0" in value:
             raise ValueNotText(f"{name} holds a zero byte, and no variable can")
         found[variable] = value
     return found
 
 
-def _become(words: tuple[str, ...], variables: dict[str, str]) -> NoReturn:
+def _watch(
+    session: Session, program: str, words: Sequence[str], variables: Mapping[str, str]
+) -> int:
+    """Run it with its output masked; give its exit status."""
+    from cli import child
+    from cli.masking import SHORTEST, Masking
+
+    for variable, value in variables.items():
+        if 0 < len(value.encode()) < SHORTEST:
+            session.terminal.note(f"not masked: {variable} has less than {SHORTEST} bytes")
+    values = list(variables.values())
+    try:
+        return child.run(program, words, {**os.environ, **variables}, lambda: Masking(values))
+    except OSError as error:
+        raise _failed(program, error) from None
+
+
+def _become(program: str, words: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
     import signal
 
     # Python ignores it, and what is ignored stays so in a program that is run.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.stdout.flush()
-    sys.stderr.flush()
     try:
-        os.execvpe(words[0], words, {**os.environ, **variables})
+        os.execve(program, list(words), {**os.environ, **variables})
     except OSError as error:
-        raise FileUnusable(f"{words[0]}: {error.strerror}") from None
+        raise _failed(program, error) from None
+
+
+def _failed(program: str, error: OSError) -> MunimentError:
+    return FileUnusable(f"{program}: {error.strerror}")

@@ -89,14 +89,15 @@ class Terminal:
         answers: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         columns: int = 80,
+        program: str = "",
     ) -> tuple[int, str]:
-        """Run a command at a terminal; type each answer once its prompt stands there, in order.
+        """Run a command, or *program*, at a terminal; type each answer once its prompt stands there.
 
         Give the exit status and all that stood on the screen.
         """
         master, slave = pty.openpty()
         child = subprocess.Popen(
-            [*self._program, *arguments],
+            [*([program] if program else self._program), *arguments],
             cwd=self.directory,
             env={**self.environ, "COLUMNS": str(columns), **(environ or {})},
             preexec_fn=lambda: os.login_tty(slave),
