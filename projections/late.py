@@ -37,7 +37,8 @@ from projections import state
 from projections.ahead import Ahead, OnDemand
 from projections.lumps import Lumps
 from projections.rows import Rows, Table
-from projections.views import Layout, Pointer, Views
+from projections.sealer import Layout
+from projections.views import Pointer, Views
 
 MOST = 4096
 """With so many records not put yet, somebody begins to."""

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from eventstore.record import Entry
+from projections.reader import Reader
 from projections.rows import Listing, R, Row, RowKey, Table
 from projections.state import Apply
-from projections.views import Pointer, Reader
+from projections.views import Pointer
 
 
 class _Lump:

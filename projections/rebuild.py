@@ -18,8 +18,10 @@ from eventstore.errors import MunimentError
 from eventstore.log import Log
 from eventstore.transaction import Append
 from projections.ahead import Ahead
+from projections.reader import Reader
 from projections.rows import R, Table
-from projections.views import Pointer, Reader, ViewCorrupt, Views
+from projections.sealer import ViewCorrupt
+from projections.views import Pointer, Views
 
 CHUNK = 10_000
 

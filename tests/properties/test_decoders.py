@@ -42,8 +42,10 @@ from eventstore.events import SecretSet
 from eventstore.proof import Consistency
 from eventstore.record import ACCESS, CHANGES, Draft, Sealing
 from eventstore.rootkey import Argon2Cost, FileRootKey, PassphraseRootKey
+from projections.reader import Reader
 from projections.rows import ROWS, Row, Settings, settings_key
-from projections.views import Reader, Sealer, decode_pointer
+from projections.sealer import Sealer
+from projections.views import decode_pointer
 from vault import backup
 from vault.configuration import read_configuration
 

@@ -43,7 +43,7 @@ from eventstore.event import Context, Event, SecretContent
 from eventstore.record import ACCESS, CHANGES, Draft, Kind, Sealing
 from projections import rows
 from projections.late import LateViews
-from projections.views import Sealer
+from projections.sealer import Sealer
 from vault import backup
 
 FILES = Path(__file__).parent / "v1"

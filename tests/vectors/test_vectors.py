@@ -22,7 +22,7 @@ from eventstore.rootkey import FileRootKey, PassphraseRootKey
 from eventstore.verify import Evidence, verify
 from projections.late import LateViews
 from projections.rows import ROWS, RowKey, Table
-from projections.views import TOGETHER, Sealer
+from projections.sealer import TOGETHER, Sealer
 from vault import backup
 from vectors import independent, make
 
