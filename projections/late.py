@@ -48,8 +48,10 @@ FAR_TOO_MANY = 4 * MOST
 one commit at most."""
 
 FEW = 64
-"""So many are folded again for each question, rather than put; and who stays folds so many at once:
-with each commit a few would cost as much as these."""
+"""So many are folded again for each question, rather than put."""
+
+STEP = 64
+"""So many are folded at once by who stays: with each commit a few would cost as much as these."""
 
 
 class LateViews(Views):
@@ -109,7 +111,7 @@ class LateViews(Views):
         if self._lumps is not None:
             # In each transaction: that this one is committed says nothing of one before, which failed.
             self._lumps.begin(self.pointer(append.transaction), self.through(append))
-            if append.head.size - self._lumps.folded >= FEW:
+            if append.head.size - self._lumps.folded >= STEP:
                 self._step(append, self._lumps)
         elif late >= MOST and self._lock.take():
             if self._stays:
@@ -175,7 +177,7 @@ class LateViews(Views):
     def _step(self, append: Append, lumps: Lumps) -> None:
         reader, start = self.reader(append.transaction), lumps.folded
         # Not those of this transaction: it may fail yet.
-        stop = min(start + 2 * max(FEW, len(append.appended)), append.head.size)
+        stop = min(start + 2 * max(STEP, len(append.appended)), append.head.size)
         lumps.fold(reader, self.fold, self._entries(append, start, stop))
         for position in range(start, stop):
             self._recent.pop(position, None)

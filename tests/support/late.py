@@ -22,6 +22,7 @@ def let_little_be_much(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(late, "MOST", 12)
     patch.setattr(late, "FAR_TOO_MANY", 60)
     patch.setattr(late, "FEW", 5)
+    patch.setattr(late, "STEP", 5)
 
 
 @contextmanager
