@@ -19,7 +19,8 @@ from typing import Any
 from eventstore.errors import MunimentError
 from vault.caller import Caller
 from vault.commands import Command
-from vault.service import SIGN_EVERY, Vault
+from vault.open_vault import SIGN_EVERY
+from vault.service import Vault
 from vault.together import Ask
 
 MOST_AT_ONCE = 128

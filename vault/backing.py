@@ -19,12 +19,17 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from eventstore.access_events import VaultRead
 from eventstore.durable import sync_directory, write_durably
 from eventstore.errors import RootKeyMissing
 from eventstore.event import Context
+from eventstore.events import StoreAdopted
+from eventstore.record import Draft
 from projections.rebuild import Progress
+from vault import names
 from vault.caller import Caller
 from vault.configuration import Passphrase, default_root_directory, read_configuration
+from vault.open_vault import OpenVault
 from vault.refusals import StoreExists
 from vault.store import Store, check_place
 
@@ -51,7 +56,7 @@ def backup(
         raise StoreExists(f"{directory} is not empty")
     vaults = store.vaults()
     for vault in vaults:
-        vault.record_store_backup(caller)
+        _say_copied(vault, caller)
     records: dict[str, int] = {}
     (directory / "vaults").mkdir(parents=True, mode=0o700)
     directory.chmod(0o700)
@@ -71,6 +76,13 @@ def backup(
     # Last, since a directory without it is not a store.
     write_durably(directory / "store.json", (store.home / "store.json").read_bytes())
     return BackedUp(directory, records, store.keyring.root_epoch)
+
+
+def _say_copied(vault: OpenVault, caller: Caller) -> None:
+    # The copy is sealed as the store is: whoever has the store may make it.
+    names.check_caller(caller)
+    at = vault.changes.head().size
+    vault.record_read(caller, "store", VaultRead(what="store-backup", at=at))
 
 
 def adopt(
@@ -115,4 +127,13 @@ def _take_over(store: Store, caller: Caller) -> None:
     store.rotate_root_key(caller)
     context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
     for vault in store.vaults():
-        vault.adopted(context, store.configuration.instance)
+        _say_adopted(vault, context, store.configuration.instance)
+
+
+def _say_adopted(vault: OpenVault, context: Context, instance: str) -> None:
+    """Say that *vault* goes on in another store, and give it signing keys of its own."""
+    event = StoreAdopted(
+        instance=instance, changes=vault.changes.head().size, access=vault.access.head().size
+    )
+    vault.changes.transact(lambda append: append.append(Draft(context, event)))
+    vault.keeping.rotate(context, signing=True, audit=False)

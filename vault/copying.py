@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from eventstore.event import Context
+from eventstore.events import VaultRestored
+from eventstore.record import Draft
+from eventstore.transaction import Append
+from projections.past import PastRows
 from projections.rebuild import Progress
-from projections.rows import Secret
+from projections.rows import OPEN, Boundary, Secret, boundary_key
 from vault import names
 from vault.backup import Blob
-from vault.reading import Reading
+from vault.caller import Caller
+from vault.founding import Founding, founded_by
+from vault.network_rules import as_new
+from vault.open_vault import OpenVault
+from vault.reading import Reading, settings_of
 from vault.refusals import SecretErased
-from vault.service import Vault
 
 _CHUNK = 500
 """How many secrets go into one commit."""
@@ -30,8 +37,25 @@ class Copied(NamedTuple):
     lost: tuple[str, ...]
 
 
+def founded_as(caller: Caller, name: str, source: OpenVault, size: int) -> Founding:
+    """What a vault of *caller* begins with that is to hold what *source* held as of *size*.
+
+    It has the settings of then, and is reached from where *source* can be reached now.
+    """
+    with source.changes.snapshot() as snapshot:
+        rows = source.views.reader(snapshot.transaction)
+        settings = settings_of(PastRows(rows, size))
+        boundary = rows.get(boundary_key(), Boundary)
+    kept = (settings.retention_days, settings.purge_protection)
+    return founded_by(caller, name, *kept, as_new(boundary or OPEN))
+
+
 def fill(
-    target: Vault, source: Vault, size: int, context: Context, progress: Progress | None = None
+    target: OpenVault,
+    source: OpenVault,
+    size: int,
+    context: Context,
+    progress: Progress | None = None,
 ) -> Copied:
     """Bring the active secrets of *source*, as of *size*, into the empty vault *target*."""
     origin = source.changes.identity.log_id.hex()
@@ -41,12 +65,12 @@ def fill(
             (one for one in reading.rows.secrets() if one.deleted_date is None),
             key=lambda one: names.folded(one.name),
         )
-        target.begin_copy(context, size, len(active), origin)
+        _say_copied(target, context, VaultRestored(to=size, names=len(active), origin=origin))
         lost: list[str] = []
         copied = versions = 0
         for start in range(0, len(active), _CHUNK):
             blobs = list(_blobs(reading, active[start : start + _CHUNK], origin, lost))
-            target.bring(context, blobs)
+            _bring(target, context, blobs)
             copied += len(blobs)
             versions += sum(len(blob.versions) for blob in blobs)
             if progress is not None:
@@ -63,3 +87,19 @@ def _blobs(reading: Reading, secrets: list[Secret], origin: str, lost: list[str]
             lost.append(secret.name)
             continue
         yield Blob(secret.name, brought, origin, None)
+
+
+def _say_copied(target: OpenVault, context: Context, event: VaultRestored) -> None:
+    target.changes.transact(lambda append: append.append(Draft(context, event)))
+
+
+def _bring(target: OpenVault, context: Context, blobs: list[Blob]) -> None:
+    """Append the secrets in *blobs*, with all their versions, in one commit."""
+
+    def work(append: Append) -> None:
+        rows = target.views.reader(append.transaction)
+        writing = target.writing(append, rows, context)
+        for blob in blobs:
+            writing.bring(blob)
+
+    target.changes.transact(work)

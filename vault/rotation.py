@@ -36,6 +36,7 @@ from projections.storage import waits_until
 from vault import answers, repeats, storage
 from vault.caller import Caller
 from vault.keeping import ITSELF
+from vault.open_vault import OpenVault
 from vault.providers import Providers, StorageProvider, checked
 from vault.reading import Reading, settings_of
 from vault.refusals import ProviderRefused, StorageBusy, VaultError
@@ -45,7 +46,6 @@ from vault.storage_commands import RegenerateKey, SetStorageAccount, SyncStorage
 from vault.trace import context
 
 if TYPE_CHECKING:
-    from vault.service import Vault
     from vault.writing import Writing
 
 ROTATING = replace(ITSELF, rule="rotation")
@@ -63,7 +63,7 @@ class _Begun(NamedTuple):
 class Rotating:
     """What one vault asks of its providers."""
 
-    def __init__(self, vault: Vault, providers: Providers, clock: Callable[[], int]) -> None:
+    def __init__(self, vault: OpenVault, providers: Providers, clock: Callable[[], int]) -> None:
         self._vault = vault
         self._providers = providers
         self._clock = clock

@@ -8,9 +8,7 @@ none of this can be recorded, the request fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
@@ -23,18 +21,11 @@ from eventstore.access_events import (
     VaultRead,
 )
 from eventstore.errors import MunimentError
-from eventstore.event import Context, Event
-from eventstore.events import StoreAdopted, VaultRestored
-from eventstore.keyring import Keyring
-from eventstore.log import Log
+from eventstore.event import Context
 from eventstore.record import Draft, Entry
-from eventstore.transaction import Append, Snapshot
-from projections import state, trail
-from projections.late import LateViews
-from projections.past import PastRows
-from projections.rows import OPEN, Boundary, Rows, Settings, boundary_key
-from projections.views import Views
-from vault import answers, names
+from eventstore.transaction import Append
+from projections import trail
+from vault import answers, facts, names
 from vault.caller import Caller
 from vault.commands import Command, Malformed, PurgeDeletedSecret
 from vault.history_commands import (
@@ -47,15 +38,13 @@ from vault.history_commands import (
     Restore,
     RotateKeys,
 )
-from vault.keeping import Keeping, Overdue
-from vault.looking import Looking, ReadyRules
-from vault.points import Resolved
-from vault.reading import READS, settings_of
+from vault.keeping import Overdue
+from vault.open_vault import OpenVault
+from vault.reading import READS
 from vault.refusals import VaultError
 from vault.resolving import Seen
 from vault.rule_commands import (
     DeleteVault,
-    NewVault,
     PurgeVault,
     RecoverVault,
     ShowVault,
@@ -70,92 +59,21 @@ from vault.storage_commands import (
 from vault.trace import REFUSED, context, refused
 
 if TYPE_CHECKING:
-    from projections.rebuild import Progress, Rebuilt
-    from vault.backup import Blob
-    from vault.packaging import Packaging
-    from vault.providers import Providers
     from vault.rotation import Rotating
-    from vault.storage import Asked
     from vault.together import Ask
-    from vault.writing import Outcome, Writing
+    from vault.writing import Outcome
 
 A = TypeVar("A")
 
 _QUESTION = HistoryRead.__struct_config__.tag
 _RETOLD = (ReadHistory, Replay)
+_LOOKING_BACK = (*_RETOLD, PackageEvidence)
 ASKING = (SetStorageAccount, RegenerateKey, SyncStorageKeys)
 """The commands for which a storage account's provider is asked, which may take long."""
 
-_SECOND = 1_000_000
-SIGN_EVERY = 250_000
-"""Microseconds between two signatures of a vault that serves many."""
 
-
-class Vault:
-    """One vault, open in this process.  Safe for threads."""
-
-    def __init__(
-        self,
-        path: Path,
-        keyring: Keyring,
-        *,
-        clock: Callable[[], int],
-        entropy: Callable[[int], bytes],
-        providers: Providers | None = None,
-    ) -> None:
-        self._keyring = keyring
-        self._clock = clock
-        self._providers = providers
-        self._entropy = entropy
-        self.views = Views(keyring, entropy, state.apply)
-        self.trail = LateViews(keyring, entropy, trail.apply)
-        self._rules = ReadyRules()
-        with ExitStack() as opened:
-            self.changes = Log(
-                path / "changes", keyring, clock=clock, entropy=entropy, observer=self.views
-            )
-            opened.callback(self.changes.close)
-            self.access = Log(
-                path / "access", keyring, clock=clock, entropy=entropy, observer=self.trail
-            )
-            opened.callback(self.access.close)
-            self.changes.settle()
-            self.access.settle()
-            with self.changes.snapshot() as snapshot:
-                self.name = settings_of(self.views.reader(snapshot.transaction)).name
-            opened.pop_all()
-        self.keeping = Keeping(self.changes, self.access, self.views, keyring, clock, entropy)
-
-    def close(self) -> None:
-        self.changes.close()
-        self.access.close()
-        self.trail.close()
-
-    def stay(self, sign_later: Callable[[], None]) -> None:
-        """Serve many for long: what need not be done with each commit is done now and then.
-
-        *sign_later* is called, in whatever thread commits, when a head is left unsigned: then
-        `sign_what_is_late` is to be called soon.
-        """
-        self.trail.stay()
-        for log in (self.changes, self.access):
-            log.sign_every(SIGN_EVERY, sign_later)
-
-    def sign_what_is_late(self) -> None:
-        """Sign the heads of both logs, if the commits that made them did not."""
-        for log in (self.changes, self.access):
-            log.sign_what_is_late()
-
-    @property
-    def id(self) -> str:
-        """What names the vault also when it is purged: the id of its `changes`."""
-        return self.changes.identity.log_id.hex()
-
-    @property
-    def settings(self) -> Settings:
-        """The settings as they stand."""
-        with self.changes.snapshot() as snapshot:
-            return settings_of(self.views.reader(snapshot.transaction))
+class Vault(OpenVault):
+    """One vault, open in this process, and its one door.  Safe for threads."""
 
     def handle(self, caller: Caller, command: Command[A]) -> A:
         """Do what *command* asks for *caller*, and answer.  Raise the refusal."""
@@ -214,15 +132,13 @@ class Vault:
             case Malformed():
                 return self._read(caller, command, seen)
             case ShowVault():
-                return self._show(caller, command, seen)
+                return facts.show(self, caller, command, seen)
             case Restore():
                 return self._restore(caller, command, seen)
-            case ReadHistory() | Replay():
-                return self._retell(caller, command, seen)
-            case _ if command.records == _QUESTION:
-                return self._ask(caller, command, seen)
-            case PackageEvidence():
-                return self._packaged(caller, command, seen)
+            case _ if command.records == _QUESTION or isinstance(command, _LOOKING_BACK):
+                from vault import questions  # most commands never look back
+
+                return questions.answer(self, caller, command, seen)
             case CopyVault():
                 return self._copied(caller, command, seen)
             case RecordVerification():
@@ -252,31 +168,6 @@ class Vault:
             lambda append: self.carry_out(append, caller, command, seen),
         )
 
-    def carry_out(
-        self,
-        append: Append,
-        caller: Caller,
-        command: Command[Any],
-        seen: Seen,
-        asked: Asked | None = None,
-        looking: Looking | None = None,
-    ) -> Outcome:
-        """Authorize, decide and append, inside a write transaction.  Raise the refusal.
-
-        *asked* is what a storage account's provider said before.  *looking* is what was found to
-        authorize by before in this transaction, if nothing that matters for that was changed since.
-        """
-        looking = looking or self.looking(append)
-        rule = looking.let_in(caller, command, seen)
-        writing = self.writing(append, looking.rows, context(caller, rule))
-        writing.asked = asked
-        return writing.carry_out(command, caller)
-
-    def writing(self, append: Append, rows: Rows, context: Context) -> Writing:
-        from vault.writing import Writing  # most commands of a terminal only read
-
-        return Writing(append, rows, self._keyring, self._entropy, context)
-
     def _tell(self, caller: Caller, command: Command[Any], outcome: Outcome) -> Any:
         if isinstance(command, PurgeDeletedSecret | PurgeDeletedStorageAccount):
             purged = outcome.entries[0]
@@ -292,7 +183,7 @@ class Vault:
         if isinstance(command, PurgeVault):
             return self._tell_end(outcome)
         if isinstance(command, UpdateVault | DeleteVault | RecoverVault):
-            return self._facts()
+            return facts.standing(self)
         return outcome.answer
 
     def _tell_end(self, outcome: Outcome) -> answers.PurgedVault:
@@ -312,7 +203,7 @@ class Vault:
     def _rotate(self, caller: Caller, command: RotateKeys, seen: Seen) -> list[answers.HistoryItem]:
         from vault.history import item
 
-        rule = self._authorize(caller, command, seen)
+        rule = self.authorize(caller, command, seen)
         # A rotation is not made idempotent, so it does not hold the request's id.
         who = context(replace(caller, request=""), rule)
         entries = self.keeping.rotate(who, command.signing, command.audit)
@@ -322,7 +213,7 @@ class Vault:
         from eventstore.grant import ID_SIZE  # few ever grant
         from vault.granting import Granting
 
-        rule = self._authorize(caller, command, seen)
+        rule = self.authorize(caller, command, seen)
         granting = Granting(self.changes, self.access, command, self.name)
         # A grant is not made idempotent, so it does not hold the request's id.
         who = replace(caller, request="")
@@ -355,48 +246,7 @@ class Vault:
         """
         return self._rotating().rotate_due()
 
-    def store_id(self) -> bytes:
-        return self._keyring.store_id
-
     # -- reads -----------------------------------------------------------------------------------
-
-    def _authorize(self, caller: Caller, command: Command[Any], seen: Seen) -> str:
-        with self.changes.snapshot() as snapshot:
-            return self.admit(snapshot, caller, command, seen)[1]
-
-    def admit(
-        self, snapshot: Snapshot, caller: Caller, command: Command[Any], seen: Seen
-    ) -> tuple[Rows, str]:
-        """The views of *snapshot*, and the rule that lets *caller* do *command*.
-
-        Raise the refusal, or Overdue if the vault has something to do by itself first.
-        """
-        rows = self._ready(snapshot)
-        return rows, self._looking(snapshot, rows).let_in(caller, command, seen)
-
-    @contextmanager
-    def keys_for(self, snapshot: Snapshot) -> Iterator[None]:
-        """Fetch the keys that open *snapshot* at once, for who opens many records of it."""
-        with self._keyring.at_once() as keys:
-            snapshot.take_keys_from(keys)
-            yield
-
-    def looking(self, snapshot: Snapshot) -> Looking:
-        """What can be read of *snapshot*.  Raise Overdue as `admit` does."""
-        return self._looking(snapshot, self._ready(snapshot))
-
-    def _looking(self, snapshot: Snapshot, rows: Rows) -> Looking:
-        return Looking(snapshot, rows, self._rules, self.now())
-
-    def now(self) -> int:
-        """What the clock shows, in Unix seconds."""
-        return self._clock() // _SECOND
-
-    def _ready(self, snapshot: Snapshot) -> Rows:
-        """The views of *snapshot*.  Raise Overdue if the vault has something to do by itself."""
-        rows = self.views.reader(snapshot.transaction)
-        self.keeping.mind(rows)
-        return rows
 
     def _read(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
         with self.changes.snapshot() as snapshot:
@@ -404,102 +254,25 @@ class Vault:
         self.access.transact(lambda append: append.append(trace))
         return answer
 
-    def _ask(self, caller: Caller, command: Command[Any], seen: Seen) -> Any:
-        from vault import forensics  # most commands never look back
-
-        if isinstance(command, forensics.OF_THE_TRAIL):
-            self.trail.keep_up(self.access)
-        with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self.admit(changes, caller, command, seen)
-            trail = self.trail.rows(access)
-            logs = forensics.Logs(changes, rows, access, trail, self._clock())
-            answered = forensics.answer(logs, command, seen.points)
-        self._record_read(caller, rule, answered.event)
-        return answered.answer
-
-    def _retell(self, caller: Caller, command: ReadHistory | Replay, seen: Seen) -> Iterator[Any]:
-        from vault import forensics, history  # most commands never look back
-
-        with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            _, rule = self.admit(changes, caller, command, seen)
-            books = {
-                "changes": history.Book(self.changes, self.views, changes.size),
-                "access": history.Book(self.access, self.trail, access.size),
-            }
-        retold = forensics.retell(books, command, seen.points)
-        self._record_read(caller, rule, retold.event)
-        return retold.items
-
     def _copied(self, caller: Caller, command: CopyVault, seen: Seen) -> None:
-        rule = self._authorize(caller, command, seen)
+        rule = self.authorize(caller, command, seen)
         event = VaultRead(what=trail.COPY, at=seen.size, as_of=seen.as_of_size)
-        self._record_read(caller, rule, event)
-
-    def _packaged(self, caller: Caller, command: PackageEvidence, seen: Seen) -> Packaging:
-        from vault.packaging import begin  # most commands never show the past to others
-
-        with self.changes.snapshot() as changes, self.access.snapshot() as access:
-            rows, rule = self.admit(changes, caller, command, seen)
-            logs = {"changes": self.changes, "access": self.access}
-            packaging = begin(logs, changes, rows, access, command, seen.points)
-        self._record_read(caller, rule, packaging.reading)
-        return packaging.for_whom(context(caller, rule))
+        self.record_read(caller, rule, event)
 
     def _verified(self, caller: Caller, command: RecordVerification) -> None:
         # Whoever holds the public keys may verify; it gives nothing out.
         names.check_caller(caller)
         at = self.changes.head().size
         event = HistoryVerified(at=at, changes=command.changes, access=command.access)
-        self._record_read(caller, "public keys", event)
-
-    def _show(self, caller: Caller, command: ShowVault, seen: Seen) -> answers.VaultFacts:
-        with self.changes.snapshot() as snapshot:
-            rows, rule = self.admit(snapshot, caller, command, seen)
-            then = None if seen.as_of is None else self._facts_of_then(snapshot, rows, seen.as_of)
-        event = VaultRead(what="settings", at=seen.size, as_of=seen.as_of_size)
-        self._record_read(caller, rule, event)
-        return then or self._facts()
-
-    def _facts(self) -> answers.VaultFacts:
-        with self.changes.snapshot() as snapshot:
-            settings = settings_of(self.views.reader(snapshot.transaction))
-        logs = {"changes": self.changes, "access": self.access}
-        return _facts(
-            settings,
-            sizes={name: log.head().size for name, log in logs.items()},
-            verifiers={name: log.epochs().signing[-1].verifier for name, log in logs.items()},
-            checkpoints={name: log.checkpoint() for name, log in logs.items()},
-        )
-
-    def _facts_of_then(self, changes: Snapshot, rows: Rows, at: Resolved) -> answers.VaultFacts:
-        # A checkpoint of then is one that was kept: its signing key may be destroyed since.
-        with self.access.snapshot() as access:
-            sizes = {"changes": at.size, "access": access.size_at(at.time)}
-            epochs = {"changes": changes.epochs, "access": access.epochs}
-        return _facts(
-            settings_of(PastRows(rows, at.size)),
-            sizes=sizes,
-            verifiers={name: one.verifier_at(sizes[name]) for name, one in epochs.items()},
-            checkpoints={},
-        )
+        self.record_read(caller, "public keys", event)
 
     # -- the trace -------------------------------------------------------------------------------
-
-    def _record_read(self, caller: Caller, rule: str, event: Event) -> None:
-        draft = Draft(context(caller, rule), event)
-        self.access.transact(lambda append: append.append(draft))
 
     def _record_refusal(
         self, caller: Caller, command: Command[Any], refusal: MunimentError, at: int
     ) -> None:
         draft = refused(caller, command, refusal, at)
         self.access.transact(lambda append: append.append(draft))
-
-    def record_store_backup(self, caller: Caller) -> None:
-        """Say that the store is copied, sealed as it is; whoever has the store may copy it."""
-        names.check_caller(caller)
-        at = self.changes.head().size
-        self._record_read(caller, "store", VaultRead(what="store-backup", at=at))
 
     def record_identity_change(
         self, caller: Caller, change: str, client: str = "", object_id: str = ""
@@ -508,7 +281,7 @@ class Vault:
         names.check_caller(caller)
         at = self.changes.head().size
         event = IdentityChanged(at=at, change=change, client=client, object_id=object_id)
-        self._record_read(caller, "store", event)
+        self.record_read(caller, "store", event)
 
     def record_turned_away(self, since: int, unauthenticated: int, throttled: int) -> None:
         """Say how many requests an edge turned away since *since* (Unix seconds) without a record."""
@@ -520,89 +293,3 @@ class Vault:
         )
         draft = Draft(Context(principal="muniment", auth="internal", rule="edge"), event)
         self.access.transact(lambda append: append.append(draft))
-
-    def probe(self) -> None:
-        """Commit nothing to each log.  Raise LogUnavailable if an event could not be recorded."""
-        for log in (self.changes, self.access):
-            log.transact(lambda append: append.touch())
-
-    def settings_as_of(self, size: int) -> Settings:
-        """The settings as they stood when `changes` had *size* records."""
-        with self.changes.snapshot() as snapshot:
-            return settings_of(PastRows(self.views.reader(snapshot.transaction), size))
-
-    def bounds(self) -> NewVault:
-        """The boundary as it stands now, for a vault that must not be reached from more places."""
-        from vault.network_rules import as_new  # a vault is hardly ever copied
-
-        with self.changes.snapshot() as snapshot:
-            boundary = self.views.reader(snapshot.transaction).get(boundary_key(), Boundary)
-        return as_new(boundary or OPEN)
-
-    # -- a copy of another vault -----------------------------------------------------------------
-
-    def begin_copy(self, context: Context, size: int, secrets: int, origin: str) -> None:
-        """Say which vault, as of which size, this one is a copy of."""
-        event = VaultRestored(to=size, names=secrets, origin=origin)
-        self.changes.transact(lambda append: append.append(Draft(context, event)))
-
-    def bring(self, context: Context, blobs: list[Blob]) -> None:
-        """Append the secrets in *blobs*, with all their versions, in one commit."""
-
-        def work(append: Append) -> None:
-            rows = self.views.reader(append.transaction)
-            writing = self.writing(append, rows, context)
-            for blob in blobs:
-                writing.bring(blob)
-
-        self.changes.transact(work)
-
-    def adopted(self, context: Context, instance: str) -> None:
-        """Say that this vault goes on in another store, and give it signing keys of its own."""
-        event = StoreAdopted(
-            instance=instance, changes=self.changes.head().size, access=self.access.head().size
-        )
-        self.changes.transact(lambda append: append.append(Draft(context, event)))
-        self.keeping.rotate(context, signing=True, audit=False)
-
-    # -- upkeep ----------------------------------------------------------------------------------
-
-    def rebuild(self, progress: Progress | None = None) -> Rebuilt:
-        """Make the views of `changes` anew, compare, and swap; those of `access` too."""
-        from projections.rebuild import Rebuilt, rebuild
-
-        block = self._keyring.allocate()
-        trailed = rebuild(self.access, self.trail, block + 1)
-        stated = rebuild(self.changes, self.views, block, progress)
-        return Rebuilt(
-            stated.events + trailed.events,
-            stated.before + trailed.before,
-            stated.after + trailed.after,
-            stated.seconds + trailed.seconds,
-        )
-
-
-def _facts(
-    settings: Settings,
-    sizes: dict[str, int],
-    verifiers: dict[str, str],
-    checkpoints: dict[str, str],
-) -> answers.VaultFacts:
-    return answers.VaultFacts(
-        name=settings.name,
-        created=settings.created,
-        retention_days=settings.retention_days,
-        purge_protection=settings.purge_protection,
-        administrators=settings.administrators,
-        changes=sizes["changes"],
-        access=sizes["access"],
-        verifiers=verifiers,
-        checkpoints=checkpoints,
-        resource_group=settings.resource_group,
-        location=settings.location,
-        sku=settings.sku,
-        vault_tags=settings.vault_tags,
-        enabled_for=settings.enabled_for,
-        deleted_date=settings.deleted_date,
-        scheduled_purge=settings.scheduled_purge,
-    )

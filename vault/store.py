@@ -361,24 +361,13 @@ class Store:
         in it yet.  It is reached from where *source* can be reached now, and from nowhere else,
         whatever held then.  Raise NotAdministrator.
         """
-        from vault.copying import fill
-        from vault.founding import founded_by
+        from vault.copying import fill, founded_as  # a vault is hardly ever copied
 
         names.check_vault_name(name)
         source.handle(caller, CopyVault(as_of=size))
-        settings = source.settings_as_of(size)
         with self._alone():
             self.check_free(name)
-            directory = self._make_vault(
-                caller,
-                founded_by(
-                    caller,
-                    name,
-                    settings.retention_days,
-                    settings.purge_protection,
-                    source.bounds(),
-                ),
-            )
+            directory = self._make_vault(caller, founded_as(caller, name, source, size))
             context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
             with self._finished_vault(directory) as vault:
                 return fill(vault, source, size, context, progress)
