@@ -22,12 +22,13 @@ def copy_at(place: Path, vault_id: str) -> Copy:
         from eventstore.errors import LogNotFound
         from eventstore.log_directory import evidence_in
         from eventstore.log_file import SUFFIX, evidence_of
+        from eventstore.pages import DATA_FILE
 
         file = place / f"{kind}{SUFFIX}"
         if file.is_file():
             return evidence_of(file)
         for directory in (place / kind, place / "vaults" / vault_id / kind):
-            if (directory / "data.mdb").is_file():
+            if (directory / DATA_FILE).is_file():
                 return evidence_in(directory)
         raise LogNotFound(f"there is no copy of {kind} in {place}")
 

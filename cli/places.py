@@ -28,10 +28,11 @@ one_log = click.option("--log", type=click.Choice(LOGS), default="changes", help
 def directories(session: Session, log: str | None) -> list[Path]:
     """The logs of the store, of one vault in it, or the one log that --home names."""
     from eventstore.log_directory import logs_of
+    from eventstore.pages import DATA_FILE
     from vault.refusals import StoreNotFound
 
     home = session.home
-    if (home / "data.mdb").is_file() and not (home / "store.json").exists():
+    if (home / DATA_FILE).is_file() and not (home / "store.json").exists():
         return [home]
     found = logs_of(home)
     if not found and not (home / "store.json").exists():

@@ -15,8 +15,6 @@ A salt is 16 random bytes, so a hash tells nothing, not even whether two fields 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,7 +30,7 @@ from eventstore.errors import (
     RecordMalformed,
 )
 from eventstore.merkle import HASH_SIZE
-from eventstore.proof import Inclusion, parse
+from eventstore.proof import Inclusion, decoded, encoded, parse
 from eventstore.record import FIELD_SALT_SIZE, Leaf
 
 HEADER = "muniment/shown/v1"
@@ -53,7 +51,7 @@ class Opened(NamedTuple):
         return record.field_hash(self.salt + self.path.encode() + b"\0" + self.value)
 
     def __str__(self) -> str:
-        return f"shown {self.path} {_encode(self.salt)} {_encode(self.value)}\n"
+        return f"shown {self.path} {encoded(self.salt)} {encoded(self.value)}\n"
 
 
 class Hidden(NamedTuple):
@@ -62,7 +60,7 @@ class Hidden(NamedTuple):
     hashed: bytes
 
     def __str__(self) -> str:
-        return f"hidden {_encode(self.hashed)}\n"
+        return f"hidden {encoded(self.hashed)}\n"
 
 
 class Shown(NamedTuple):
@@ -167,24 +165,10 @@ def parse_fact(text: str) -> Fact:
 
 def _field(line: str) -> Opened | Hidden:
     match line.split(" "):
-        case ["hidden", hashed] if len(raw := _decode(hashed)) == HASH_SIZE:
+        case ["hidden", hashed] if len(raw := decoded(hashed)) == HASH_SIZE:
             return Hidden(raw)
         case ["shown", path, salt, value] if path.isprintable() and "\0" not in path:
-            opened = Opened(_decode(salt), path, _decode(value))
+            opened = Opened(decoded(salt), path, decoded(value))
             if len(opened.salt) == FIELD_SALT_SIZE:
                 return opened
     raise ProofMalformed("a line neither shows a field nor hides one")
-
-
-def _encode(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def _decode(text: str) -> bytes:
-    try:
-        raw = base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError):
-        raise ProofMalformed("the base64 is not valid") from None
-    if _encode(raw) != text:
-        raise ProofMalformed("the base64 is not canonical")
-    return raw

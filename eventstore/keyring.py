@@ -51,13 +51,13 @@ from eventstore.keyheader import (
     read_header,
 )
 from eventstore.keytree import FANOUT, LEAF_NODES, Draft, Entropy, Fetch, Tree
+from eventstore.pages import DATA_FILE
 from eventstore.rootkey import SLOTS, RootKey
 from eventstore.seal import KEY_SIZE
 from eventstore.storage import open_environment
 
 _LOCK_FILE: Final = "root.lock"
 _MAP_SIZE: Final = 1 << 34
-_DATA_FILE: Final = "data.mdb"
 
 _T = TypeVar("_T")
 
@@ -128,7 +128,7 @@ class Keyring:
         if len(store_id) != STORE_ID_SIZE:
             raise ValueError(f"a store id has {STORE_ID_SIZE} bytes")
         place = Path(path)
-        if (place / _DATA_FILE).exists():
+        if (place / DATA_FILE).exists():
             raise KeyringExists
         if any(_holds_something(root, slot) for slot in SLOTS):
             raise RootKeyExists
@@ -260,7 +260,7 @@ class Keyring:
             with self._writing, self._reading:
                 directory.mkdir(mode=0o700)
                 self._environment().copy(os.fspath(directory))
-                (directory / _DATA_FILE).chmod(0o600)
+                (directory / DATA_FILE).chmod(0o600)
                 sync_directory(directory)
         except (lmdb.Error, OSError) as failure:
             raise LogUnavailable("the keyring could not be copied") from failure

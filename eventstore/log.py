@@ -48,6 +48,7 @@ from eventstore.errors import (
 from eventstore.event import SecretContent
 from eventstore.group_commit import GroupCommit, Ticket
 from eventstore.head import AuditEpoch, Epochs, Head, Identity, Numbers, verifiers
+from eventstore.pages import DATA_FILE
 from eventstore.record import Entry, Kind
 from eventstore.signed_head import SignedHead
 from eventstore.storage import Headroom, open_environment
@@ -390,7 +391,7 @@ class Log:
             snapshot.check_head(self._signed.signer)
             note = self._signed.note(snapshot.head, snapshot.numbers)
             write_durably(directory / "checkpoint", note.encode())
-            (directory / "data.mdb").chmod(0o600)
+            (directory / DATA_FILE).chmod(0o600)
             # A record of what others said that cannot be read is no reason to have no copy.
             with suppress(CheckpointMalformed):
                 from eventstore import anchors  # a log is hardly ever copied

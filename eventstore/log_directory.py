@@ -22,7 +22,7 @@ from eventstore.errors import (
     RecordAltered,
     RecordMalformed,
 )
-from eventstore.pages import Pages
+from eventstore.pages import DATA_FILE, Pages
 from eventstore.pages import Tree as Table
 from eventstore.storage import open_environment
 from eventstore.transaction import EPOCHS, HEAD, IDENTITY, RECORDS, TILES
@@ -112,7 +112,7 @@ def _evidence(
 @contextmanager
 def _opened(directory: Path) -> Iterator[tuple[lmdb.Environment, Pages]]:
     try:
-        pages = Pages(directory / "data.mdb")
+        pages = Pages(directory / DATA_FILE)
     except OSError:
         raise LogNotFound(f"no log in {directory}") from None
     try:
@@ -182,7 +182,7 @@ def logs_of(home: Path) -> list[Path]:
     made = sorted(path.parent for path in (home / "vaults").glob("*/made"))
     found = [vault / kind for vault in made for kind in sorted(record.KINDS)]
     for directory in found:
-        if not (directory / "data.mdb").is_file():
+        if not (directory / DATA_FILE).is_file():
             raise LogMisplaced(f"{directory}: there is no log here any more")
     return found
 

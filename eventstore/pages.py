@@ -18,6 +18,9 @@ from typing import NamedTuple
 
 from eventstore.errors import RecordMalformed
 
+DATA_FILE = "data.mdb"
+"""What LMDB names the file of an environment."""
+
 MAP_SIZE = 1 << 38
 """How large LMDB is let grow a file."""
 

@@ -33,7 +33,7 @@ class Inclusion(NamedTuple):
     note: str
 
     def __str__(self) -> str:
-        extra, index = f"extra {_encode(self.leaf)}\n", f"index {self.position}\n"
+        extra, index = f"extra {encoded(self.leaf)}\n", f"index {self.position}\n"
         return f"{HEADER}\n{extra}{index}{_lines(self.path)}\n{self.note}"
 
     def check(self, verifiers: Sequence[Verifier]) -> Checkpoint:
@@ -99,7 +99,7 @@ def parse(text: str) -> Inclusion | Consistency:
     word, _, leaf = lines[1].partition(" ")
     if word != "extra":
         raise ProofMalformed("the proof has no extra line, which holds the leaf")
-    return Inclusion(_number("index", lines[2]), _decode(leaf), _path(lines[3:]), note)
+    return Inclusion(_number("index", lines[2]), decoded(leaf), _path(lines[3:]), note)
 
 
 def _number(word: str, line: str) -> int:
@@ -111,25 +111,27 @@ def _number(word: str, line: str) -> int:
 
 
 def _path(lines: Sequence[str]) -> list[bytes]:
-    path = [_decode(line) for line in lines]
+    path = [decoded(line) for line in lines]
     if len(path) > MAX_STEPS or any(len(step) != HASH_SIZE for step in path):
         raise ProofMalformed("the path is not made of at most 63 hashes")
     return path
 
 
 def _lines(path: Sequence[bytes]) -> str:
-    return "".join(_encode(step) + "\n" for step in path)
+    return "".join(encoded(step) + "\n" for step in path)
 
 
-def _encode(raw: bytes) -> str:
+def encoded(raw: bytes) -> str:
+    """Base64 as a line of these texts has it."""
     return base64.b64encode(raw).decode()
 
 
-def _decode(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """The bytes of canonical base64.  Raise ProofMalformed."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError, ValueError):
         raise ProofMalformed("the base64 is not valid") from None
-    if _encode(raw) != text:
+    if encoded(raw) != text:
         raise ProofMalformed("the base64 is not canonical")
     return raw

@@ -20,11 +20,10 @@ from eventstore.errors import (
     RecordAltered,
     RecordMalformed,
 )
-from eventstore.pages import MAP_SIZE, Pages
+from eventstore.pages import DATA_FILE, MAP_SIZE, Pages
 
 MAX_READERS = 1024
 
-_DATA_FILE = "data.mdb"
 _LEAST_AHEAD = 16
 _MOST_AHEAD = 256
 """Pages, of zeros at the end of a file."""
@@ -39,7 +38,7 @@ def open_environment(
     file was cut short or its meta pages are damaged.
     """
     if not create:
-        _check_length(path / _DATA_FILE)
+        _check_length(path / DATA_FILE)
     try:
         if create:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,7 +91,7 @@ class Headroom:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path / _DATA_FILE
+        self._file = path / DATA_FILE
         self._size = 0
 
     def keep(self, environment: lmdb.Environment) -> None:

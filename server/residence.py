@@ -21,6 +21,7 @@ from typing import Final
 
 from eventstore.errors import MunimentError
 from eventstore.log import Log
+from eventstore.pages import DATA_FILE
 
 EVERY: Final = 1.0
 """Seconds between two looks.  Who reads a whole vault all the time takes all of it again in between, for
@@ -91,7 +92,7 @@ def maps_of(logs: Iterable[Log]) -> Iterator[tuple[int, int]]:
     A map that may be written to is nobody's of ours, and is left alone.
     """
     # The id of the vault is random, and the folders above it may have other names for the kernel.
-    ends = tuple(f"/{log.path.parent.name}/{log.path.name}/data.mdb" for log in logs)
+    ends = tuple(f"/{log.path.parent.name}/{log.path.name}/{DATA_FILE}" for log in logs)
     for parts in _maps():
         if len(parts) == 6 and parts[5].endswith(ends) and parts[1] == "r--s":
             start, end = (int(one, 16) for one in parts[0].split("-"))
