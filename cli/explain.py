@@ -82,11 +82,12 @@ def explain(
 
 def _client(session: Session, who: str) -> str:
     """The client that is registered as *who*: its tokens say so, and rules may ask for it."""
-    from server.identities import FILE, Identities
+    from server.identities import Identities
+    from vault.backing import IDENTITIES
 
     with session.store() as store:
         # To look must not make them.
-        has_any = (store.home / FILE).exists()
+        has_any = (store.home / IDENTITIES).exists()
         client = Identities(store).roll.client_of(who) if has_any else None
     if client is None:
         return ""

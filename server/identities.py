@@ -50,9 +50,9 @@ from server.roll import (
     SigningKey,
     hashed,
 )
+from vault.backing import IDENTITIES
 from vault.store import Store, system_clock
 
-FILE: Final = "identities"
 LOCK: Final = "identities.lock"
 SECRET_LIFETIME: Final = 365 * 86_400
 
@@ -107,7 +107,7 @@ class Identities:
         *clock* gives microseconds since 1970; *ticks* are seconds that only go on.
         """
         self._store = store
-        self._path = store.home / FILE
+        self._path = store.home / IDENTITIES
         self._clock = clock
         self._entropy = entropy
         self._ticks = ticks

@@ -19,7 +19,7 @@ from server import bodies, bundles, storage_plane
 from server.asked import Asked, Writer, after, none, write_backup, write_nothing, write_page
 from server.bundles import Form
 from server.http import Request, Response, json_response
-from server.problems import LOCATION, Problem, problem_of
+from server.problems import Problem, problem_of
 from server.query import (
     API_VERSION,
     OUT_CONTENT_TYPE,
@@ -50,6 +50,7 @@ from vault.commands import (
     kind_of,
 )
 from vault.refusals import BadParameter
+from vault.resource_ids import LOCATION
 from vault.storage_commands import RestoreStorageAccount
 
 __all__ = ["Plan", "common_headers", "largest_body", "plan", "problem_of"]

@@ -15,8 +15,9 @@ from eventstore.errors import MunimentError
 from server.http import Response, json_response
 from server.refusals import BeingDeleted
 from vault import refusals
+from vault.resource_ids import LOCATION
+from vault.trace import writable
 
-LOCATION = "local"
 RETRY_AFTER = 5
 """Seconds after which a request that could not be recorded may be tried again."""
 
@@ -43,7 +44,7 @@ class Problem(Exception):
         self.headers = headers
 
     def response(self) -> Response:
-        error: dict[str, object] = {"code": self.code, "message": _writable(self.message)}
+        error: dict[str, object] = {"code": self.code, "message": writable(self.message)}
         if self.inner:
             error["innererror"] = {"code": self.inner}
         return json_response(self.status, {"error": error}, self.headers)
@@ -206,10 +207,6 @@ def problem_of(
 def _told(name: str, version: str) -> str:
     short = name[:_LONGEST_NAME]
     return f"{short}/{version[:_LONGEST_NAME]}" if version else short
-
-
-def _writable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 # --- what fails before a vault is asked -----------------------------------------------------------

@@ -8,15 +8,13 @@ from server.app import Done, Service
 from server.authority import Authority
 from server.http import Response
 from server.identities import Identities
-from server.metrics import LogFacts, Metrics, TailFacts
+from server.metrics import CONTENT_TYPE, LogFacts, Metrics, TailFacts
 from server.operations_log import OperationsLog
 from server.serving import Options, passphrase_of, providers_of, root_directory_of
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator
 from vault.answers import Rotated
 from vault.store import Store
-
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def service_of(options: Options) -> Service:
@@ -59,7 +57,7 @@ def service_of(options: Options) -> Service:
         measured = None if publisher is None else publisher.tails
         tails = [TailFacts(*tail) for tail in measured or ()]
         text = metrics.text(ready=service.ready(), logs=logs, tails=tails)
-        return Response(200, (("Content-Type", _METRICS),), text)
+        return Response(200, (("Content-Type", CONTENT_TYPE),), text)
 
     publisher = None
     if options.publish is not None:

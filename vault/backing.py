@@ -32,6 +32,7 @@ from vault.configuration import Passphrase, default_root_directory, read_configu
 from vault.open_vault import OpenVault
 from vault.refusals import StoreExists
 from vault.store import Store, check_place
+from vault.trace import store_owner
 
 IDENTITIES: Final = "identities"
 """What the service keeps in the store: sealed, and not looked into here."""
@@ -125,7 +126,7 @@ def adopt(
 
 def _take_over(store: Store, caller: Caller) -> None:
     store.rotate_root_key(caller)
-    context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+    context = store_owner(caller)
     for vault in store.vaults():
         _say_adopted(vault, context, store.configuration.instance)
 

@@ -9,7 +9,7 @@ from eventstore.rule_events import BoundarySet, VaultCreated
 from vault import network_rules, policies
 from vault.caller import Caller
 from vault.rule_commands import NewVault
-from vault.trace import context
+from vault.trace import context, store_owner
 
 
 class Founding(NamedTuple):
@@ -48,5 +48,5 @@ def founded_by(
 def maker(caller: Caller) -> Context:
     """Who makes a vault: whoever has the store, or over a network an administrator of it."""
     if caller.arrival is None:
-        return Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+        return store_owner(caller)
     return context(caller, "store administrator")

@@ -24,7 +24,7 @@ import msgspec
 from eventstore.errors import PositionUnknown
 from eventstore.log import Log
 from eventstore.record import Entry
-from eventstore.rule_events import BoundarySet, PolicyDeleted, PolicySet, VaultUpdated
+from eventstore.rule_events import BoundarySet
 from eventstore.transaction import Snapshot
 from projections.past import PastRows
 from projections.rows import Mark, Rows, Table, by_name_key, by_principal_key
@@ -34,15 +34,13 @@ from vault.answers import HistoryItem
 from vault.history_commands import ReadHistory
 from vault.points import Resolutions
 from vault.refusals import PointsReversed
+from vault.rules import RULE_EVENTS
 
 CHUNK = 500
 """How many records are read from one snapshot."""
 
 REMEMBERED = 65_536
 """So many places are kept from the first walk; if there are more, the second looks again."""
-
-_RULES = (VaultUpdated, PolicySet, PolicyDeleted, BoundarySet)
-"""Events that say what stands from then on; what they changed is told beside them."""
 
 _SHOWN = {"type", "name", "object_id", "version", "at", "operation"}
 
@@ -288,7 +286,8 @@ def item(log: str, entry: Entry[Any]) -> HistoryItem:
 
 def _with_change(source: Source, item: HistoryItem, entry: Entry[Any]) -> HistoryItem:
     """*item*, and if it is about a rule or a setting, what that was before and is after."""
-    if not isinstance(entry.event, _RULES):
+    # What stands from then on is said whole; what they changed is told beside it.
+    if not isinstance(entry.event, RULE_EVENTS):
         return item
     from projections import diff as differences  # most records are of secrets
     from projections.difference import Sides

@@ -22,6 +22,7 @@ from vault.provider_arm import ArmProvider, ClientSecret, Credential, ManagedIde
 from vault.provider_azurite import AzuriteProvider
 from vault.provider_manual import ManualProvider
 from vault.providers import Declared, Providers, StorageProvider
+from vault.sas import ACCOUNT_NAME
 
 MAX_FILE: Final = 256 * 1024
 # Twice this, for the wait and for the work, is less than the lease of a regeneration.
@@ -31,7 +32,6 @@ SIGN_IN: Final = "https://login.microsoftonline.com"
 METADATA: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
-_ACCOUNT = re.compile("[a-z0-9]{3,24}", re.ASCII)
 _VAULT = re.compile("[0-9A-Za-z-]{3,24}", re.ASCII)
 _IN_CLEAR = ("169.254.169.254", "127.0.0.1", "::1", "localhost")
 
@@ -202,7 +202,7 @@ def _check_one(one: Arm | Azurite | Manual) -> None:
             if one.ca is not None:
                 _check_paths(one.ca)
         case Azurite():
-            if not one.accounts or not all(map(_ACCOUNT.fullmatch, one.accounts)):
+            if not one.accounts or not all(map(ACCOUNT_NAME.fullmatch, one.accounts)):
                 raise ValueError("accounts are names of 3 to 24 lower case letters and digits")
             _check_paths(*_files(one))
             _check_program(one.restart, one.seconds)

@@ -12,16 +12,10 @@ from html import escape
 
 from vault import timeline
 from vault.evidence import LOGS, Period
-from vault.tally import CHANGE, KINDS, OTHER, READ, REFUSED, Mark, Tally
+from vault.tally import KINDS, LABELS, READ, REFUSED, Mark, Tally
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_ROWS = 50
-_NAMES = {
-    READ: "values given out",
-    CHANGE: "changes",
-    OTHER: "other questions",
-    REFUSED: "refused",
-}
 
 _STYLE = """
 :root{--ink:#1b2430;--soft:#5a6675;--line:#d8dee6;--read:#0b6bcb;--change:#1f8a5b;--other:#9aa7b6;
@@ -85,7 +79,7 @@ def html(period: Period, tally: Tally) -> str:
 def _big(period: Period, tally: Tally) -> str:
     total = sum(period.span(log).stop - period.span(log).first for log in LOGS)
     cells = [
-        f'<li class="{kind}"><b>{tally.kinds[kind]:,}</b>{_NAMES[kind]}</li>' for kind in KINDS
+        f'<li class="{kind}"><b>{tally.kinds[kind]:,}</b>{LABELS[kind]}</li>' for kind in KINDS
     ]
     return f"""<ul class="big">{"".join(cells)}<li><b>{total:,}</b>records in all</li></ul>"""
 
@@ -117,7 +111,7 @@ def _people(tally: Tally) -> str:
         sums = [sum(counts[kind] for _, counts in rest) for kind in KINDS]
         rows.append((f"{len(rest):,} more", *(f"{one:,}" for one in sums), f"{sum(sums):,}"))
     total = [f"{tally.kinds[kind]:,}" for kind in KINDS]
-    heads = ("Principal", *(_NAMES[kind] for kind in KINDS), "all")
+    heads = ("Principal", *(LABELS[kind] for kind in KINDS), "all")
     return timeline.bars(ordered[:_MOST_ROWS]) + _numbers(
         "Each principal's records; the last row is all of the period.",
         heads,

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from vault.writing import Writing
 
 ROTATING = replace(ITSELF, rule="rotation")
-_SECOND = 1_000_000
 _TRIES = 3
 
 
@@ -63,13 +62,9 @@ class _Begun(NamedTuple):
 class Rotating:
     """What one vault asks of its providers."""
 
-    def __init__(self, vault: OpenVault, providers: Providers, clock: Callable[[], int]) -> None:
+    def __init__(self, vault: OpenVault, providers: Providers) -> None:
         self._vault = vault
         self._providers = providers
-        self._clock = clock
-
-    def _now(self) -> int:
-        return self._clock() // _SECOND
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -95,7 +90,7 @@ class Rotating:
             storage.check_name(command.name)
             account = rows.get(storage_key(command.name), StorageAccount)
             if is_new:
-                storage.check_set(account, command, self._now())
+                storage.check_set(account, command, self._vault.now())
         if is_new:
             provider = self._provider_of(command.resource_id)
             asked = storage.Asked(
@@ -121,7 +116,7 @@ class Rotating:
                 self._refuse_failed(append, rows, past[0])
                 return None
             account = storage.active(self._account(rows, command.name), command.name)
-            storage.refuse_busy(account, self._now())
+            storage.refuse_busy(account, self._vault.now())
             self._provider_of(account.resource_id)
             who = context(caller, rule)
             return self._begun(append, rows, account, command.key_name, who)
@@ -140,7 +135,7 @@ class Rotating:
             account = storage.active(self._account(rows, command.name), command.name)
             is_new = not self._past(snapshot, rows, caller, command)
         if is_new:
-            storage.refuse_busy(account, self._now())
+            storage.refuse_busy(account, self._vault.now())
             if not self._synced(account, context(caller, rule), always=True):
                 raise StorageBusy(f"the keys of {account.name} changed while they were asked for")
         return self._answer(command.name)
@@ -150,7 +145,7 @@ class Rotating:
         with self._vault.changes.snapshot() as snapshot:
             rows, _ = self._vault.admit(snapshot, caller, command, seen)
             account = storage.active(self._account(rows, command.name), command.name)
-            storage.refuse_busy(account, self._now())
+            storage.refuse_busy(account, self._vault.now())
         if account.regenerating:
             self._resolve(account)
 
@@ -162,7 +157,7 @@ class Rotating:
             rows = self._vault.views.reader(snapshot.transaction)
             if settings_of(rows).deleted_date is not None:
                 return []
-            due = _due(rows, self._now())
+            due = _due(rows, self._vault.now())
         return [told for account in due if (told := self._rotate(account)) is not None]
 
     def _rotate(self, seen: StorageAccount) -> answers.Rotated | None:
@@ -183,7 +178,12 @@ class Rotating:
             rows = self._vault.views.reader(append.transaction)
             account = self._account(rows, seen.name)
             until = None if account is None else waits_until(account)
-            if account is None or account.regenerating or until is None or until > self._now():
+            if (
+                account is None
+                or account.regenerating
+                or until is None
+                or until > self._vault.now()
+            ):
                 return None
             key_name = storage.inactive(account)
             return self._begun(append, rows, account, key_name, ROTATING, automatic=True)

@@ -86,7 +86,8 @@ _SERVICE_OF |= {"f": "file", "s": "file"}
 _OF_ADDRESS = ("snapshot", "versionid")
 _PROTOCOLS = ("https", "https,http", "http,https")
 _LETTERS = re.compile("[a-z]{1,20}", re.ASCII)
-_ACCOUNT_NAME = re.compile("[a-z0-9]{3,24}", re.ASCII)
+ACCOUNT_NAME = re.compile("[a-z0-9]{3,24}", re.ASCII)
+"""The names that a storage account may have in Azure, and so the names that tokens are signed for."""
 _ADDRESS_LIKE = re.compile(r"localhost|[0-9.]+|\[.*\]")
 
 
@@ -196,7 +197,7 @@ def _place(host: str, path: str, loose: dict[str, str]) -> tuple[str, str, str]:
         account, _, behind = host.partition(".")
         service, rest = behind.partition(".")[0], path.lstrip("/")
     account = account.lower()
-    if service == ACCOUNT or service not in _KNOWN or not _ACCOUNT_NAME.fullmatch(account):
+    if service == ACCOUNT or service not in _KNOWN or not ACCOUNT_NAME.fullmatch(account):
         raise SasTemplateInvalid(
             "the template's host is no account's blob, file, queue or table service"
         )

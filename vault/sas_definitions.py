@@ -27,7 +27,7 @@ from vault.refusals import (
     SecretExists,
     SecretIsManaged,
 )
-from vault.secrets import Decision, Facts
+from vault.secrets import Decision, Facts, given
 from vault.storage_commands import (
     DeleteSasDefinition,
     RecoverDeletedSasDefinition,
@@ -104,12 +104,12 @@ def _update(account: StorageAccount, found: Found, command: UpdateSasDefinition)
         name=account.name,
         sas=known.name,
         changed=storage.changed(command, "template", "sas_type", "period", "enabled", "tags"),
-        sas_type=storage.given(command.sas_type, known.sas_type),
-        period=storage.given(command.period, known.period),
-        enabled=storage.given(command.enabled, known.enabled),
+        sas_type=given(command.sas_type, known.sas_type),
+        period=given(command.period, known.period),
+        enabled=given(command.enabled, known.enabled),
     )
-    template = storage.given(command.template, content.template or "")
-    tags = storage.given(command.tags, content.tags)
+    template = given(command.template, content.template or "")
+    tags = given(command.tags, content.tags)
     _check(account, event.sas_type, template, event.period, tags)
     return Decision(event, SecretContent(template=template, tags=tags or None), account.key)
 

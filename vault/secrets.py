@@ -146,18 +146,19 @@ def _update(found: Found, command: UpdateSecret) -> Decision:
         name=secret.name,
         version=version.version,
         changed=_changed(command),
-        enabled=_given(command.enabled, version.enabled),
-        nbf=_given(command.nbf, version.nbf),
-        exp=_given(command.exp, version.exp),
+        enabled=given(command.enabled, version.enabled),
+        nbf=given(command.nbf, version.nbf),
+        exp=given(command.exp, version.exp),
     )
     after = SecretContent(
-        content_type=_given(command.content_type, content.content_type),
-        tags=_given(command.tags, content.tags) or None,
+        content_type=given(command.content_type, content.content_type),
+        tags=given(command.tags, content.tags) or None,
     )
     return Decision(event, after, secret.key)
 
 
-def _given(asked: T | UnsetType, known: T) -> T:
+def given(asked: T | UnsetType, known: T) -> T:
+    """What is *asked* for, or what stands if nothing is."""
     return known if isinstance(asked, UnsetType) else asked
 
 

@@ -237,7 +237,7 @@ class Vault(OpenVault):
         from vault.providers import Providers
         from vault.rotation import Rotating  # most vaults have no storage account
 
-        return Rotating(self, self._providers or Providers(), self._clock)
+        return Rotating(self, self._providers or Providers())
 
     def rotate_due(self) -> list[answers.Rotated]:
         """Rotate the keys of storage accounts that are due, and finish what was left unfinished.

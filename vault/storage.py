@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple, TypeVar, assert_never
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from eventstore.event import SecretContent
 from eventstore.storage_events import (
@@ -45,7 +45,8 @@ from vault.refusals import (
     StorageKeyNotFound,
     StorageNameInvalid,
 )
-from vault.secrets import Decision, Facts
+from vault.sas import ACCOUNT_NAME
+from vault.secrets import Decision, Facts, given
 from vault.storage_commands import (
     BackupStorageAccount,
     DeleteStorageAccount,
@@ -58,7 +59,6 @@ from vault.storage_commands import (
 LEAST_REGENERATION: Final = periods.DAY
 MAX_RESOURCE_ID: Final = 2048
 _NAME = re.compile(r"[0-9a-zA-Z]{1,127}", re.ASCII)
-_SIGNED_FOR = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ def _set(found: Found, command: SetStorageAccount, facts: Facts) -> Decision:
     check_set(account, command, facts.now)
     if asked is None or asked.keys_at != (None if account is None else account.keys_at):
         raise StorageBusy("a key was regenerated while the provider was asked")
-    if not _SIGNED_FOR.fullmatch(asked.account_name):
+    if not ACCOUNT_NAME.fullmatch(asked.account_name):
         raise StorageInvalid("the provider knows no name that a token of the account is signed for")
     _check_keys(asked.keys, command.active_key, command.auto_regenerate)
     event = StorageAccountSet(
@@ -179,10 +179,6 @@ def _update(found: Found, command: UpdateStorageAccount) -> Decision:
     known = None if found.content is None else found.content.tags
     content = SecretContent(tags=given(command.tags, known) or None)
     return Decision(event, content, account.key)
-
-
-def given(asked: T | UnsetType, known: T) -> T:
-    return known if isinstance(asked, UnsetType) else asked
 
 
 def changed(command: object, *fields: str) -> tuple[str, ...]:

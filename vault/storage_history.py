@@ -40,6 +40,7 @@ from projections.rows import (
     storage_key,
     token_key,
 )
+from projections.storage_diff import ACCOUNT, DEFINITION
 from vault import answers, history, names, sas_definitions
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 VALID, VOID, EXPIRED = "valid", "void", "expired"
 _POSITION_SIZE = 8
-_ACCOUNT = ("resource_id", "active_key", "auto_regenerate", "period", "enabled")
-_DEFINITION = ("sas_type", "period", "enabled")
 
 
 def is_known(rows: Rows, name: str) -> bool:
@@ -171,10 +170,10 @@ def _shown(logs: Logs, row: Holder) -> tuple[dict[str, object], SecretContent | 
     shown: dict[str, object] = {"deleted": row.deleted_date is not None}
     if isinstance(row, StorageAccount):
         content = logs.content(row, row.tags_at)
-        shown |= {name: getattr(row, name) for name in _ACCOUNT}
+        shown |= {name: getattr(row, name) for name in ACCOUNT}
     elif isinstance(row, SasDefinition):
         content = logs.content(row, row.content_at)
-        shown |= {name: getattr(row, name) for name in _DEFINITION}
+        shown |= {name: getattr(row, name) for name in DEFINITION}
         shown["template"] = None if content is None else content.template
     else:
         content = None
@@ -193,7 +192,7 @@ def _made_by(event: Any, row: Holder) -> tuple[str, ...]:
 def _made_of_definition(event: Any) -> tuple[str, ...]:
     match event:
         case SasDefinitionSet() | SasDefinitionRestored():
-            return (*_DEFINITION, "template", "tags")
+            return (*DEFINITION, "template", "tags")
         case SasDefinitionUpdated():
             return event.changed
         case SasDefinitionDeleted() | SasDefinitionRecovered():
@@ -205,7 +204,7 @@ def _made_of_definition(event: Any) -> tuple[str, ...]:
 def _made_of_account(event: Any) -> tuple[str, ...]:
     match event:
         case StorageAccountSet() | StorageAccountRestored():
-            return (*_ACCOUNT, "tags", *(f"key {name}" for name in sorted(event.key_prints)))
+            return (*ACCOUNT, "tags", *(f"key {name}" for name in sorted(event.key_prints)))
         case StorageAccountUpdated():
             return event.changed
         case StorageKeyRegenerated():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -49,20 +49,6 @@ from vault.storage_commands import (
 
 if TYPE_CHECKING:
     from vault.writing import Writing
-
-STORAGE_CHANGES: Final = (
-    SetStorageAccount,
-    UpdateStorageAccount,
-    DeleteStorageAccount,
-    RecoverDeletedStorageAccount,
-    PurgeDeletedStorageAccount,
-    BackupStorageAccount,
-    RestoreStorageAccount,
-    SetSasDefinition,
-    UpdateSasDefinition,
-    DeleteSasDefinition,
-    RecoverDeletedSasDefinition,
-)
 
 
 class StorageWriting:

@@ -32,7 +32,6 @@ from eventstore.errors import (
     RootKeyMissing,
     StoreLocked,
 )
-from eventstore.event import Context
 from eventstore.keyring import Erasure, Keyring
 from eventstore.keytree import FANOUT
 from eventstore.log import Log
@@ -67,6 +66,7 @@ from vault.refusals import (
 )
 from vault.rule_commands import NewVault
 from vault.service import Vault
+from vault.trace import store_owner
 
 if TYPE_CHECKING:
     from projections.rebuild import Progress
@@ -368,7 +368,7 @@ class Store:
         with self._alone():
             self.check_free(name)
             directory = self._make_vault(caller, founded_as(caller, name, source, size))
-            context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+            context = store_owner(caller)
             with self._finished_vault(directory) as vault:
                 return fill(vault, source, size, context, progress)
 
@@ -473,7 +473,7 @@ class Store:
         return destroyed
 
     def _record_rotation(self, caller: Caller, destroyed: Erasure) -> None:
-        context = Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+        context = store_owner(caller)
         try:
             for vault in self.vaults():
                 vault.keeping.record_root_rotation(context, destroyed)

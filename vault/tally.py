@@ -18,6 +18,13 @@ from vault.evidence import Period
 READ, CHANGE, OTHER, REFUSED = KINDS = ("read", "change", "other", "refused")
 """A value was given out; something was changed; all other questions; what was refused."""
 
+LABELS = {
+    READ: "values given out",
+    CHANGE: "changes",
+    OTHER: "other questions",
+    REFUSED: "refused",
+}
+
 HOUR = 3_600_000_000
 MOST_MARKS = 500
 

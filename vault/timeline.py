@@ -13,19 +13,13 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 
 from vault.evidence import Period
-from vault.tally import CHANGE, HOUR, KINDS, OTHER, READ, REFUSED, Mark, Tally
+from vault.tally import CHANGE, HOUR, KINDS, LABELS, OTHER, READ, REFUSED, Mark, Tally
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 960, 300, 56, 74, 40
 _MOST_COLUMNS = 96
 _STEPS = (1, 3, 6, 12, 24, 48, 168, 336, 730, 2_190, 8_760)
 _FILLS = {READ: "#0b6bcb", CHANGE: "#1f8a5b", OTHER: "#b9c3ce", REFUSED: "url(#hatch)"}
-_LABELS = {
-    READ: "values given out",
-    CHANGE: "changes",
-    OTHER: "other questions",
-    REFUSED: "refused",
-}
 _SIGNS = {
     "purge": "M0,-6 L6,5 L-6,5 Z",
     "erasure receipt": "M-5,-5 H5 V5 H-5 Z",
@@ -94,7 +88,7 @@ def picture(period: Period, tally: Tally) -> str:
 
 def _described(tally: Tally, scale: _Scale, columns: list[Counter[str]]) -> str:
     most = max(range(len(columns)), key=lambda at: columns[at].total())
-    kinds = ", ".join(f"{tally.kinds[kind]:,} {_LABELS[kind]}" for kind in KINDS)
+    kinds = ", ".join(f"{tally.kinds[kind]:,} {LABELS[kind]}" for kind in KINDS)
     marks = ", ".join(f"{count} {what}" for what, count in sorted(tally.marked.items()))
     return escape(
         f"{kinds}. The most, {columns[most].total():,}, from {scale.label(most)}. {marks or 'No mark'}."
@@ -106,7 +100,7 @@ def _legend() -> list[str]:
     for kind in KINDS:
         found.append(
             f'<rect x="{x}" y="4" width="14" height="12" fill="{_FILLS[kind]}"/>'
-            f'<text x="{x + 19}" y="14">{_LABELS[kind]}</text>'
+            f'<text x="{x + 19}" y="14">{LABELS[kind]}</text>'
         )
         x += 150
     x = float(_LEFT)
@@ -155,7 +149,7 @@ def _column(scale: _Scale, at: int, counts: Counter[str], most: int) -> str:
             )
     if not found:
         return ""
-    told = ", ".join(f"{counts[kind]:,} {_LABELS[kind]}" for kind in KINDS if counts[kind])
+    told = ", ".join(f"{counts[kind]:,} {LABELS[kind]}" for kind in KINDS if counts[kind])
     return f"<g><title>{scale.label(at)}: {told}</title>{''.join(found)}</g>"
 
 
@@ -180,7 +174,7 @@ def _signs(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
 
 
 def _table(scale: _Scale, columns: list[Counter[str]]) -> str:
-    heads = "".join(f'<th scope="col" class="n">{_LABELS[kind]}</th>' for kind in KINDS)
+    heads = "".join(f'<th scope="col" class="n">{LABELS[kind]}</th>' for kind in KINDS)
     rows = "".join(
         f'<tr><th scope="row">{scale.label(at)}</th>'
         + "".join(f'<td class="n">{counts[kind]:,}</td>' for kind in KINDS)

@@ -47,21 +47,29 @@ def context(caller: Caller, rule: str, *, outcome: str = "ok") -> Context:
     )
 
 
+def store_owner(caller: Caller) -> Context:
+    """Who has the store itself, and needs no other rule."""
+    return Context(principal=caller.principal, auth=caller.auth, rule="store owner")
+
+
 def refused(caller: Caller, command: Command[Any], refusal: MunimentError, at: int) -> Draft:
     """The event for `access` that *command* was refused when `changes` had *at* records."""
     event = RequestRefused(
         operation=command.records,
         at=at,
-        name=_writable(getattr(command, "name", "") or getattr(refusal, "about", ""))[:127],
-        version=_writable(getattr(command, "version", ""))[:32],
+        name=writable(getattr(command, "name", "") or getattr(refusal, "about", ""))[:127],
+        version=writable(getattr(command, "version", ""))[:32],
     )
     rule = getattr(refusal, "rule", "")
     return Draft(context(_writable_caller(caller), rule, outcome=refusal.code), event)
 
 
-def _writable(text: str) -> str:
-    # A refused name may be no text that UTF-8 can write (an argument that is not UTF-8 gives lone
-    # surrogates), and the refusal must be recorded all the same.
+def writable(text: str) -> str:
+    """*text* as UTF-8 can write it.
+
+    A refused name may be no such text (an argument that is not UTF-8 gives lone surrogates), and the
+    refusal must be recorded all the same.
+    """
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -74,12 +82,12 @@ def _writable_caller(caller: Caller) -> Caller:
         caller.request,
         caller.application,
     )
-    writable = [_writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
+    told = [writable(text)[: names.MAX_CALLER_TEXT] for text in texts]
     return Caller(
-        principal=writable[0],
-        auth=writable[1],
-        address=writable[2],
-        agent=writable[3],
-        request=writable[4],
-        application=writable[5],
+        principal=told[0],
+        auth=told[1],
+        address=told[2],
+        agent=told[3],
+        request=told[4],
+        application=told[5],
     )
