@@ -22,10 +22,21 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from vault.answers import HistoryItem
+from vault.operations import (
+    API,
+    CREATE,
+    DELETE,
+    ENTITY,
+    OK,
+    READ,
+    UPDATE,
+    Operation,
+    operation,
+    status,
+)
 
 Shape = dict[str, Any]
 
-OK: Final = "ok"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -38,131 +49,9 @@ class Origin(NamedTuple):
     uri: str
 
 
-class Operation(NamedTuple):
-    """How others name an operation: Key Vault's word, and OCSF's class and activity."""
-
-    name: str
-    class_uid: int
-    activity: int
-
-
-_API, _ENTITY = 6003, 3004
-_CREATE, _READ, _UPDATE, _DELETE, _OTHER = 1, 2, 3, 4, 99
-_ACTIVITIES = {_CREATE: "Create", _READ: "Read", _UPDATE: "Update", _DELETE: "Delete"}
-_CLASSES = {_API: ("API Activity", 6), _ENTITY: ("Entity Management", 3)}
+_ACTIVITIES = {CREATE: "Create", READ: "Read", UPDATE: "Update", DELETE: "Delete"}
+_CLASSES = {API: ("API Activity", 6), ENTITY: ("Entity Management", 3)}
 _CATEGORIES = {3: "Identity & Access Management", 6: "Application Activity"}
-
-OPERATIONS: Final[Mapping[str, Operation]] = {
-    "secret.set": Operation("SecretSet", _API, _CREATE),
-    "secret.read": Operation("SecretGet", _API, _READ),
-    "secret.updated": Operation("SecretUpdate", _API, _UPDATE),
-    "secret.deleted": Operation("SecretDelete", _API, _DELETE),
-    "secret.recovered": Operation("SecretRecover", _API, _UPDATE),
-    "secret.purged": Operation("SecretPurge", _API, _DELETE),
-    "secret.backed-up": Operation("SecretBackup", _API, _READ),
-    "secret.restored": Operation("SecretRestore", _API, _CREATE),
-    "secret.version-restored": Operation("SecretVersionRestore", _API, _CREATE),
-    "secrets.listed": Operation("SecretList", _API, _READ),
-    "secret-versions.listed": Operation("SecretListVersions", _API, _READ),
-    "deleted-secret.read": Operation("SecretGetDeleted", _API, _READ),
-    "deleted-secrets.listed": Operation("SecretListDeleted", _API, _READ),
-    "storage-account.set": Operation("StorageAccountSet", _API, _CREATE),
-    "storage-account.read": Operation("StorageAccountGet", _API, _READ),
-    "storage-account.updated": Operation("StorageAccountUpdate", _API, _UPDATE),
-    "storage-account.deleted": Operation("StorageAccountDelete", _API, _DELETE),
-    "storage-account.recovered": Operation("StorageAccountRecover", _API, _UPDATE),
-    "storage-account.purged": Operation("StorageAccountPurge", _API, _DELETE),
-    "storage-account.backed-up": Operation("StorageAccountBackup", _API, _READ),
-    "storage-account.restored": Operation("StorageAccountRestore", _API, _CREATE),
-    "storage-accounts.listed": Operation("StorageAccountList", _API, _READ),
-    "deleted-storage-account.read": Operation("StorageAccountGetDeleted", _API, _READ),
-    "deleted-storage-accounts.listed": Operation("StorageAccountListDeleted", _API, _READ),
-    "storage-key.regenerating": Operation("StorageAccountRegenerateKeyBegin", _API, _UPDATE),
-    "storage-key.regenerated": Operation("StorageAccountRegenerateKey", _API, _UPDATE),
-    "storage-key.regeneration-failed": Operation("StorageAccountRegenerateKey", _API, _UPDATE),
-    "storage-keys.synced": Operation("StorageAccountSyncKeys", _API, _UPDATE),
-    "sas-definition.set": Operation("SasDefinitionSet", _API, _CREATE),
-    "sas-definition.read": Operation("SasDefinitionGet", _API, _READ),
-    "sas-definition.updated": Operation("SasDefinitionUpdate", _API, _UPDATE),
-    "sas-definition.deleted": Operation("SasDefinitionDelete", _API, _DELETE),
-    "sas-definition.recovered": Operation("SasDefinitionRecover", _API, _UPDATE),
-    "sas-definition.purged": Operation("SasDefinitionPurge", _API, _DELETE),
-    "sas-definition.restored": Operation("SasDefinitionRestore", _API, _CREATE),
-    "sas-definitions.listed": Operation("SasDefinitionList", _API, _READ),
-    "deleted-sas-definition.read": Operation("SasDefinitionGetDeleted", _API, _READ),
-    "deleted-sas-definitions.listed": Operation("SasDefinitionListDeleted", _API, _READ),
-    # A token is read as a secret, and Key Vault logs it as one.
-    "sas-token.issued": Operation("SecretGet", _API, _READ),
-    "vault.created": Operation("VaultPut", _ENTITY, _CREATE),
-    "vault.read": Operation("VaultGet", _ENTITY, _READ),
-    "vault.updated": Operation("VaultPatch", _ENTITY, _UPDATE),
-    "vault.deleted": Operation("VaultDelete", _ENTITY, _DELETE),
-    "vault.recovered": Operation("VaultRecover", _ENTITY, _UPDATE),
-    "vault.purged": Operation("VaultPurge", _ENTITY, _DELETE),
-    "vault.restored": Operation("VaultRestore", _ENTITY, _UPDATE),
-    "store.adopted": Operation("StoreAdopt", _ENTITY, _UPDATE),
-    # Key Vault changes access policies and network rules by a patch of the vault.
-    "boundary.set": Operation("VaultPatch", _ENTITY, _UPDATE),
-    "policy.set": Operation("VaultPatch", _ENTITY, _UPDATE),
-    "policy.deleted": Operation("VaultPatch", _ENTITY, _UPDATE),
-    "history.read": Operation("HistoryRead", _API, _READ),
-    "history.verified": Operation("HistoryVerify", _API, _READ),
-    "audit.granted": Operation("AuditGrant", _ENTITY, _CREATE),
-    "evidence.packaged": Operation("EvidencePackage", _API, _READ),
-    "identity.changed": Operation("IdentityChange", _ENTITY, _UPDATE),
-    "requests.turned-away": Operation("Authentication", _API, _OTHER),
-    "signing-key.rotated": Operation("SigningKeyRotate", _ENTITY, _UPDATE),
-    "audit-key.rotated": Operation("AuditKeyRotate", _ENTITY, _UPDATE),
-    "root-key.rotated": Operation("RootKeyRotate", _ENTITY, _UPDATE),
-    "keys.erased": Operation("KeysErase", _ENTITY, _DELETE),
-    "clock.stepped-back": Operation("ClockStepBack", _ENTITY, _OTHER),
-}
-"""Names that Key Vault does not have are ours, by its rule: the object, then the verb."""
-
-STATUSES: Final[Mapping[str, int]] = {
-    OK: 200,
-    "access.denied": 403,
-    "access.not-administrator": 403,
-    "boundary.outside": 403,
-    "boundary.public-access-disabled": 403,
-    "secret.disabled": 403,
-    "access.not-store-administrator": 403,
-    "secret.purge-protected": 403,
-    "vault.purge-protected": 405,
-    "secret.managed": 403,
-    "secret.not-found": 404,
-    "secret.deleted-not-found": 404,
-    "secret.erased": 404,
-    "policy.not-found": 404,
-    "storage.not-found": 404,
-    "storage.deleted-not-found": 404,
-    "storage.key-not-found": 404,
-    "sas.not-found": 404,
-    "sas.deleted-not-found": 404,
-    "backup.erased": 404,
-    "key.erased": 404,
-    "boundary.network-not-found": 404,
-    "boundary.rule-not-found": 404,
-    "vault.not-found": 404,
-    "vault.is-deleted": 404,
-    "vault.deleted-not-found": 404,
-    "log.no-such-position": 404,
-    "secret.is-deleted": 409,
-    "secret.exists": 409,
-    "vault.exists": 409,
-    "boundary.network-in-use": 409,
-    "storage.is-deleted": 409,
-    "storage.exists": 409,
-    "storage.busy": 409,
-    "sas.is-deleted": 409,
-    "provider.missing": 409,
-    "provider.refused": 409,
-    "provider.unavailable": 503,
-    "log.conflict": 409,
-    "request.id-reused": 409,
-    "purge.erasure-pending": 500,
-}
-"""What Key Vault answers for an outcome; what is not here is a bad request."""
 
 _SIGNATURES = {
     200: "OK",
@@ -184,22 +73,6 @@ def line(form: str, origin: Origin, item: HistoryItem) -> str:
         return made
     # JSON leaves these as they are, and many a reader takes them for the end of a line.
     return _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", msgspec.json.encode(made).decode())
-
-
-def operation(word: str) -> Operation:
-    """How others name what Muniment calls *word*.  A word that is new here names itself."""
-    found = OPERATIONS.get(word)
-    if found is not None:
-        return found
-    parts = re.split(r"[^0-9A-Za-z]+", word)
-    return Operation("".join(part.capitalize() for part in parts), _API, _OTHER)
-
-
-def status(item: HistoryItem) -> int:
-    """The status that Key Vault gives for such an outcome."""
-    if item.operation == "secret.purged" and item.outcome == OK:
-        return 204
-    return STATUSES.get(item.outcome, 400)
 
 
 # --- Key Vault's AuditEvent -----------------------------------------------------------------------
@@ -324,7 +197,7 @@ def ocsf(origin: Origin, item: HistoryItem) -> Shape:
             "metadata": _metadata(origin, item),
             "actor": {"user": {"name": item.principal, "uid": item.principal}},
             "http_request": _known({"user_agent": item.agent}),
-            **(_entity if known.class_uid == _ENTITY else _api)(origin, item, known),
+            **(_entity if known.class_uid == ENTITY else _api)(origin, item, known),
             "unmapped": _ours(item),
         }
     )

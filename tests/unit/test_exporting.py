@@ -13,7 +13,8 @@ from eventstore.errors import every_error
 from eventstore.events import Access, Change
 from vault import refusals
 from vault.answers import HistoryItem
-from vault.exporting import FORMS, OPERATIONS, STATUSES, Origin, line, operation, status
+from vault.exporting import FORMS, Origin, line
+from vault.operations import OPERATIONS, STATUSES, operation, status
 
 ORIGIN = Origin("payments", "https://payments.vault.localhost")
 VERSION = "0123456789abcdef0123456789abcdef"
