@@ -97,7 +97,7 @@ def store(
     made, vault = make_vault(tmp_path / "store", clock)
     with made:
         vault.handle(ALICE, KEPT)
-    monkeypatch.setattr("eventstore.log.open_environment", disk.open)
+    monkeypatch.setattr("eventstore.open_log.open_environment", disk.open)
     made = open_store(tmp_path / "store", clock)
     vault = made.vault()
     yield made

@@ -264,7 +264,7 @@ from pathlib import Path
 
 import lmdb
 
-from eventstore import keyring, log
+from eventstore import keyring, log, signed_head
 from vault.caller import Caller
 from vault.commands import *
 from vault.store import Store
@@ -286,7 +286,7 @@ if where == "before the keyring's commit":
 elif where == "before the old root key goes":
     keyring._erase = die
 elif where == "after the log's commit":
-    log.SignedHead.put = die
+    signed_head.SignedHead.put = die
 else:
     log.Append.finish = die
 vault.handle(me, PurgeDeletedSecret(name=name))
