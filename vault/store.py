@@ -13,15 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec.structs import replace
 
-from eventstore import file_lock, record
+from eventstore import file_lock
 from eventstore.durable import failing_disk, sync_directory, write_durably
 from eventstore.errors import (
     KeyringNotFound,
@@ -34,14 +32,8 @@ from eventstore.errors import (
 )
 from eventstore.keyring import Erasure, Keyring
 from eventstore.keytree import FANOUT
-from eventstore.log import Log
-from eventstore.record import LOG_ID_SIZE, Draft, Kind
 from eventstore.rootkey import PassphraseRootKey, RootKey
-from eventstore.transaction import Append
-from projections import state, trail
-from projections.late import LateViews
 from projections.rows import Settings
-from projections.views import Pointer, Views
 from vault import names
 from vault.caller import Caller
 from vault.configuration import (
@@ -71,20 +63,13 @@ from vault.trace import store_owner
 if TYPE_CHECKING:
     from projections.rebuild import Progress
     from vault.copying import Copied
-    from vault.founding import Founding
+    from vault.making import Making
     from vault.providers import Providers
 
 NEW_VAULT: Final = NewVault()
 
 _BEGUN: Final = {"vaults", "keyring", "store.json.new", "store.lock", "lost+found"}
 """What stands in a directory whose store was begun and not ended."""
-
-_CHANGES_SIGNING, _CHANGES_AUDIT, _ACCESS_SIGNING, _ACCESS_AUDIT = range(4)
-_INDEX, _VIEW, _TRAIL, _FIRST = range(4, 8)
-_KEYS_OF = {
-    record.CHANGES.name: (_CHANGES_SIGNING, _CHANGES_AUDIT),
-    record.ACCESS.name: (_ACCESS_SIGNING, _ACCESS_AUDIT),
-}
 
 
 def _begun(home: Path, root: RootKey, entropy: Callable[[int], bytes]) -> Keyring | None:
@@ -344,7 +329,7 @@ class Store:
         founded = founded_by(caller, name, retention_days, purge_protection, wanted)
         with self._alone():
             self.check_free(name)
-            with self._finished_vault(self._make_vault(caller, founded)) as vault:
+            with self._finished_vault(self._making().make(caller, founded)) as vault:
                 return vault
 
     def restore_into(
@@ -367,7 +352,7 @@ class Store:
         source.handle(caller, CopyVault(as_of=size))
         with self._alone():
             self.check_free(name)
-            directory = self._make_vault(caller, founded_as(caller, name, source, size))
+            directory = self._making().make(caller, founded_as(caller, name, source, size))
             context = store_owner(caller)
             with self._finished_vault(directory) as vault:
                 return fill(vault, source, size, context, progress)
@@ -404,51 +389,10 @@ class Store:
             raise
         return vault
 
-    def _make_vault(self, caller: Caller, founded: Founding) -> Path:
-        from vault.founding import maker
+    def _making(self) -> Making:
+        from vault.making import Making  # a vault is made once and opened often
 
-        block = self.keyring.allocate()
-        log_id = self._entropy(LOG_ID_SIZE)
-        directory = self.home / "vaults" / log_id.hex()
-        views = Views(self.keyring, self._entropy, state.apply)
-        traces = LateViews(self.keyring, self._entropy, trail.apply)
-        context = maker(caller)
-        created = replace(founded.created, first_key=block + _FIRST)
-
-        def work(append: Append) -> None:
-            views.swap(append.transaction, Pointer(0, block + _VIEW, block + _INDEX))
-            append.append(Draft(context, created))
-            for event in founded.rules:
-                append.append(Draft(context, event))
-
-        with ExitStack() as made, failing_disk(directory):
-            directory.mkdir(mode=0o700)
-            changes = self._make_log(directory / "changes", record.CHANGES, log_id, block, views)
-            made.callback(changes.close)
-            access_id = self._entropy(LOG_ID_SIZE)
-            access = self._make_log(directory / "access", record.ACCESS, access_id, block, traces)
-            made.callback(access.close)
-            changes.transact(work)
-            access.transact(partial(_point, traces, Pointer(0, block + _TRAIL, block + _INDEX, 0)))
-            access.publish()
-            # LMDB syncs its files, but not the directories that name them.
-            for place in (changes.path, access.path, directory.parent):
-                sync_directory(place)
-        return directory
-
-    def _make_log(self, path: Path, kind: Kind, log_id: bytes, block: int, views: Views) -> Log:
-        signing, audit = _KEYS_OF[kind.name]
-        return Log.create(
-            path,
-            kind,
-            self.keyring,
-            log_id=log_id,
-            signing_key=block + signing,
-            audit_key=block + audit,
-            clock=self._clock,
-            entropy=self._entropy,
-            observer=views,
-        )
+        return Making(self.home / "vaults", self.keyring, self._clock, self._entropy)
 
     def _alone(self) -> AbstractContextManager[None]:
         """Two processes must not make two vaults of one name."""
@@ -497,8 +441,3 @@ def _check_placed(vault: Vault, directory: Path) -> None:
 
 def _is_deleted(settings: Settings) -> bool:
     return settings.deleted_date is not None and not settings.purged
-
-
-def _point(views: Views, pointer: Pointer, append: Append) -> None:
-    views.swap(append.transaction, pointer)
-    append.touch()
