@@ -14,35 +14,32 @@ event loop, one request after the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from server import arm, arm_bodies, arm_query, arm_shapes
 from server.arm import Found
 from server.arm_bodies import PutBody, Stands
-from server.arm_problems import IN_DELETED_STATE, arm_problem, name_taken, told
-from server.arm_shapes import Place, Shape
+from server.arm_lists import Asked, Lists, is_in_group
+from server.arm_problems import IN_DELETED_STATE, arm_problem, told
+from server.arm_shapes import Place
 from server.http import Request, Response, json_response
 from server.problems import Problem
-from server.skiptoken import Place as ListPlace
 from server.skiptoken import Skiptokens
 from vault import names
-from vault.answers import Resource
 from vault.caller import Caller
 from vault.commands import Command, Malformed
 from vault.refusals import (
     BadParameter,
     DeletedVaultNotFound,
     LocationIsFixed,
-    NotAdministrator,
     NotStoreAdministrator,
     VaultExists,
     VaultIsDeleted,
-    VaultNameInvalid,
     VaultNotFound,
 )
-from vault.resource_ids import LOCATION, RESOURCE_GROUP, subscription_id
+from vault.resource_ids import LOCATION, subscription_id
 from vault.rule_commands import (
     ChangePolicies,
     DeleteVault,
@@ -60,25 +57,24 @@ _LARGEST_OF_ANYBODY: Final = 16 * 1024
 """Where no vault is named, whoever has a token may send one."""
 
 
-class Asked(NamedTuple):
-    """One request, taken apart."""
-
-    found: Found
-    query: dict[str, str]
-    request: Request
-    place: Place
-    caller: Caller
-
-
 class ControlPlane:
     """The resource manager of one worker."""
 
     def __init__(self, store: Store, skip: Skiptokens, tenant: str) -> None:
         self._store = store
-        self._skip = skip
         self._tenant = tenant
         self.subscription = subscription_id(store.store_id)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="control-plane")
+        self._work: dict[str, Callable[[Asked], Response]] = {
+            "VaultGet": self._get,
+            "VaultPut": self._put,
+            "VaultPatch": self._patch,
+            "VaultDelete": self._delete,
+            "VaultPutPolicies": self._put_policies,
+            "VaultGetDeleted": self._get_deleted,
+            "VaultPurge": self._purge,
+            **Lists(store, skip).work,
+        }
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -94,9 +90,9 @@ class ControlPlane:
                 "SubscriptionNotFound",
                 f"The subscription '{found.subscription[:64]}' could not be found.",
             )
-        work = _WORK[found.route.operation]
+        work = self._work[found.route.operation]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: work(self, asked))
+        return await loop.run_in_executor(self._pool, work, asked)
 
     # -- one vault -------------------------------------------------------------------------------
 
@@ -110,7 +106,7 @@ class ControlPlane:
         vault = self._named(asked)
         if vault is None:
             return self._make(asked, body, problem)
-        if not self._is_in_group(vault, asked):
+        if not is_in_group(vault, asked.found.group):
             self._check_may_miss(asked)
             raise VaultExists
         self._change(asked, vault, lambda: self._replacing(asked, vault, body, problem))
@@ -162,7 +158,7 @@ class ControlPlane:
 
     def _recover(self, asked: Asked) -> Response:
         vault = self._ended(asked)
-        if not self._is_in_group(vault, asked):
+        if not is_in_group(vault, asked.found.group):
             self._check_may_miss(asked)
             raise DeletedVaultNotFound
         vault.handle(asked.caller, RecoverVault())
@@ -193,7 +189,7 @@ class ControlPlane:
 
     def _delete(self, asked: Asked) -> Response:
         vault = self._named(asked)
-        if vault is None or not self._is_in_group(vault, asked):
+        if vault is None or not is_in_group(vault, asked.found.group):
             self._check_may_miss(asked)
             return Response(204)
         vault.handle(asked.caller, DeleteVault())
@@ -221,7 +217,7 @@ class ControlPlane:
     def _found(self, asked: Asked) -> Vault:
         """The vault that the path names.  Raise VaultNotFound."""
         vault = self._named(asked)
-        if vault is None or not self._is_in_group(vault, asked):
+        if vault is None or not is_in_group(vault, asked.found.group):
             self._check_may_miss(asked)
             raise VaultNotFound
         return vault
@@ -249,11 +245,6 @@ class ControlPlane:
         except (VaultNotFound, VaultIsDeleted):
             return None
 
-    def _is_in_group(self, vault: Vault, asked: Asked) -> bool:
-        return (
-            vault.settings.resource_group or RESOURCE_GROUP
-        ).lower() == asked.found.group.lower()
-
     # -- vaults that ended -----------------------------------------------------------------------
 
     def _get_deleted(self, asked: Asked) -> Response:
@@ -279,141 +270,6 @@ class ControlPlane:
             self._check_may_miss(asked)
             raise
 
-    # -- lists -----------------------------------------------------------------------------------
-
-    def _list(self, asked: Asked) -> Response:
-        group = asked.found.group.lower()
-        vaults = [
-            vault
-            for vault in self._seen_by(asked, self._store.active())
-            if not group or _group(vault) == group
-        ]
-        return self._page(asked, vaults, arm_shapes.vault)
-
-    def _list_deleted(self, asked: Asked) -> Response:
-        vaults = self._seen_by(asked, self._store.deleted())
-        return self._page(asked, vaults, arm_shapes.deleted)
-
-    def _list_resources(self, asked: Asked) -> Response:
-        wanted = arm_query.conditions(asked.query.get("$filter", ""))
-        kind = wanted.pop("resourcetype", arm_shapes.VAULTS)
-        vaults = self._seen_by(asked, self._store.active())
-        if kind.lower() != arm_shapes.VAULTS.lower():
-            vaults = []
-        if "name" in wanted:
-            vaults = [one for one in vaults if one.name.lower() == wanted["name"].lower()]
-        if "resourcegroup" in wanted:
-            group = wanted["resourcegroup"].lower()
-            vaults = [one for one in vaults if _group(one) == group]
-        return self._page(asked, vaults, arm_shapes.generic)
-
-    def _seen_by(self, asked: Asked, vaults: Iterable[Vault]) -> list[Vault]:
-        """Those of *vaults* whose set-up *caller* may see."""
-        caller = asked.caller
-        return [
-            vault
-            for vault in vaults
-            if caller.store_administrator or caller.principal in vault.settings.administrators
-        ]
-
-    def _page(
-        self, asked: Asked, vaults: list[Vault], shape: Callable[[Place, Resource], Shape]
-    ) -> Response:
-        """One page; each vault in it records that it was looked at."""
-        place = ListPlace(asked.place.host, asked.found.route.operation, asked.found.group)
-        after = ""
-        if (token := asked.query.get("$skiptoken")) is not None:
-            after = self._skip.read(place, token)
-        left = [one for one in vaults if names.folded(one.name) > names.folded(after)]
-        size = arm_query.page_size(asked.query)
-        shown = [shape(asked.place, one) for one in _described(asked, left[:size])]
-        page: Shape = {"value": shown}
-        if len(left) > size:
-            token = self._skip.issue(place, left[size - 1].name)
-            page["nextLink"] = arm_query.next_link(
-                asked.place.host, asked.request.path, asked.query, token, size
-            )
-        return json_response(200, page)
-
-    # -- what is there besides -------------------------------------------------------------------
-
-    def _check_name(self, asked: Asked) -> Response:
-        name = arm_bodies.read_name(asked.request.body).name
-        reason, message = "", ""
-        try:
-            names.check_vault_name(name)
-            self._store.check_free(name)
-        except VaultNameInvalid as wrong:
-            reason, message = "AccountNameInvalid", wrong.message
-        except VaultExists:
-            # Not by what kind of vault: that a deleted one holds it is for who may see that one.
-            reason, message = "AlreadyExists", name_taken(name)
-        if not reason:
-            return json_response(200, {"nameAvailable": True})
-        told_so = {"nameAvailable": False, "reason": reason, "message": message}
-        return json_response(200, told_so)
-
-    def _list_groups(self, asked: Asked) -> Response:
-        seen = self._seen_by(asked, self._store.active())
-        named = {vault.settings.resource_group or RESOURCE_GROUP for vault in seen}
-        groups = sorted(named | {RESOURCE_GROUP}, key=str.lower)
-        return json_response(200, {"value": [arm_shapes.group(asked.place, one) for one in groups]})
-
-    def _get_group(self, asked: Asked) -> Response:
-        if not arm.is_group_name(asked.found.group):
-            raise Problem(
-                404,
-                "ResourceGroupNotFound",
-                f"Resource group '{asked.found.group[:90]}' could not be found.",
-            )
-        if asked.request.method == "HEAD":
-            return Response(204)
-        return json_response(200, arm_shapes.group(asked.place, asked.found.group))
-
-    def _list_subscriptions(self, asked: Asked) -> Response:
-        return json_response(200, {"value": [arm_shapes.subscription(asked.place)]})
-
-    def _get_subscription(self, asked: Asked) -> Response:
-        return json_response(200, arm_shapes.subscription(asked.place))
-
-    def _list_tenants(self, asked: Asked) -> Response:
-        return json_response(200, {"value": [arm_shapes.tenant(asked.place)]})
-
-    def _list_nothing(self, _: Asked) -> Response:
-        return json_response(200, {"value": []})
-
-    def _list_operations(self, _: Asked) -> Response:
-        named = {one.action: one.summary for one in reversed(arm.ROUTES) if one.action}
-        listed = [arm_shapes.operation(action, named[action]) for action in sorted(named)]
-        return json_response(200, {"value": listed})
-
-
-_WORK: Final[dict[str, Callable[[ControlPlane, Asked], Response]]] = {
-    "VaultGet": ControlPlane._get,
-    "VaultPut": ControlPlane._put,
-    "VaultPatch": ControlPlane._patch,
-    "VaultDelete": ControlPlane._delete,
-    "VaultPutPolicies": ControlPlane._put_policies,
-    "VaultList": ControlPlane._list,
-    "VaultListAll": ControlPlane._list,
-    "VaultCheckName": ControlPlane._check_name,
-    "VaultListDeleted": ControlPlane._list_deleted,
-    "VaultGetDeleted": ControlPlane._get_deleted,
-    "VaultPurge": ControlPlane._purge,
-    "HsmList": ControlPlane._list_nothing,
-    "HsmListGroup": ControlPlane._list_nothing,
-    "HsmListDeleted": ControlPlane._list_nothing,
-    "ProviderOperations": ControlPlane._list_operations,
-    "ResourceList": ControlPlane._list_resources,
-    "GroupList": ControlPlane._list_groups,
-    "GroupGet": ControlPlane._get_group,
-    "GroupPut": ControlPlane._get_group,
-    "GroupHead": ControlPlane._get_group,
-    "SubscriptionList": ControlPlane._list_subscriptions,
-    "SubscriptionGet": ControlPlane._get_subscription,
-    "TenantList": ControlPlane._list_tenants,
-}
-
 
 def largest_body(found: Found) -> int:
     """How many bytes the body of a request for *found* may have."""
@@ -433,23 +289,11 @@ def _scope(found: Found) -> str:
     return f"{scope}/providers/{arm_shapes.VAULTS}/{found.vault[:64]}" if found.vault else scope
 
 
-def _described(asked: Asked, vaults: Iterable[Vault]) -> Iterable[Resource]:
-    for vault in vaults:
-        try:
-            yield vault.handle(asked.caller, DescribeVault())
-        except (NotAdministrator, VaultNotFound):
-            continue  # it changed hands, or ended, since the list was made
-
-
 def _attempt(read: Callable[[], PutBody]) -> tuple[PutBody | None, BadParameter | None]:
     try:
         return read(), None
     except BadParameter as wrong:
         return None, wrong.with_traceback(None)
-
-
-def _group(vault: Vault) -> str:
-    return (vault.settings.resource_group or RESOURCE_GROUP).lower()
 
 
 def _location(vault: Vault) -> str:
