@@ -15,6 +15,7 @@ from cli.command import command
 from cli.copies import copy_at
 from cli.log import REFUSED, Telling, check_words
 from cli.moments import rfc3339
+from cli.places import LOGS
 from cli.points import past
 from cli.problems import FileUnusable, Usage
 from cli.progress import Progress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from vault.answers import HistoryItem
     from vault.history_commands import ReadHistory
 
-_KINDS = ("changes", "access")
 _MOST = 4096
 
 
@@ -102,7 +102,7 @@ def read(
     trusted, kept = _trusted(header, verifier), _kept(header, against)
     checked = {
         kind: _checked(session, logs, opened, kind, trusted[kind], kept[kind], every_signature)
-        for kind in _KINDS
+        for kind in LOGS
     }
     told.tell(opened.text.vault, _items(logs, opened, checked, asked))
 
@@ -149,7 +149,7 @@ def _items(
             if asked.start <= entry.time and (asked.stop is None or entry.time < asked.stop):
                 yield item(kind, entry)
 
-    both = merge(*(of(kind) for kind in _KINDS), key=attrgetter("time"))
+    both = merge(*(of(kind) for kind in LOGS), key=attrgetter("time"))
     return (one for one in both if fits(one, asked))
 
 
@@ -218,20 +218,20 @@ def _trusted(header: Header, given: Sequence[str]) -> dict[str, str]:
     from eventstore.errors import GrantOfAnotherLog
 
     held = {key.name: str(key) for key in verifiers_in(given)}
-    missing = [kind for kind in _KINDS if _origin(header, kind) not in held]
-    if len(missing) == len(_KINDS) and held:
+    missing = [kind for kind in LOGS if _origin(header, kind) not in held]
+    if len(missing) == len(LOGS) and held:
         raise GrantOfAnotherLog("none of the verifier keys is of a log that the grant is for")
     if missing:
         raise Usage(f"--verifier has no key of {missing[0]}: each log has one of its own")
-    return {kind: held[_origin(header, kind)] for kind in _KINDS}
+    return {kind: held[_origin(header, kind)] for kind in LOGS}
 
 
 def _kept(header: Header, files: Sequence[str]) -> dict[str, list[str]]:
     """The kept checkpoints of each log.  Raise GrantOfAnotherLog."""
     from eventstore.errors import GrantOfAnotherLog
 
-    origins = {_origin(header, kind): kind for kind in _KINDS}
-    found: dict[str, list[str]] = {kind: [] for kind in _KINDS}
+    origins = {_origin(header, kind): kind for kind in LOGS}
+    found: dict[str, list[str]] = {kind: [] for kind in LOGS}
     for file in files:
         checkpoint = checkpoint_in(file, "--against")
         if checkpoint.origin not in origins:

@@ -17,6 +17,13 @@ from cli.settings import COLORS, FORMS
 
 COMMON_SECTION = "Common options"
 
+TRUTH = click.Choice(("true", "false"), case_sensitive=False)
+"""What `az` takes for a flag that can be taken back."""
+
+limit_option = click.option(
+    "--maxresults", type=click.IntRange(min=1), metavar="N", help="At most so many [all]."
+)
+
 
 class CommonOption(click.Option):
     """An option of every command; it stands in a section of its own in the help."""

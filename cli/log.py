@@ -16,6 +16,7 @@ import click
 from cli import shapes
 from cli.as_of import checkpoint_in, tell_period
 from cli.command import command
+from cli.places import LOGS
 from cli.points import Point, past
 from cli.problems import Usage
 from cli.session import Session
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 REFUSED = "refused"
 _VERSION_SHOWN = 8
-_LOGS = ("changes", "access")
 
 _COLUMNS = [
     Column("RECORD", "_record", WHOLE),
@@ -54,7 +54,7 @@ _COLUMNS = [
 @click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230, @FILE.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="The newest N of them.")
-@click.option("--log", type=click.Choice(_LOGS), help="Only this log [both].")
+@click.option("--log", type=click.Choice(LOGS), help="Only this log [both].")
 @click.option("--after", metavar="CURSOR", help="Only what is newer: changes:18230,access:77.")
 @click.option("--cursor", "kept", metavar="FILE", help="Go on where FILE says; then say it there.")
 @click.option("--follow", is_flag=True, help="Go on with what is recorded from now on.")
@@ -99,7 +99,7 @@ def log(
     since, until = _point(session, "--from", start), _point(session, "--to", stop)
     asked = ReadHistory(
         name=name or "",
-        logs=(log,) if log else _LOGS,
+        logs=(log,) if log else LOGS,
         start=since.time or 0 if since else 0,
         stop=until.time if until else None,
         operation=operation,

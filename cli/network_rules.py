@@ -12,15 +12,14 @@ import click
 
 from cli import boundary_shapes
 from cli.as_of import as_of_option
-from cli.command import Greedy, command
+from cli.command import TRUTH, Greedy, command
 from cli.problems import Usage
 from cli.session import Session
 from cli.tables import Column
+from cli.vault_options import vault_option
 
 if TYPE_CHECKING:
     from vault.answers import Boundary
-
-TRUTH = click.Choice(("true", "false"), case_sensitive=False)
 
 _COLUMNS = [Column("RULE", "rule"), Column("VALUE", "value"), Column("NOTE", "note")]
 _BLAME = [
@@ -40,11 +39,10 @@ _addresses = click.option(
 _subnet = click.option("--subnet", metavar="ID", help="A subnet: its id, or a name with the next.")
 _network = click.option("--vnet-name", metavar="NAME", help="The virtual network that it is in.")
 _group = click.option("-g", "--resource-group", metavar="NAME", default="", help="Its group.")
-_vault = click.option("-n", "--name", metavar="VAULT", help="The vault, as --vault-name.")
 
 
 @command("add")
-@_vault
+@vault_option
 @_addresses
 @_subnet
 @_network
@@ -85,7 +83,7 @@ def add(
 
 
 @command("remove")
-@_vault
+@vault_option
 @_addresses
 @_subnet
 @_network
@@ -112,7 +110,7 @@ def remove(
 
 
 @command("list")
-@_vault
+@vault_option
 @click.option("--blame", is_flag=True, help="Since when each part stands, and by whose hand.")
 @as_of_option
 def list_rules(session: Session, name: str | None, blame: bool, as_of: str | None) -> None:

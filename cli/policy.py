@@ -13,6 +13,7 @@ from cli.command import Greedy, command
 from cli.problems import Usage
 from cli.session import Session
 from cli.tables import Column
+from cli.vault_options import vault_option
 
 if TYPE_CHECKING:
     from msgspec import UnsetType
@@ -27,11 +28,10 @@ _who = click.option("--object-id", required=True, metavar="PRINCIPAL", help="Who
 _through = click.option(
     "--application-id", metavar="ID", default="", help="Only where this client asks for them."
 )
-_vault = click.option("-n", "--name", metavar="VAULT", help="The vault, as --vault-name.")
 
 
 @command("set")
-@_vault
+@vault_option
 @_who
 @_through
 @click.option(
@@ -73,7 +73,7 @@ def set_policy(
 
 
 @command("delete")
-@_vault
+@vault_option
 @_who
 @_through
 def delete(session: Session, name: str | None, object_id: str, application_id: str) -> None:
@@ -90,7 +90,7 @@ def delete(session: Session, name: str | None, object_id: str, application_id: s
 
 
 @command("list")
-@_vault
+@vault_option
 @as_of_option
 def list_policies(session: Session, name: str | None, as_of: str | None) -> None:
     """List the access policies."""

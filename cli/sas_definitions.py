@@ -9,10 +9,9 @@ from msgspec import UNSET
 
 from cli import storage_shapes
 from cli.as_of import as_of_option
-from cli.command import command
+from cli.command import command, limit_option
 from cli.problems import Usage
 from cli.session import Session
-from cli.storage_accounts import limit_option
 from cli.storage_options import (
     Definition,
     definition_argument,
@@ -22,6 +21,7 @@ from cli.storage_options import (
     is_enabled,
     tags_option,
 )
+from cli.tables import DELETED
 
 if TYPE_CHECKING:
     from vault.answers import SasBundle
@@ -174,7 +174,7 @@ def list_deleted(
     asked = ListDeletedSasDefinitions(account=account_name, limit=maxresults)
     vault, answers = session.ask(asked, as_of=as_of)
     told = [storage_shapes.definition(vault, one) for one in answers]
-    session.output.emit(told, storage_shapes.DELETED)
+    session.output.emit(told, DELETED)
 
 
 @command("show-deleted")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import click
-
 from cli import shapes
 from cli.as_of import as_of_option
-from cli.command import command
+from cli.command import command, limit_option
 from cli.reference import Reference
 from cli.secret_options import secret_argument
 from cli.session import Session
-from cli.tables import WHOLE, Column
+from cli.tables import DELETED, WHOLE, Column
 
 _SECRETS = [
     Column("NAME", "name"),
@@ -28,21 +26,12 @@ _VERSIONS = [
     Column("EXPIRES", "expires"),
     Column("TAGS", "tags"),
 ]
-_DELETED = [
-    Column("NAME", "name"),
-    Column("DELETED", "deletedDate"),
-    Column("PURGED AFTER", "scheduledPurgeDate"),
-]
 _NOTE = Column("NOTE", "_closed")
 _CLOSED = ("contentType", "tags", _NOTE.key)
 
-_limit = click.option(
-    "--maxresults", type=click.IntRange(min=1), metavar="N", help="At most so many [all]."
-)
-
 
 @command("list", remote=True)
-@_limit
+@limit_option
 @as_of_option
 def list_secrets(session: Session, maxresults: int | None, as_of: str | None) -> None:
     """List the secrets, without values.
@@ -58,7 +47,7 @@ def list_secrets(session: Session, maxresults: int | None, as_of: str | None) ->
 
 @command("list-versions", remote=True)
 @secret_argument(versions=False)
-@_limit
+@limit_option
 @as_of_option
 def list_versions(
     session: Session, secret: Reference, maxresults: int | None, as_of: str | None
@@ -75,7 +64,7 @@ def list_versions(
 
 
 @command("list-deleted", remote=True)
-@_limit
+@limit_option
 @as_of_option
 def list_deleted(session: Session, maxresults: int | None, as_of: str | None) -> None:
     """List the deleted secrets.
@@ -85,13 +74,13 @@ def list_deleted(session: Session, maxresults: int | None, as_of: str | None) ->
     from vault.commands import ListDeletedSecrets
 
     vault, answers = session.ask(ListDeletedSecrets(limit=maxresults), as_of=as_of)
-    _emit(session, [shapes.item(vault, answer) for answer in answers], _DELETED)
+    _emit(session, [shapes.item(vault, answer) for answer in answers], DELETED)
 
 
 def _emit(session: Session, items: list[shapes.Shape], columns: list[Column]) -> None:
     if session.output.for_people and not session.output.has_query:
         items = [_row(item) for item in items]
-        if columns is _DELETED and any(_NOTE.key in item for item in items):
+        if columns is DELETED and any(_NOTE.key in item for item in items):
             columns = [*columns, _NOTE]
     session.output.emit(items, columns)
 

@@ -87,13 +87,13 @@ def item(vault: str, answer: SecretBundle, *, versioned: bool = False) -> Shape:
 
 def attributes(answer: Attributes) -> Shape:
     return {
-        "created": _date(answer.created),
+        "created": date(answer.created),
         "enabled": answer.enabled,
-        "expires": _date(answer.exp),
-        "notBefore": _date(answer.nbf),
+        "expires": date(answer.exp),
+        "notBefore": date(answer.nbf),
         "recoverableDays": answer.recoverable_days,
         "recoveryLevel": answer.recovery_level,
-        "updated": _date(answer.updated),
+        "updated": date(answer.updated),
     }
 
 
@@ -214,7 +214,7 @@ def _signed(answer: ReadFact | ExposureFact) -> Shape:
     """Of a token, which key signed it and when it expires."""
     if not answer.key_name:
         return {}
-    return {"keyName": answer.key_name, "expires": _date(answer.expires)}
+    return {"keyName": answer.key_name, "expires": date(answer.expires)}
 
 
 def exposure(answer: ExposureFact) -> Shape:
@@ -349,7 +349,8 @@ def erased_by(position: int | None) -> str:
     return "erased by a purge" if position is None else f"erased by #{position}"
 
 
-def _date(seconds: int | None) -> str | None:
+def date(seconds: int | None) -> str | None:
+    """A date of Key Vault's, which counts in seconds."""
     return None if seconds is None else rfc3339(seconds * SECOND)
 
 
@@ -387,7 +388,7 @@ def _named(name: str) -> str:
 def _shown(name: str, value: Any) -> Any:
     """An attribute's value as other answers show it."""
     if name.rpartition(" ")[2] in ("exp", "nbf", "deleted_date", "scheduled_purge"):
-        return _date(value)
+        return date(value)
     if name == "period" and value is not None:
         from vault.periods import text
 

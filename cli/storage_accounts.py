@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from cli import storage_shapes
 from cli.as_of import as_of_option
-from cli.command import command
+from cli.command import command, limit_option
 from cli.problems import Usage
 from cli.session import Session
 from cli.shapes import Shape
@@ -28,10 +28,6 @@ from cli.storage_options import (
 
 if TYPE_CHECKING:
     from vault.answers import StorageAccountBundle
-
-limit_option = click.option(
-    "--maxresults", type=click.IntRange(min=1), metavar="N", help="At most so many [all]."
-)
 
 
 @command("add")

@@ -6,12 +6,13 @@ import click
 
 from cli import shapes, storage_shapes
 from cli.as_of import as_of_option
-from cli.command import command
+from cli.command import command, limit_option
 from cli.secret_deletion import tell_backups
 from cli.secret_values import deliver, refuse_existing
 from cli.session import Session
-from cli.storage_accounts import emit, limit_option
+from cli.storage_accounts import emit
 from cli.storage_options import Account, account_argument
+from cli.tables import DELETED
 from cli.values import STREAM, read_bytes
 
 
@@ -40,7 +41,7 @@ def list_deleted(session: Session, maxresults: int | None, as_of: str | None) ->
 
     vault, answers = session.ask(ListDeletedStorageAccounts(limit=maxresults), as_of=as_of)
     told = [storage_shapes.account(vault, answer) for answer in answers]
-    session.output.emit(told, storage_shapes.DELETED)
+    session.output.emit(told, DELETED)
 
 
 @command("show-deleted")

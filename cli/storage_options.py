@@ -12,23 +12,21 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli.command import Greedy
+from cli.command import TRUTH, Greedy
 from cli.problems import Usage
 
 Function = Callable[..., None]
 
-_TRUTH = click.Choice(("true", "false"), case_sensitive=False)
-
 tags_option = click.option(
     "--tags", cls=Greedy, only="=", metavar="K=V ...", help='Tags; "" is none.'
 )
-enabled_option = click.option("--enabled", type=_TRUTH, help="Whether it signs tokens.")
-disabled_option = click.option("--disabled", type=_TRUTH, help="The contrary of --enabled.")
+enabled_option = click.option("--enabled", type=TRUTH, help="Whether it signs tokens.")
+disabled_option = click.option("--disabled", type=TRUTH, help="The contrary of --enabled.")
 period_option = click.option(
     "--regeneration-period", metavar="PERIOD", help="How often, as P90D; a day at least."
 )
 auto_option = click.option(
-    "--auto-regenerate-key", type=_TRUTH, help="Whether the keys rotate by themselves."
+    "--auto-regenerate-key", type=TRUTH, help="Whether the keys rotate by themselves."
 )
 
 

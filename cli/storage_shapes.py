@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.moments import SECOND, rfc3339
-from cli.shapes import DOMAIN, Shape, attributes, secret_id
+from cli.shapes import DOMAIN, Shape, attributes, date, secret_id
 from cli.tables import Column
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ DEFINITIONS = [
     Column("SECRET", "_secret"),
     Column("TAGS", "tags"),
 ]
-DELETED = [
-    Column("NAME", "name"),
-    Column("DELETED", "deletedDate"),
-    Column("PURGED AFTER", "scheduledPurgeDate"),
-]
 ROTATED = [Column("NAME", "name"), Column("KEY", "keyName"), Column("OUTCOME", "outcome")]
 
 
@@ -49,7 +43,7 @@ def account(vault: str, answer: StorageAccountBundle) -> Shape:
         "autoRegenerateKey": answer.auto_regenerate_key,
         "id": _id(vault, f"storage/{answer.name}"),
         "name": answer.name,
-        "nextRotation": _moment(answer.next_rotation),
+        "nextRotation": date(answer.next_rotation),
         "regenerating": answer.regenerating or None,
         "regenerationPeriod": None if period is None else text(period),
         "resourceId": answer.resource_id,
@@ -102,15 +96,11 @@ def _attributes(answer: StorageAccountBundle | SasBundle) -> Shape:
 def _with_deletion(vault: str, place: str, shape: Shape, deletion: Deletion | None) -> Shape:
     if deletion is not None:
         shape |= {
-            "deletedDate": _moment(deletion.deleted_date),
+            "deletedDate": date(deletion.deleted_date),
             "recoveryId": _id(vault, place),
-            "scheduledPurgeDate": _moment(deletion.scheduled_purge_date),
+            "scheduledPurgeDate": date(deletion.scheduled_purge_date),
         }
     return dict(sorted(shape.items()))
-
-
-def _moment(seconds: int | None) -> str | None:
-    return None if seconds is None else rfc3339(seconds * SECOND)
 
 
 def _id(vault: str, place: str) -> str:

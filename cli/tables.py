@@ -40,6 +40,14 @@ class Column(NamedTuple):
     least: int = 0
 
 
+DELETED = [
+    Column("NAME", "name"),
+    Column("DELETED", "deletedDate"),
+    Column("PURGED AFTER", "scheduledPurgeDate"),
+]
+"""Of a list of what may be recovered or purged."""
+
+
 def table(rows: Sequence[dict[str, object]], columns: Sequence[Column], width: int | None) -> Table:
     cells = [[cell(row.get(column.key)) for column in columns] for row in rows]
     headings = [column.heading for column in columns]

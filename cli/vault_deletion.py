@@ -11,12 +11,11 @@ from cli.command import command
 from cli.problems import Usage
 from cli.session import Session
 from cli.tables import WHOLE, Column
+from cli.vault_options import bare_name, name_option
 
 if TYPE_CHECKING:
     from vault.service import Vault
 
-_bare = click.argument("bare", metavar="[NAME]", required=False)
-_name = click.option("-n", "--name", metavar="NAME", help="The vault's name.")
 
 _COLUMNS = [
     Column("NAME", "name"),
@@ -28,8 +27,8 @@ _COLUMNS = [
 
 
 @command("delete")
-@_bare
-@_name
+@bare_name
+@name_option
 def delete(session: Session, bare: str | None, name: str | None) -> None:
     """Delete a vault; it can be recovered.
 
@@ -52,8 +51,8 @@ def list_deleted(session: Session) -> None:
 
 
 @command("show-deleted")
-@_bare
-@_name
+@bare_name
+@name_option
 def show_deleted(session: Session, bare: str | None, name: str | None) -> None:
     """Show a deleted vault.
 
@@ -68,8 +67,8 @@ def show_deleted(session: Session, bare: str | None, name: str | None) -> None:
 
 
 @command("recover")
-@_bare
-@_name
+@bare_name
+@name_option
 def recover(session: Session, bare: str | None, name: str | None) -> None:
     """Bring a deleted vault back.
 
@@ -85,8 +84,8 @@ def recover(session: Session, bare: str | None, name: str | None) -> None:
 
 
 @command("purge")
-@_bare
-@_name
+@bare_name
+@name_option
 @click.option("--plan", is_flag=True, help="Show what would be destroyed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(session: Session, bare: str | None, name: str | None, plan: bool, yes: bool) -> None:

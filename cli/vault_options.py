@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cli.command import Greedy
+from cli.command import TRUTH, Greedy
 
 if TYPE_CHECKING:
     from vault.rule_commands import UpdateBoundary
 
 Function = Callable[..., None]
 
-_TRUTH = click.Choice(("true", "false"), case_sensitive=False)
+vault_option = click.option("-n", "--name", metavar="VAULT", help="The vault, as --vault-name.")
+bare_name = click.argument("bare", metavar="[NAME]", required=False)
+name_option = click.option("-n", "--name", metavar="NAME", help="The vault's name.")
+
 _ENABLED_FOR = ("deployment", "disk_encryption", "template_deployment")
 
 
@@ -100,7 +103,7 @@ def _options() -> list[Callable[[Function], Function]]:
         option("--sku", metavar="WORD", help="standard or premium; only its name is kept."),
         option("--tags", cls=Greedy, only="=", metavar="K=V ...", help='Tags; "" is none.'),
         *(
-            option(f"--enabled-for-{use.replace('_', '-')}", type=_TRUTH, help="Key Vault's flag.")
+            option(f"--enabled-for-{use.replace('_', '-')}", type=TRUTH, help="Key Vault's flag.")
             for use in _ENABLED_FOR
         ),
         option(
@@ -120,7 +123,7 @@ def _options() -> list[Callable[[Function], Function]]:
         ),
         option(
             "--allow-private-ranges",
-            type=_TRUTH,
+            type=TRUTH,
             help="Whether network rules may name private addresses.",
         ),
         option(

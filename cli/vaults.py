@@ -8,12 +8,12 @@ import click
 
 from cli import boundary_shapes, shapes
 from cli.as_of import Then, as_of_option
-from cli.command import Greedy, command
+from cli.command import TRUTH, Greedy, command
 from cli.network_rules import warn_of_nobody
 from cli.problems import Usage
 from cli.session import Session
 from cli.tables import Column
-from cli.vault_options import Wanted, vault_options
+from cli.vault_options import Wanted, bare_name, name_option, vault_options
 
 if TYPE_CHECKING:
     from vault.answers import Boundary, VaultFacts
@@ -30,20 +30,17 @@ RETENTION = click.option(
 ONE_WAY = click.option(
     "--enable-purge-protection",
     "purge_protection",
-    type=click.Choice(("true", "false"), case_sensitive=False),
+    type=TRUTH,
     is_flag=False,
     flag_value="true",
     default="false",
     help="Nobody can purge before the retention is over; cannot be undone.",
 )
 
-_bare = click.argument("bare", metavar="[NAME]", required=False)
-_name = click.option("-n", "--name", metavar="NAME", help="The vault's name.")
-
 
 @command("create")
-@_bare
-@_name
+@bare_name
+@name_option
 @RETENTION
 @ONE_WAY
 @click.option("-g", "--resource-group", metavar="NAME", default="", help="Its group [muniment].")
@@ -96,8 +93,8 @@ def create(
 
 
 @command("show")
-@_bare
-@_name
+@bare_name
+@name_option
 @as_of_option
 def show(session: Session, bare: str | None, name: str | None, as_of: str | None) -> None:
     """Show a vault's settings, boundary, sizes, keys and checkpoints.
@@ -132,12 +129,12 @@ _GIVEN_AWAY = "{who} is no administrator of it any more: only they can change th
 
 
 @command("update")
-@_bare
-@_name
+@bare_name
+@name_option
 @click.option(
     "--enable-purge-protection",
     "purge_protection",
-    type=click.Choice(("true", "false"), case_sensitive=False),
+    type=TRUTH,
     is_flag=False,
     flag_value="true",
     help="Nobody can purge before the retention is over; cannot be undone.",
