@@ -83,7 +83,7 @@ def explain(
 def _client(session: Session, who: str) -> str:
     """The client that is registered as *who*: its tokens say so, and rules may ask for it."""
     from server.identities import Identities
-    from vault.backing import IDENTITIES
+    from vault.store import IDENTITIES
 
     with session.store() as store:
         # To look must not make them.

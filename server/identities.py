@@ -50,8 +50,7 @@ from server.roll import (
     SigningKey,
     hashed,
 )
-from vault.backing import IDENTITIES
-from vault.store import Store, system_clock
+from vault.store import IDENTITIES, Store, system_clock
 
 LOCK: Final = "identities.lock"
 SECRET_LIFETIME: Final = 365 * 86_400

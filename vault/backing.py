@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -31,11 +31,8 @@ from vault.caller import Caller
 from vault.configuration import Passphrase, default_root_directory, read_configuration
 from vault.open_vault import OpenVault
 from vault.refusals import StoreExists
-from vault.store import Store, check_place
+from vault.store import IDENTITIES, Store, check_place
 from vault.trace import store_owner
-
-IDENTITIES: Final = "identities"
-"""What the service keeps in the store: sealed, and not looked into here."""
 
 
 class BackedUp(NamedTuple):

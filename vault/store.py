@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from vault.providers import Providers
 
 NEW_VAULT: Final = NewVault()
+IDENTITIES: Final = "identities"
+"""What the service keeps in the store: sealed, and not looked into here."""
 
 _BEGUN: Final = {"vaults", "keyring", "store.json.new", "store.lock", "lost+found"}
 """What stands in a directory whose store was begun and not ended."""
