@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventstore.errors import (
@@ -25,17 +24,16 @@ from eventstore.errors import (
 )
 from eventstore.log import Log
 from server import arm, keyvault
-from server.arm_openapi import arm_openapi
 from server.authority import Authority
 from server.control_plane import ControlPlane, largest_body, problem_for
 from server.health import Health
 from server.hosts import Target, target_of
-from server.http import Request, Response, json_response
+from server.http import Request, Response
 from server.lag import DeleteLag
 from server.limits import RefusalLimit, Throttle
-from server.openapi import openapi
+from server.pages import Pages
 from server.problems import Problem, hidden, unavailable
-from server.reading import BodyTooLarge, BodyTooSlow, CallerGone
+from server.reading import ReadBody, with_body
 from server.residence import Residence
 from server.rotating import Rotating
 from server.skiptoken import Skiptokens
@@ -53,16 +51,12 @@ from vault.store import Store
 if TYPE_CHECKING:
     from server.publisher import Publisher
 
-ReadBody = Callable[[int], Awaitable[bytes]]
-"""Give the body, of at most so many bytes.  Raise BodyTooLarge, BodyTooSlow or CallerGone."""
-
 _MOST_BLOBS = 4
 """So many bodies of the largest kind are read at once: a thousand would fill the memory."""
 
 _MOST_ASKING = 8
 """So many threads wait for providers of storage accounts; more requests wait for one of these."""
 
-_BODILESS = ("GET", "HEAD", "DELETE")
 _UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy, LogTruncated, LogMisplaced)
 
 
@@ -119,7 +113,7 @@ class Service:
         self._observe = observe
         self._committed = committed
         self._fault = fault
-        self._pages = pages or {}
+        self._pages = Pages(self.ready, publisher, pages or {})
         self._publisher = publisher
         self._clock = clock
         self._open: dict[str, Open] = {}
@@ -199,7 +193,7 @@ class Service:
     async def _answer(self, request: Request, read_body: ReadBody, said: _Said) -> Response:
         if request.is_hidden:
             raise hidden()
-        if (page := self._page(request)) is not None:
+        if (page := self._pages.at(request)) is not None:
             said.operation = "page"
             return page
         target = target_of(request.all("host"), self._domain)
@@ -213,30 +207,6 @@ class Service:
         principal = await self._authenticate(request, target, target.vault)
         said.principal = principal.oid
         return await self._ask(request, target, principal, read_body, said)
-
-    def _page(self, request: Request) -> Response | None:
-        if request.path == "/healthz":
-            return json_response(200, {"status": "alive"})
-        if request.path == "/readyz":
-            ready = self.ready()
-            return json_response(200 if ready else 503, {"ready": ready, **self._unanchored()})
-        if request.path == "/openapi.json":
-            return _description()
-        if request.path == "/openapi-control-plane.json":
-            return _description_of_control_plane()
-        make = self._pages.get(request.path)
-        return None if make is None else make()
-
-    def _unanchored(self) -> dict[str, object]:
-        """What nobody outside vouches for yet, of all vaults; no vault is named to who may not ask."""
-        if self._publisher is None:
-            return {}
-        tails = self._publisher.tails
-        if tails is None:
-            return {"unanchored": None}
-        records = sum(tail.records for tail in tails)
-        seconds = max((tail.seconds for tail in tails), default=0.0)
-        return {"unanchored": {"records": records, "seconds": round(seconds)}}
 
     # -- who are you -----------------------------------------------------------------------------
 
@@ -266,7 +236,7 @@ class Service:
         self, request: Request, target: Target, read_body: ReadBody, said: _Said
     ) -> Response:
         said.operation = "Authentication"
-        whole = await _with_body(request, read_body, 64 * 1024)
+        whole = await with_body(request, read_body, 64 * 1024)
         response = await self._authority.answer(whole, target.base)
         if response is None:
             raise Problem(404, "NotFound", "There is nothing at this address.")
@@ -285,7 +255,7 @@ class Service:
         caller = _caller(request, principal)
         try:
             if self._control.may_manage(found, caller):
-                request = await _with_body(request, read_body, largest_body(found))
+                request = await with_body(request, read_body, largest_body(found))
             else:
                 # Refused whatever the body says, so it is not read; amid a flood it is not recorded.
                 wait = self._refusals.wait_if_refused(principal.oid, self._clock())
@@ -357,11 +327,11 @@ class Service:
         """*request* with its body; without, if it is a blob and the caller may not bring one."""
         most, restore = keyvault.largest_body(request), keyvault.restore_in(request)
         if restore is None:
-            return await _with_body(request, read_body, most)
+            return await with_body(request, read_body, most)
         if not opened.vault.lets(_caller(request, principal), restore):
             return request
         async with self._blobs:
-            return await _with_body(request, read_body, most)
+            return await with_body(request, read_body, most)
 
     def _opened(self, name: str) -> Open | None:
         known = self._open.get(name)
@@ -420,17 +390,6 @@ class Service:
                 self._turned_away.put_back(name, counts)
 
 
-@cache
-def _description() -> Response:
-    """What the service offers; made once, since any stranger may ask for it."""
-    return json_response(200, openapi())
-
-
-@cache
-def _description_of_control_plane() -> Response:
-    return json_response(200, arm_openapi())
-
-
 def _guid(random: bytes) -> str:
     """A GUID of version 4, as `uuid.uuid4` writes one."""
     digits = f"{int.from_bytes(random, 'big') & ~(0xF << 76 | 0x3 << 62) | 4 << 76 | 2 << 62:032x}"
@@ -442,21 +401,6 @@ class _Said:
 
     def __init__(self) -> None:
         self.vault = self.operation = self.principal = ""
-
-
-async def _with_body(request: Request, read_body: ReadBody, most: int) -> Request:
-    announced = request.header("content-length") or request.header("transfer-encoding")
-    if request.method in _BODILESS and not announced:
-        return request
-    try:
-        return request._replace(body=await read_body(most))
-    except BodyTooLarge:
-        raise Problem(413, "RequestEntityTooLarge", f"A body has at most {most} bytes.") from None
-    except BodyTooSlow:
-        raise Problem(408, "RequestTimeout", "The body did not arrive in time.") from None
-    except CallerGone:
-        # No fault of ours, and nobody hears it: it is for the log and the metrics.
-        raise Problem(400, "BadRequest", "The body did not arrive.") from None
 
 
 def _caller(request: Request, principal: Principal) -> Caller:

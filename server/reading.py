@@ -10,7 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from server.http import Request
+from server.problems import Problem
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+ReadBody = Callable[[int], Awaitable[bytes]]
+"""Give the body, of at most so many bytes.  Raise BodyTooLarge, BodyTooSlow or CallerGone."""
+
+_BODILESS = ("GET", "HEAD", "DELETE")
 
 
 class BodyTooLarge(Exception):
@@ -48,3 +55,19 @@ async def _read(receive: Receive, limit: int) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def with_body(request: Request, read: ReadBody, most: int) -> Request:
+    """*request* with its body, of at most so many bytes.  Raise the Problem if there is none to have."""
+    announced = request.header("content-length") or request.header("transfer-encoding")
+    if request.method in _BODILESS and not announced:
+        return request
+    try:
+        return request._replace(body=await read(most))
+    except BodyTooLarge:
+        raise Problem(413, "RequestEntityTooLarge", f"A body has at most {most} bytes.") from None
+    except BodyTooSlow:
+        raise Problem(408, "RequestTimeout", "The body did not arrive in time.") from None
+    except CallerGone:
+        # No fault of ours, and nobody hears it: it is for the log and the metrics.
+        raise Problem(400, "BadRequest", "The body did not arrive.") from None
