@@ -137,8 +137,10 @@ class Log(OpenLog):
         """The signed checkpoint of the last commit, as a C2SP note."""
         if self._in_doubt:
             self.transact(_as_it_is)
+        seen = self._seen
         with self.snapshot() as snapshot:
             snapshot.check_head(self._signed.signer)
+            self._refuse_another(snapshot, seen)
             return self._signed.note(snapshot.head, snapshot.numbers)
 
     def sign_every(self, microseconds: int, later: Callable[[], None]) -> None:
@@ -267,6 +269,7 @@ class Log(OpenLog):
                 written=self._written,
                 observe=self._observer.apply if self._observer else None,
             )
+            self._refuse_another(append, self._seen)
             self._seen = append.head
             self._run(batch, append)
             if not append.rows and not append.touched:
@@ -292,7 +295,7 @@ class Log(OpenLog):
         try:
             transaction.commit()
             self._in_doubt = False
-            self._written = append.written
+            self._written, self._seen = append.written, append.new_head()
         except (lmdb.Error, OSError) as problem:
             self._resolve(append, problem)
         if self._observer is not None:

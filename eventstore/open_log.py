@@ -88,7 +88,7 @@ class OpenLog:
         environment = open_environment(self._path, create=False)
         try:
             tables = Tables.open(environment)
-            self._refuse_another(environment, tables)
+            self._check_opened(environment, tables)
             self._tables = tables
             if self._observer is not None:
                 self._observer.attach(environment)
@@ -100,25 +100,39 @@ class OpenLog:
             raise
         self._environment = environment
 
-    def _refuse_another(self, environment: lmdb.Environment, tables: Tables) -> None:
-        """Raise if this is not the log that was open here before, or one that went on from it.
+    def _check_opened(self, environment: lmdb.Environment, tables: Tables) -> None:
+        """Raise if this is not the log that was open here before.
 
-        A checkpoint beside it may be as old: going on would sign two roots for one size.  Who has
-        no keys can write any head: only one that a holder of the keys wrote tells what happened.
+        Who has no keys can write any head: only one that a holder of the keys wrote tells what
+        happened.
         """
-        seen = self._seen
-        if seen is None or not seen.size:
+        if self._seen is None or not self._seen.size:
             return
-        another = LogMisplaced(f"{self._path}: another log stands where this one was")
         if tables.identity != self._tables.identity:
-            raise another
+            raise self._another()
         with environment.begin() as transaction:
             found = Snapshot(tables, transaction, self._keys)
             found.check_head(self._signed.signer)
-            if found.size < seen.size:
-                raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
-            if not found.tree.extends(seen.size, seen.root()):
-                raise another
+            self._refuse_another(found, self._seen)
+
+    def _refuse_another(self, found: Snapshot, seen: Head | None) -> None:
+        """Raise if *found* is not what was *seen* here before it, nor went on from that.
+
+        A file can be put back under a log that is open: the map of it shows what is in it now.  A
+        checkpoint beside it may be as old: going on would sign two roots for one size.
+        """
+        self._refuse_less(found, seen)
+        if seen is None or not seen.size or found.head == seen:
+            return
+        if not found.tree.extends(seen.size, seen.root()):
+            raise self._another()
+
+    def _refuse_less(self, found: Snapshot, seen: Head | None) -> None:
+        if seen is not None and found.size < seen.size:
+            raise LogTruncated(f"{self._path}: {found.size} records, where {seen.size} were")
+
+    def _another(self) -> LogMisplaced:
+        return LogMisplaced(f"{self._path}: another log stands where this one was")
 
     def _detach(self) -> None:
         """Close the environment when nobody reads from it.  Whoever comes next opens it anew."""
@@ -170,9 +184,12 @@ class OpenLog:
                 self._reading.wait()
             environment = self._open_environment()
             self._readers[reader] += 1
+        seen = self._seen  # before the transaction begins, so that what it shows is no older
         try:
             with environment.begin() as transaction:
-                yield Snapshot(self._tables, transaction, self._keys)
+                found = Snapshot(self._tables, transaction, self._keys)
+                self._refuse_less(found, seen)
+                yield found
         except lmdb.Error as problem:
             raise LogUnavailable(f"{self._path}: {problem}") from None
         finally:

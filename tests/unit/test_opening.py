@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,31 +37,43 @@ def test_a_log_older_than_its_own_checkpoint_is_refused_and_nothing_is_signed(
     check_store(tmp_path / "store", life.clock)
 
 
-@pytest.mark.parametrize("other", ["older", "forked", "another"])
-def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_opened_anew(
-    tmp_path: Path, other: str
-) -> None:
+@pytest.fixture
+def life(tmp_path: Path) -> Life:
     life = Life(tmp_path / "store")
     life.set("db", "one")
+    return life
+
+
+def another_history(life: Life, other: str) -> bytes:
+    """The bytes of a log that is not the one that is open: *older* than it, *forked*, or *another*."""
     file = life.vault.changes.path / "data.mdb"
     old = file.read_bytes()
     if other == "forked":
+        kept = life.home.with_name("kept")
         life.store.close()
-        shutil.copytree(tmp_path / "store", tmp_path / "kept")
+        shutil.copytree(life.home, kept)
         life.reopen()
         for number in range(5):
             life.set("db", str(number))
         life.store.close()
         old = file.read_bytes()
-        shutil.rmtree(tmp_path / "store")
-        (tmp_path / "kept").rename(tmp_path / "store")
+        shutil.rmtree(life.home)
+        kept.rename(life.home)
         life.reopen()
     if other == "another":
-        elsewhere = Life(tmp_path / "elsewhere")
+        elsewhere = Life(life.home.with_name("elsewhere"))
         for number in range(5):
             elsewhere.set("db", str(number))
         elsewhere.store.close()
         old = (elsewhere.vault.changes.path / "data.mdb").read_bytes()
+    return old
+
+
+@pytest.mark.parametrize("other", ["older", "forked", "another"])
+def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_opened_anew(
+    life: Life, other: str
+) -> None:
+    old, file = another_history(life, other), life.vault.changes.path / "data.mdb"
     life.set("db", "two")
     life.set("db", "three")
     signed = (file.parent / "checkpoint").read_bytes()
@@ -76,7 +89,33 @@ def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_
     file.write_bytes(new)
     life.set("db", "four")
     life.store.close()
-    check_store(tmp_path / "store", life.clock)
+    check_store(life.home, life.clock)
+
+
+@pytest.mark.parametrize("other", ["older", "forked"])
+def test_a_log_that_was_put_back_in_its_place_while_it_was_open_is_not_gone_on_with(
+    life: Life, other: str
+) -> None:
+    old, file = another_history(life, other), life.vault.changes.path / "data.mdb"
+    life.set("db", "two")
+    life.set("db", "three")
+    signed = (file.parent / "checkpoint").read_bytes()
+
+    new = file.read_bytes()
+    file.write_bytes(old)  # what is mapped of it is that, too
+    refusal = LogTruncated if other == "older" else LogMisplaced
+    for ask in (partial(life.set, "db", "four"), life.vault.changes.checkpoint):
+        with pytest.raises(refusal):
+            ask()
+    if other == "older":
+        with pytest.raises(refusal):
+            life.read("db")
+    assert (file.parent / "checkpoint").read_bytes() == signed
+
+    file.write_bytes(new)
+    life.set("db", "four")
+    life.store.close()
+    check_store(life.home, life.clock)
 
 
 def test_a_checkpoint_that_nobody_with_keys_signed_does_not_lock_the_store(tmp_path: Path) -> None:
