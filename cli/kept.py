@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -76,6 +76,25 @@ class Kept:
         except FileNotFoundError:
             return set()
 
+    def check_vaults(self, store_id: str, there: Collection[str]) -> None:
+        """Hold a store to the vaults that were seen in it.  Raise RolledBack, or OSError.
+
+        Anybody who writes the store's files can write another id into it: so a vault that was seen in
+        another store is not passed over.
+        """
+        if gone := self.vaults(store_id) - set(there):
+            raise RolledBack(
+                f"the store has no vault {min(gone)} any more, and this account has seen it there: "
+                "it was taken away, or an old copy was put back"
+            )
+        if moved := self._seen_elsewhere(store_id) & set(there):
+            raise RolledBack(f"this account has seen the vault {min(moved)} in another store")
+
+    def _seen_elsewhere(self, store_id: str) -> set[str]:
+        # A copy that became a store of its own has the id too, and its instance behind it.
+        seen = (self.place / VAULTS).glob("*/*")
+        return {vault.name for vault in seen if not vault.parent.name.startswith(store_id)}
+
     def keep_vaults(self, store_id: str, vaults: Iterable[str]) -> None:
         """Keep that the store has these *vaults*, beside those that were seen.  Raise OSError."""
         seen = self._vaults(store_id)
@@ -133,15 +152,6 @@ def _replace(file: Path, text: str) -> None:
     finally:
         os.close(descriptor)
     beside.replace(file)
-
-
-def check_vaults(seen: Iterable[str], there: Iterable[str]) -> None:
-    """Hold a store to the vaults that were seen in it.  Raise RolledBack."""
-    if gone := set(seen) - set(there):
-        raise RolledBack(
-            f"the store has no vault {min(gone)} any more, and this account has seen it there: "
-            "it was taken away, or an old copy was put back"
-        )
 
 
 def check(seen: Checkpoint | None, tree: Tree) -> None:

@@ -7,7 +7,7 @@ public; its name is sealed, and only to find it by its name takes the keys.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,15 +71,12 @@ def seen_of(session: Session, directory: Path) -> Checkpoint | None:
 
 def check_vaults_of(session: Session) -> None:
     """Hold the store to the vaults that were seen in it, without a key.  Raise RolledBack."""
-    from cli.kept import check_vaults
     from vault.configuration import read_configuration
     from vault.refusals import StoreNotFound
 
-    try:
-        seen = session.kept.vaults(read_configuration(session.home).store_id)
-    except (OSError, StoreNotFound):
-        return
-    check_vaults(seen, {made.parent.name for made in (session.home / "vaults").glob("*/made")})
+    there = {made.parent.name for made in (session.home / "vaults").glob("*/made")}
+    with suppress(OSError, StoreNotFound):
+        session.kept.check_vaults(read_configuration(session.home).store_id, there)
 
 
 @contextmanager

@@ -219,14 +219,10 @@ class Session:
 
     def check_vaults(self, store: Store) -> None:
         """Raise RolledBack if a vault is gone that this account has seen in *store*."""
-        from cli.kept import check_vaults
-
         try:
-            seen = self.kept.vaults(store.configuration.store_id)
+            self.kept.check_vaults(store.configuration.store_id, store.vault_ids())
         except OSError as error:
             self.note_unkept(error)
-            return
-        check_vaults(seen, store.vault_ids())
 
     def _keep_vaults(self, store: Store) -> None:
         try:

@@ -199,6 +199,10 @@ class Store:
             keyring = Keyring.open(home / "keyring", root, entropy=entropy)
         except KeyringNotFound:
             raise StoreNotFound(f"the store in {home} has no keyring") from None
+        if keyring.store_id.hex() != configuration.store_id:
+            # Anybody who writes the files can write that: what was seen of the store is kept by its id.
+            keyring.close()
+            raise StoreNotFound(f"the store in {home} has the keyring of another store")
         return cls(
             home, configuration, keyring, root, clock=clock, entropy=entropy, providers=providers
         )

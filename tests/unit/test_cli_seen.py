@@ -5,6 +5,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.kept import Kept
@@ -141,6 +142,27 @@ def test_a_vault_that_was_taken_away_is_missed(terminal: Terminal, name: str) ->
     terminal.must("checkpoint", "forget", "--yes")
     assert [one["name"] for one in terminal.json("vault", "list")] == ["main"]
     aside.rename(gone)
+    terminal.check()
+
+
+def test_a_vault_that_was_taken_away_is_missed_though_the_store_says_it_is_another(
+    terminal: Terminal,
+) -> None:
+    terminal.must("vault", "create", "second")
+    second = terminal.json("verify", "--vault-name", "second")[0]["vault"]
+    gone, aside = terminal.home / "vaults" / second, terminal.directory / "aside"
+    file = terminal.home / "store.json"
+    said = file.read_bytes()
+    gone.rename(aside)
+    file.write_bytes(msgspec.json.encode(msgspec.json.decode(said) | {"store_id": "ab" * 16}))
+
+    ran = terminal.run("verify", "-o", "json")
+    assert (ran.status, ran.error["code"]) == (20, "verify.rolled-back")
+    with_keys = terminal.run("vault", "list", "-o", "json")
+    assert "the keyring of another store" in with_keys.error["message"]
+
+    aside.rename(gone)
+    file.write_bytes(said)
     terminal.check()
 
 
