@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,27 @@ def test_a_read_is_refused_when_the_log_that_would_record_it_was_altered(tmp_pat
         drop_a_read(access)
         with pytest.raises(HeadAltered):
             vault.handle(ALICE, GetSecret(name="db"))
+
+
+def test_an_altered_head_is_not_signed_though_a_checkpoint_beside_it_says_the_same(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    access = a_used_store(tmp_path / "store", clock)
+    file = access / "checkpoint"
+    origin, _, _, *rest = file.read_text().split("\n")
+    drop_a_read(access)
+    environment = open_environment(access, create=False)
+    with environment.begin() as transaction:
+        head = heads.decode_head(transaction.get(HEAD, b""))
+    environment.close()
+    root = b64encode(head.root()).decode()
+    file.write_text("\n".join([origin, str(head.size), root, *rest]))
+
+    with open_store(tmp_path / "store", clock) as store:
+        for sign in (store.vault().access.checkpoint, store.vault().access.sign_for_others):
+            with pytest.raises(HeadAltered):
+                sign()
 
 
 def with_the_old_mac(change: Callable[[Numbers], Numbers]) -> Callable[[bytes], bytes]:

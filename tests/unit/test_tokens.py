@@ -479,6 +479,18 @@ def test_a_removed_client_is_refused_although_its_token_was_believed(tmp_path: P
         assert "no longer registered" in refusal(one, token).message
 
 
+def test_a_token_of_a_client_that_was_removed_is_not_that_of_a_new_one_with_its_client_id(
+    tmp_path: Path,
+) -> None:
+    with service(tmp_path) as one:
+        gone = one.identities.add("app").application
+        token = own(one)
+        one.identities.remove("app")
+        one.identities.add("app", client_id=gone.client_id)
+        assert "no longer registered" in refusal(one, token).message
+        assert one.who(own(one)).oid != gone.object_id
+
+
 def test_tokens_of_a_signing_key_that_is_revoked_are_refused_at_once(tmp_path: Path) -> None:
     with service(tmp_path) as one:
         one.identities.add("app")

@@ -104,3 +104,35 @@ def test_a_log_verifies_by_its_first_key_and_by_one_that_counts_from_the_next_re
 
     assert verify_log(directory, trusted=trusted).size > 0
     check_store(tmp_path / "store", clock)
+
+
+def test_a_log_of_other_keys_than_the_trusted_one_is_refused(tmp_path: Path) -> None:
+    clock = Clock()
+    store, vault = make_vault(tmp_path / "store", clock)
+    trusted = str(Signer(vault.changes.identity.origin, os.urandom(32)).verifier)
+    store.close()
+
+    with pytest.raises(KeyChainBroken, match="trusted"):
+        verify_log(vault.changes.path, trusted=trusted)
+    check_store(tmp_path / "store", clock)
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_log_cut_back_to_before_a_rotation_is_refused_if_it_names_the_key_that_came_then(
+    tmp_path: Path, which: int
+) -> None:
+    clock = Clock()
+    store, vault = make_vault(tmp_path / "store", clock)
+    vault.changes.copy(tmp_path / "before")
+    vault.handle(ALICE, RotateKeys(audit=False))
+    epochs = vault.changes.epochs()
+    store.close()
+    assert verify_log(tmp_path / "before", trusted=epochs.signing[0].verifier).size
+
+    environment = open_environment(tmp_path / "before", create=False)
+    with environment.begin(write=True) as transaction:
+        transaction.put(EPOCHS, heads.encode(epochs))
+    environment.close()
+    with pytest.raises(KeyChainBroken, match="begins after"):
+        verify_log(tmp_path / "before", trusted=epochs.signing[which].verifier)
+    check_store(tmp_path / "store", clock)
