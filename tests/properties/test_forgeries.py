@@ -459,6 +459,17 @@ def edges_cut(case: Case, draw: random.Random) -> bytes:
     return case.forge.but(spans=spans, anchors={}).build()
 
 
+def end_left_out(case: Case, draw: random.Random) -> bytes:
+    """The last records of the period are left out, and so is the one behind them that shows it."""
+    many = draw.randrange(1, 4)
+
+    def spans(found: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        first, stop = found["access"]
+        return {**found, "access": (first, stop - many)}
+
+    return case.forge.but(spans=spans, anchors={}, after=lambda _: b"").build()
+
+
 def tail_hidden(case: Case, draw: random.Random) -> bytes:
     """`changes` is said to end inside the period; the records of `access` know better."""
     log = case.forge.logs["changes"]
@@ -554,6 +565,7 @@ KEYED: dict[Make, tuple[int, tuple[str, ...]]] = {
     history_rewritten: (60, (INTEGRITY,)),
     period_cut: (80, (COMPLETENESS,)),
     edges_cut: (80, (COMPLETENESS,)),
+    end_left_out: (40, (INTEGRITY,)),
     tail_hidden: (40, (COMPLETENESS,)),
     tail_hidden_quietly: (40, (COMPLETENESS,)),
     made_too_early: (40, (COMPLETENESS, INTEGRITY)),

@@ -219,6 +219,7 @@ class Forge:
     manifest: Change = as_it_is
     event: Change = as_it_is
     closing: Change = as_it_is
+    after: Change = as_it_is
     made_at: int | None = None
 
     def but(self, **changes: Any) -> Forge:
@@ -310,7 +311,7 @@ class Forge:
 
     def _end(self, log: str, end: History, stop: int) -> Members:
         size = len(end.records)
-        after = end.records[stop].leaf if size > stop else b""
+        after = self.after(end.records[stop].leaf if size > stop else b"")
         first = self.span(log)[0]
         outside = {parse_checkpoint(note).size for note in self.anchors.get(log, ())}
         outside = {one for one in outside if one <= size and not first <= one <= stop}

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from eventstore import auditor, grant, record, seal
+from eventstore.auditing import entries
 from eventstore.errors import (
     AuditorKeyInvalid,
     GrantForAnotherKey,
@@ -18,10 +19,13 @@ from eventstore.errors import (
     KeyErased,
     LogTruncated,
     MunimentError,
+    RecordAltered,
     SealBroken,
     WrongKey,
 )
 from eventstore.events import AuditGranted
+from eventstore.storage import open_environment
+from eventstore.transaction import RECORDS
 from support.auditors import (
     CAROL,
     DAVE,
@@ -508,3 +512,34 @@ def test_who_read_names_an_auditor_of_the_period_and_says_that_no_value_was_give
     assert (told[1].principal, told[1].position) == (f"auditor:{made.auditor}", made.position)
     assert [fact.how for fact in world.vault.handle(ALICE, WhoRead(name="before-1"))] == ["read"]
     assert world.vault.handle(ALICE, Exposed(principal=told[1].principal)) == []
+
+
+def test_a_copy_that_changes_while_it_is_read_is_refused(world: World, tmp_path: Path) -> None:
+    """Whoever has the audit key can seal another text to the key that was granted."""
+    log = world.vault.access
+    made = grant.open_with(CAROL.private, granted(world.vault, world.start, world.stop).file)
+    copy = copied(world.vault, tmp_path / "copy")
+    found = checked(copy, made, keys_of(world.vault))
+    position = made.header.access.first
+
+    entry = log.read(position)
+    with log.snapshot() as snapshot:
+        row = record.split(record.ACCESS, snapshot.row(position))
+        audit_key = world.store.keyring.key(snapshot.numbers.audit_key(position))
+    salt = record.read_envelope(row.envelope).salt
+    other = record.build(
+        record.ACCESS,
+        log.identity.log_id,
+        position,
+        entry.time,
+        record.Draft(replace(entry.context, principal="somebody else"), entry.event),
+        record.Sealing(audit_key, None, None, salt),
+    )
+    environment = open_environment(tmp_path / "copy" / "access", create=False)
+    records = environment.open_db(RECORDS, create=False)
+    with environment.begin(write=True) as transaction:
+        transaction.put(position.to_bytes(8, "big"), other.row, db=records)
+    environment.close()
+
+    with pytest.raises(RecordAltered, match="changed while it was read"):
+        list(entries(copy, made, "access", found["access"]))

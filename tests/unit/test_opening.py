@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import KeyringExists, LogMisplaced, LogTruncated, OutcomeUnknown
+from eventstore.errors import (
+    KeyringExists,
+    LogMisplaced,
+    LogTruncated,
+    OutcomeUnknown,
+    RecordAltered,
+)
 from support.life import Life
 from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.commands import GetSecret
@@ -115,6 +121,18 @@ def test_a_log_that_was_put_back_in_its_place_while_it_was_open_is_not_gone_on_w
     file.write_bytes(new)
     life.set("db", "four")
     life.store.close()
+    check_store(life.home, life.clock)
+
+
+def test_a_file_that_was_cut_short_is_refused_before_it_is_mapped(life: Life) -> None:
+    life.store.close()
+    file = life.vault.changes.path / "data.mdb"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 4])  # a look behind the end of a file ends the process
+    with pytest.raises(RecordAltered, match="cut short"), open_store(life.home) as store:
+        store.vault()
+
+    file.write_bytes(whole)
     check_store(life.home, life.clock)
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.errors import KeyErased
 from eventstore.rootkey import SLOTS, FileRootKey
 from support.attacker import StoreAttacker
 from support.vaults import ALICE, Clock, check_store, make_store, open_store
 from vault.commands import BackupSecret, SetSecret
+from vault.history_commands import RotateKeys
 from vault.store import Store
 
 
@@ -83,3 +85,17 @@ def test_so_is_a_backup_that_was_issued_after_it(tmp_path: Path) -> None:
     (blob,) = thief.opens(stolen).blobs
     assert b"early-in-one" in blob
     check_store(home, clock)
+
+
+def test_a_rotation_of_the_signing_keys_destroys_the_old_ones_of_both_logs(tmp_path: Path) -> None:
+    store = a_store(tmp_path / "store", clock := Clock())
+    vault = store.named("one")
+    logs = (vault.changes, vault.access)
+    old = [log.numbers().signing[-1] for log in logs]
+    vault.handle(ALICE, RotateKeys(audit=False))
+    for log, number in zip(logs, old, strict=True):
+        assert store.keyring.key(log.numbers().signing[-1])
+        with pytest.raises(KeyErased):
+            store.keyring.key(number)
+    store.close()
+    check_store(tmp_path / "store", clock)
