@@ -10,6 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from eventstore.rule_events import TrustedService, VirtualNetwork
+from eventstore.storage import open_environment
+from projections.rows import Table
 from support.life import Life, life_in
 from support.vaults import ALICE, BOB, MALLORY
 from vault import commands, history_commands, rule_commands, storage_commands
@@ -382,3 +384,36 @@ def test_one_reused_request_id_is_refused_and_recorded(life: Life) -> None:
     life.refuses("request.id-reused", SetSecret(name="db", value="2"), who)
     assert life.traces()[-1].context.outcome == "request.id-reused"
     assert life.read("db") == "1"
+
+
+def rows_of_policies(life: Life, put_back: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+    """The policies' rows as they lie on the disk, after those of *put_back* were put there."""
+    environment = open_environment(life.vault.changes.path, create=False)
+    table = environment.open_db(b"views.0", create=False)
+    with environment.begin(write=True) as transaction:
+        for place, sealed in (put_back or {}).items():
+            transaction.put(place, sealed, db=table)
+        rows = {
+            bytes(place): bytes(sealed)
+            for place, sealed in transaction.cursor(db=table)
+            if place[16] in (Table.POLICIES, Table.LISTED)
+        }
+    environment.close()
+    return rows
+
+
+def test_after_a_rebuild_nobody_gets_in_by_a_policy_that_was_put_back(life: Life) -> None:
+    life.set("db")
+    life.allow("get")
+    life.store.close()
+    old = rows_of_policies(life)
+    life.reopen()
+    life(DeletePolicy(object_id=BOB.principal))
+    life.store.close()
+    rows_of_policies(life, old)
+    life.reopen()
+    assert life(GetSecret(name="db"), BOB).value  # the weakness that G6 tells of
+
+    rebuilt = life.vault.rebuild()
+    assert rebuilt.before != rebuilt.after
+    life.refuses("access.denied", GetSecret(name="db"), BOB)
