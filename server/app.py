@@ -246,7 +246,11 @@ class Service:
         self, request: Request, target: Target, read_body: ReadBody, said: _Said
     ) -> Response:
         """What the control plane answers."""
-        found = arm.find(request.method, request.path)
+        try:
+            found = arm.find(request.method, request.path)
+        except Problem:
+            await self._authenticate(request, target, "", manages=True)
+            raise
         said.vault = found.vault[: names.MAX_VAULT_NAME].lower()
         principal = await self._authenticate(request, target, said.vault, manages=True)
         said.principal, said.operation = principal.oid, found.route.operation

@@ -495,6 +495,10 @@ def test_without_a_token_nothing_is_told_and_the_vault_counts_it(managed: Manage
     answer = managed("GET", managed.place(), token="")
     assert (answer.status, answer.code) == (401, "InvalidAuthenticationToken")
     assert managed("PUT", managed.place(), b"x" * 10, token="").status == 401
+    for method, path in (("GET", "/subscriptions/x/nothing"), ("POST", managed.place("other"))):
+        nowhere = managed(method, path, token="")
+        assert (nowhere.status, nowhere.code) == (answer.status, answer.code)
+        assert nowhere.headers["WWW-Authenticate"] == answer.headers["WWW-Authenticate"]
     managed.service._write_counts()
     last = entries(managed, log="access")[-1].event
     assert last.unauthenticated == 2

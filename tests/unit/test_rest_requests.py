@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from server import bodies
+from server.hosts import Target, target_of
 from server.http import Request
 from server.keyvault import plan
 from server.skiptoken import Skiptokens
@@ -335,3 +336,11 @@ def test_a_malformed_request_has_no_answer_to_write() -> None:
     assert made.operation == "SecretSet"
     with pytest.raises(TypeError):
         made.render(None)
+
+
+@pytest.mark.parametrize("hosts", [[], ["a.vault.localhost", "b.vault.localhost"], ["a.other.host"]])
+def test_not_one_host_of_the_service_is_no_vault(hosts: list[str]) -> None:
+    assert target_of(hosts, "vault.localhost") is None
+    assert target_of(["A.vault.localhost:8443"], "vault.localhost") == Target(
+        "a", "https://a.vault.localhost:8443", "https://vault.localhost:8443"
+    )
