@@ -58,6 +58,8 @@ from eventstore.storage import open_environment
 
 _LOCK_FILE: Final = "root.lock"
 _MAP_SIZE: Final = 1 << 34
+_GIVEN: Final = b"given"
+_INDEX_SIZE: Final = 8
 
 _T = TypeVar("_T")
 
@@ -219,8 +221,12 @@ class Keyring:
         except (RootKeyMissing, RootKeyWrong, RootKeyDamaged):
             return None
 
-    def allocate(self, nodes: int = 1) -> int:
-        """Give out 64 new random keys for each of *nodes*; return the number of the first."""
+    def allocate(self, nodes: int = 1, *, to: bytes = b"") -> int:
+        """Give out 64 new random keys for each of *nodes*; return the number of the first.
+
+        Those that are given *to* a log, by its id, are known to `blocks_of` from then on, whatever
+        becomes of the transaction that they are for.
+        """
         if nodes < 1:
             raise ValueError("at least one node")
         with self._transaction() as txn:
@@ -231,8 +237,24 @@ class Keyring:
             draft = self._draft(txn, header)
             for index in range(first, after):
                 draft.add_leaf_node(index)
+                if to:
+                    _put(txn, _given(to, index), b"")
             self._commit(txn, draft, header, header.with_leaf_nodes(after))
         return first * FANOUT
+
+    def blocks_of(self, log_id: bytes) -> tuple[int, ...]:
+        """The blocks of 64 keys that were given to that log."""
+
+        def look(txn: lmdb.Transaction[bytes]) -> tuple[int, ...]:
+            first, found = _given(log_id, 0), []
+            with txn.cursor() as cursor:
+                more = cursor.set_range(first)
+                while more and cursor.key()[:-_INDEX_SIZE] == first[:-_INDEX_SIZE]:
+                    found.append(int.from_bytes(cursor.key()[-_INDEX_SIZE:], "big"))
+                    more = cursor.next()
+            return tuple(found)
+
+        return self._read_in(look)
 
     def destroy(self, numbers: Iterable[int]) -> Erasure:
         """Destroy these leaf keys for good; tell which of them were still there.
@@ -277,10 +299,13 @@ class Keyring:
 
     def _read(self, look: Callable[[Fetch], _T]) -> _T:
         """What *look* sees in one snapshot."""
+        return self._read_in(lambda txn: look(txn.get))
+
+    def _read_in(self, look: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
         self._refuse_after_fork()
         try:
             with self._reading, self._environment().begin() as txn:
-                return look(txn.get)
+                return look(txn)
         except lmdb.Error as failure:
             raise LogUnavailable("the keyring could not be read") from failure
 
@@ -484,6 +509,11 @@ def _open_environment(path: Path, create: bool) -> lmdb.Environment:
         raise KeyringNotFound(f"there is no keyring at {path}") from None
     except RecordAltered as damage:
         raise RecordMalformed(f"the keyring is damaged: {damage.message}") from None
+
+
+def _given(log_id: bytes, index: int) -> bytes:
+    """The row that says that the block was given to that log."""
+    return _GIVEN + log_id + index.to_bytes(_INDEX_SIZE, "big")
 
 
 def _put(txn: lmdb.Transaction[bytes], key: bytes, row: bytes) -> None:

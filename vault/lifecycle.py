@@ -11,7 +11,7 @@ left bytes on the disk under a number that no event names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, assert_never
 
 from eventstore.access_events import HistoryRead, VaultRead
@@ -90,12 +90,13 @@ def decide(
             assert_never(command)
 
 
-def purge(rows: Rows, first_key: int) -> VaultPurged:
+def purge(rows: Rows, first_key: int, given: Iterable[int]) -> VaultPurged:
     """The end of a vault: every block of keys that its secrets, accounts and backups have one of.
 
-    Its first block also has the keys of its logs and views, which stay: those before *first_key*.
+    And every block that it was *given*: of one that was for a write that failed, no event tells.  Its
+    first block also has the keys of its logs and views, which stay: those before *first_key*.
     """
-    blocks, foreign = set[int](), set[int]()
+    blocks, foreign = set(given), set[int]()
     for number, is_foreign in _numbers(rows):
         if is_foreign:
             foreign.add(number)
@@ -105,6 +106,11 @@ def purge(rows: Rows, first_key: int) -> VaultPurged:
     if keys is not None and keys.next % FANOUT:
         blocks.add(keys.next // FANOUT)
     return VaultPurged(keys=_runs(blocks, first_key), open_backups=tuple(sorted(foreign)))
+
+
+def blocks_in_use(rows: Rows) -> set[int]:
+    """The blocks of keys that a secret, an account or a blob has one of."""
+    return {number // FANOUT for number, _ in _numbers(rows)}
 
 
 def _numbers(rows: Rows) -> Iterator[tuple[int, bool]]:

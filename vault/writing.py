@@ -157,7 +157,8 @@ class Writing:
 
     def _purge(self) -> VaultPurged:
         created: Any = self._append.entry(0).event
-        return lifecycle.purge(self.rows, created.first_key)
+        given = self._keyring.blocks_of(self._append.identity.log_id)
+        return lifecycle.purge(self.rows, created.first_key, given)
 
     def record(self, decision: Decision) -> Entry[Any]:
         event, content, key = decision
@@ -290,9 +291,25 @@ class Writing:
         number = 0 if keys is None else keys.next
         while True:
             if number % FANOUT == 0:
-                number = self._keyring.allocate()
+                number = self._new_block(number)
             yield number
             number += 1
+
+    def _new_block(self, end: int) -> int:
+        """The first key of a new block, when those before *end* are used up.
+
+        Blocks behind them were for writes that did not come to stand: nobody else writes now.  What
+        such a write left on the disk must not stay open, for no purge would ever name its key.
+        """
+        log_id, first = self._append.identity.log_id, end // FANOUT
+        given = {block for block in self._keyring.blocks_of(log_id) if block >= first}
+        # Asked of each row, though none can be in use: what is destroyed does not come back.
+        lost = given - lifecycle.blocks_in_use(self.rows) if given else given
+        if lost:
+            self._keyring.destroy(
+                number for block in lost for number in range(block * FANOUT, (block + 1) * FANOUT)
+            )
+        return self._keyring.allocate(to=log_id)
 
     # -- answering -------------------------------------------------------------------------------
 

@@ -295,6 +295,7 @@ def test_lists_show_what_the_caller_may_see(managed: Managed) -> None:
     query = "$filter=resourceType eq 'Microsoft.Storage/accounts'"
     assert names(resources, "root", f"{query}&api-version=2015-11-01") == []
     assert names(managed.groups, "root") == ["muniment", GROUP]
+    assert names(managed.groups, "bob") == ["muniment"]
     query = "$filter=name ne 'x'&api-version=2015-11-01"
     assert managed("GET", resources, query=query).status == 400
 

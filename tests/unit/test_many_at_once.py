@@ -423,15 +423,3 @@ def name_in(vault: Vault, snapshot: Snapshot) -> Secret:
 def entries(vault: Vault) -> list:
     with vault.changes.snapshot() as snapshot:
         return list(snapshot.entries())
-
-
-def test_a_look_from_aside_amid_a_transaction_does_not_hide_what_that_wrote(vault: Vault) -> None:
-    key = secret_key("db")
-
-    def work(append: Append) -> Secret | None:
-        vault.carry_out(append, ALICE, SetSecret(name="db", value="v"), Seen())
-        with vault.changes.snapshot() as snapshot:
-            assert vault.views.reader(snapshot.transaction).get(key, Secret) is None
-        return vault.views.reader(append.transaction).get(key, Secret)
-
-    assert vault.changes.transact(work)

@@ -9,13 +9,16 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from eventstore import record, seal
-from eventstore.errors import RecordAltered, WrongKey
+from eventstore.disclosure import Opened, Shown, read_proved
+from eventstore.errors import ProofInvalid, RecordAltered, WrongKey
 from eventstore.log_directory import verify_log
+from eventstore.proof import Inclusion
 from eventstore.seal import OneTimeKeys
 from support.life import Life
 
@@ -111,3 +114,23 @@ def test_a_record_whose_leaf_commits_to_other_keys_is_found_by_verifying_each(
     verify_log(life.vault.changes.path)
     with pytest.raises(RecordAltered, match="key commitments"):
         verify_log(life.vault.changes.path, every_signature=True)
+
+
+def test_a_field_that_was_recorded_twice_is_not_shown_as_either() -> None:
+    """Whoever has the keys can commit to two fields of one name."""
+    both = [Opened(bytes(16), "event.name", msgspec.msgpack.encode(name)) for name in ("a", "b")]
+    root = record.root_of_fields([field.hashed for field in both])
+    assert Shown((both[0],)).check(record.root_of_fields([both[0].hashed])) == {"event.name": "a"}
+    with pytest.raises(ProofInvalid, match="twice"):
+        Shown(tuple(both)).check(root)
+
+
+def test_a_record_is_not_shown_at_another_position_than_its_own(tmp_path: Path) -> None:
+    life = Life(tmp_path / "store")
+    with life.vault.changes.snapshot() as snapshot:
+        leaf = record.split(record.CHANGES, snapshot.row(0)).leaf
+    note = life.vault.changes.checkpoint()
+    life.store.close()
+    assert read_proved(Inclusion(0, leaf, (), note)).position == 0
+    with pytest.raises(ProofInvalid, match="says it is #0"):
+        read_proved(Inclusion(1, leaf, (), note))

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from eventstore.keyring import Keyring
-from eventstore.rootkey import SLOTS
-from support.attacker import Opened, StoreAttacker
-from support.vaults import ALICE, Clock, check, verify_store
+from eventstore.keytree import FANOUT
+from eventstore.rootkey import SLOTS, FileRootKey
+from support.attacker import PAGE, Opened, StoreAttacker
+from support.vaults import ALICE, Clock, check, make_vault, open_store, verify_store
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
@@ -34,6 +35,11 @@ from vault.service import Vault
 from vault.store import Store
 
 PASSPHRASE = b"correct horse"
+
+
+def root_key(home: Path) -> bytes:
+    keeper = FileRootKey(home.with_name("store.key"))
+    return next(key for slot in SLOTS if (key := keeper.read(slot)) is not None)
 
 
 class Marks(NamedTuple):
@@ -306,3 +312,44 @@ def test_the_purge_of_a_vault_closes_all_that_ever_was_in_it(siege: Siege) -> No
     assert opened.blobs == set()
     # and what an auditor may see stays
     assert any(b"vault.purged" in text for text in opened.metadata)
+
+
+@pytest.mark.parametrize("by", ["its own purge", "that of its vault"])
+def test_a_set_that_was_cut_off_with_a_new_block_of_keys_is_closed_by_the_purge(
+    tmp_path: Path, by: str
+) -> None:
+    """Its pages are on the disk and the page that says so is not: as when the power goes."""
+    home, clock = tmp_path / "store", Clock()
+    store, vault = make_vault(home, clock)
+    key = -1
+    while key % FANOUT != FANOUT - 1:  # the next one is of a new block
+        vault.handle(ALICE, SetSecret(name=f"s{key}", value="a value"))
+        key = vault.changes.read(vault.changes.head().size - 1).content_key or 0
+    file = vault.changes.path / "data.mdb"
+    store.close()
+    before = file.read_bytes()
+    with open_store(home, clock) as store:
+        store.vault().handle(ALICE, SetSecret(name="db", value="a-value-cut-off"))
+    file.write_bytes(before[: 2 * PAGE] + file.read_bytes()[2 * PAGE :])
+    (file.parent / "checkpoint").unlink()
+    attacker = StoreAttacker(store.store_id, tmp_path)
+    attacker.copies_store(home)
+    assert attacker.opens(root_key(home)).hold("a-value-cut-off")
+
+    with open_store(home, clock) as store:
+        vault = store.vault()
+        if by == "its own purge":
+            vault.handle(ALICE, SetSecret(name="db", value="a-value-cut-off"))
+            vault.handle(ALICE, DeleteSecret(name="db"))
+            vault.handle(ALICE, PurgeDeletedSecret(name="db"))
+            vault.handle(ALICE, SetSecret(name="db", value="another"))
+        else:
+            vault.handle(ALICE, DeleteVault())
+            vault.handle(ALICE, PurgeVault())
+        check(vault)
+    attacker.copies_store(home)
+    opened = attacker.opens(root_key(home))
+    assert opened.metadata
+    assert not opened.hold("a-value-cut-off")
+    assert opened.hold("another") is (by == "its own purge")
+    verify_store(home)

@@ -54,6 +54,7 @@ from vault.history_commands import (
     WhoCould,
     WhoRead,
 )
+from vault.refusals import NotAdministrator
 from vault.rule_commands import (
     AddNetworkRules,
     BindTrustedService,
@@ -417,3 +418,12 @@ def test_after_a_rebuild_nobody_gets_in_by_a_policy_that_was_put_back(life: Life
     rebuilt = life.vault.rebuild()
     assert rebuilt.before != rebuilt.after
     life.refuses("access.denied", GetSecret(name="db"), BOB)
+
+
+def test_who_is_no_administrator_makes_no_vault_of_the_past_of_one(life: Life) -> None:
+    life.set("db")
+    life.allow("all")
+    with pytest.raises(NotAdministrator):
+        life.store.restore_into(BOB, life.vault, life.vault.changes.head().size, "copied")
+    assert life.store.vault_names() == ["test-vault"]
+    assert life.traces()[-1].context.outcome == "access.not-administrator"
