@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> Non
     path = written(tmp_path, MANUAL)
     path.chmod(mode)
     with pytest.raises(ProvidersExposed):
+        load(path)
+
+
+def test_a_file_of_another_account_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, MANUAL)
+    if os.geteuid() == 0:
+        os.chown(path, 12_345, -1)
+    else:
+        monkeypatch.setattr("os.geteuid", lambda: 12_345)
+    with pytest.raises(ProvidersExposed, match="another account"):
         load(path)
 
 

@@ -338,7 +338,9 @@ def test_a_malformed_request_has_no_answer_to_write() -> None:
         made.render(None)
 
 
-@pytest.mark.parametrize("hosts", [[], ["a.vault.localhost", "b.vault.localhost"], ["a.other.host"]])
+@pytest.mark.parametrize(
+    "hosts", [[], ["a.vault.localhost", "b.vault.localhost"], ["a.other.host"]]
+)
 def test_not_one_host_of_the_service_is_no_vault(hosts: list[str]) -> None:
     assert target_of(hosts, "vault.localhost") is None
     assert target_of(["A.vault.localhost:8443"], "vault.localhost") == Target(
