@@ -74,8 +74,11 @@ def test_a_question_to_who_stays_and_is_far_behind_leaves_him_the_lock(vault: Va
 
 @pytest.mark.parametrize("seed", range(8))
 def test_two_who_stay_count_right_even_if_somebody_takes_the_lock_s_file_away(
-    vault: Vault, seed: int
+    vault: Vault, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So many that a lump is put by several commits, between which the other one's come.
+    for name, many in (("MOST", 64), ("FAR_TOO_MANY", 256), ("FEW", 2)):
+        monkeypatch.setattr(late, name, many)
     chance = random.Random(seed)
     one, two = vault.trail, another(vault)
     one.stay()
