@@ -124,7 +124,7 @@ class OpenLog:
         self._refuse_less(found, seen)
         if seen is None or not seen.size or found.head == seen:
             return
-        if not found.tree.extends(seen.size, seen.root()):
+        if not found.extends(seen):
             raise self._another()
 
     def _refuse_less(self, found: Snapshot, seen: Head | None) -> None:

@@ -43,6 +43,7 @@ CLOCK_TOLERANCE = 50_000
 ITSELF = Context(principal="muniment", auth="internal", rule="log")
 
 _AT_ONCE = 256
+_FEW = 256
 
 RECORDS = b"records"
 IDENTITY = b"log"
@@ -144,6 +145,16 @@ class Snapshot:
     def tree(self) -> Tree:
         """The Merkle tree up to the head that this snapshot began with."""
         return Tree(self.transaction, self._tables.records, self._tables.tiles, self.head)
+
+    def extends(self, seen: Head) -> bool:
+        """Whether the log went on from *seen*, which is no larger."""
+        if self.head.size - seen.size > _FEW:
+            return self.tree.extends(seen.size, seen.root())
+        # Others who write to it leave a few: these cost less than a look at the tree.
+        frontier = merkle.Frontier(seen.size, seen.frontier)
+        for position in range(seen.size, self.head.size):
+            frontier.add(merkle.leaf_hash(self._split(position).leaf))
+        return tuple(frontier.hashes) == self.head.frontier
 
     def check_head(self, signer: Callable[[int], Signer]) -> None:
         """Raise HeadAltered if somebody without the log's keys wrote what it says about itself."""

@@ -98,10 +98,12 @@ def test_a_log_that_was_exchanged_under_a_running_service_is_refused_when_it_is_
     check_store(life.home, life.clock)
 
 
+@pytest.mark.parametrize("few", [256, 0], ids=["by its records", "by its tree"])
 @pytest.mark.parametrize("other", ["older", "forked"])
 def test_a_log_that_was_put_back_in_its_place_while_it_was_open_is_not_gone_on_with(
-    life: Life, other: str
+    life: Life, other: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("eventstore.transaction._FEW", few)
     old, file = another_history(life, other), life.vault.changes.path / "data.mdb"
     life.set("db", "two")
     life.set("db", "three")

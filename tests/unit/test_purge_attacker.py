@@ -15,8 +15,10 @@ import pytest
 from eventstore.keyring import Keyring
 from eventstore.keytree import FANOUT
 from eventstore.rootkey import SLOTS, FileRootKey
+from eventstore.storage import open_environment
+from projections.rows import Table
 from support.attacker import PAGE, Opened, StoreAttacker
-from support.vaults import ALICE, Clock, check, make_vault, open_store, verify_store
+from support.vaults import ALICE, Clock, check, check_store, make_vault, open_store, verify_store
 from vault.commands import (
     BackupSecret,
     DeleteSecret,
@@ -314,17 +316,23 @@ def test_the_purge_of_a_vault_closes_all_that_ever_was_in_it(siege: Siege) -> No
     assert any(b"vault.purged" in text for text in opened.metadata)
 
 
+def a_block_used_up(home: Path, clock: Clock) -> tuple[Store, Vault]:
+    """A vault whose next key is of a new block."""
+    store, vault = make_vault(home, clock)
+    key = 0
+    while key % FANOUT != FANOUT - 1:
+        vault.handle(ALICE, SetSecret(name=f"s{key}", value="a value"))
+        key = vault.changes.read(vault.changes.head().size - 1).content_key or 0
+    return store, vault
+
+
 @pytest.mark.parametrize("by", ["its own purge", "that of its vault"])
 def test_a_set_that_was_cut_off_with_a_new_block_of_keys_is_closed_by_the_purge(
     tmp_path: Path, by: str
 ) -> None:
     """Its pages are on the disk and the page that says so is not: as when the power goes."""
     home, clock = tmp_path / "store", Clock()
-    store, vault = make_vault(home, clock)
-    key = -1
-    while key % FANOUT != FANOUT - 1:  # the next one is of a new block
-        vault.handle(ALICE, SetSecret(name=f"s{key}", value="a value"))
-        key = vault.changes.read(vault.changes.head().size - 1).content_key or 0
+    store, vault = a_block_used_up(home, clock)
     file = vault.changes.path / "data.mdb"
     store.close()
     before = file.read_bytes()
@@ -353,3 +361,32 @@ def test_a_set_that_was_cut_off_with_a_new_block_of_keys_is_closed_by_the_purge(
     assert not opened.hold("a-value-cut-off")
     assert opened.hold("another") is (by == "its own purge")
     verify_store(home)
+
+
+def test_keys_that_are_in_use_are_not_taken_for_lost_ones_by_a_row_that_was_put_back(
+    tmp_path: Path,
+) -> None:
+    home, clock = tmp_path / "store", Clock()
+    store, vault = a_block_used_up(home, clock)
+    store.close()
+    old = row_of_keys(vault)
+    with open_store(home, clock) as store:
+        store.vault().handle(ALICE, SetSecret(name="db", value="of the next block"))
+    row_of_keys(vault, old)
+
+    with open_store(home, clock) as store:
+        store.vault().handle(ALICE, SetSecret(name="api", value="another"))
+        assert store.vault().handle(ALICE, GetSecret(name="db")).value == "of the next block"
+    check_store(home, clock)
+
+
+def row_of_keys(vault: Vault, put_back: tuple[bytes, bytes] | None = None) -> tuple[bytes, bytes]:
+    """Where the view of a closed *vault* says which key is next, and that row as it lies there."""
+    environment = open_environment(vault.changes.path, create=False)
+    table = environment.open_db(b"views.0", create=False)
+    with environment.begin(write=True) as transaction:
+        if put_back is not None:
+            transaction.put(*put_back, db=table)
+        rows = [(bytes(place), bytes(sealed)) for place, sealed in transaction.cursor(db=table)]
+    environment.close()
+    return next(row for row in rows if row[0][16] == Table.KEYS)
