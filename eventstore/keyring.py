@@ -242,11 +242,11 @@ class Keyring:
             self._commit(txn, draft, header, header.with_leaf_nodes(after))
         return first * FANOUT
 
-    def blocks_of(self, log_id: bytes) -> tuple[int, ...]:
-        """The blocks of 64 keys that were given to that log."""
+    def blocks_of(self, log_id: bytes, since: int = 0) -> tuple[int, ...]:
+        """The blocks of 64 keys that were given to that log, from number *since* on."""
 
         def look(txn: lmdb.Transaction[bytes]) -> tuple[int, ...]:
-            first, found = _given(log_id, 0), []
+            first, found = _given(log_id, since), []
             with txn.cursor() as cursor:
                 more = cursor.set_range(first)
                 while more and cursor.key()[:-_INDEX_SIZE] == first[:-_INDEX_SIZE]:

@@ -301,8 +301,8 @@ class Writing:
         Blocks behind them were for writes that did not come to stand: nobody else writes now.  What
         such a write left on the disk must not stay open, for no purge would ever name its key.
         """
-        log_id, first = self._append.identity.log_id, end // FANOUT
-        given = {block for block in self._keyring.blocks_of(log_id) if block >= first}
+        log_id = self._append.identity.log_id
+        given = set(self._keyring.blocks_of(log_id, since=end // FANOUT))
         # Asked of each row, though none can be in use: what is destroyed does not come back.
         lost = given - lifecycle.blocks_in_use(self.rows) if given else given
         if lost:
