@@ -79,9 +79,11 @@ def test_other_output_passes_as_it_is(text: bytes) -> None:
     assert masked([value], [text[:7], text[7:]]) == text
 
 
-@given(st.lists(st.binary(max_size=5), max_size=9))
+BEGINNINGS = {form[0] for form in forms("correct horse")}
+OTHER_BYTES = st.sampled_from(sorted(set(range(256)) - BEGINNINGS))
+
+
+@given(st.lists(st.lists(OTHER_BYTES, max_size=5).map(bytes), max_size=9))
 def test_nothing_is_kept_back_that_cannot_be_the_beginning_of_a_value(chunks: list[bytes]) -> None:
     masking = Masking(["correct horse"])
-    for chunk in chunks:
-        out = masking.feed(chunk.replace(b"c", b"k"))
-        assert out == chunk.replace(b"c", b"k")
+    assert [masking.feed(chunk) for chunk in chunks] == chunks
