@@ -30,13 +30,15 @@ from server.health import Health
 from server.hosts import Target, target_of
 from server.http import Request, Response
 from server.lag import DeleteLag
-from server.limits import RefusalLimit, Throttle
+from server.limits import RefusalLimit
 from server.pages import Pages
 from server.problems import Problem, hidden, unavailable
 from server.reading import ReadBody, with_body
 from server.residence import Residence
 from server.rotating import Rotating
+from server.shared import SharedNumbers
 from server.skiptoken import Skiptokens
+from server.throttle import Throttle
 from server.tokens import Authenticator, Principal, Unauthenticated
 from server.turned_away import TurnedAway
 from server.turns import Turns
@@ -89,6 +91,7 @@ class Service:
         authenticator: Authenticator,
         authority: Authority,
         skip: Skiptokens,
+        shared: SharedNumbers,
         *,
         tenant: str,
         domain: str,
@@ -109,7 +112,8 @@ class Service:
         self._tenant = tenant
         self._domain = domain
         self._throttled = throttled
-        self._lag = DeleteLag(delete_lag)
+        self._shared = shared
+        self._lag = DeleteLag(delete_lag, shared)
         self._observe = observe
         self._committed = committed
         self._fault = fault
@@ -300,7 +304,7 @@ class Service:
         except MunimentError as refusal:
             self._note(refusal, principal.oid, way)
             if self._throttled and isinstance(refusal, NOT_LET_IN):
-                opened.throttle.refused(plan.operation)
+                opened.throttle.refused(plan.operation, self._clock())
             raise plan.problem_of(refusal, principal.caller_text, opened.vault.name) from None
         self._lag.after(target.vault, plan, self._clock())
         return plan.render(answer)
@@ -346,10 +350,11 @@ class Service:
                 return None
             except ErasurePending:
                 raise unavailable() from None
-            known = Open(vault, Turns(vault, self._committed), Throttle(self._clock()))
             # Hosts are lower case here, whatever the vault's name is.
-            self._open[vault.name.lower()] = known
-            self._turned_away.expect(vault.name.lower())
+            host = vault.name.lower()
+            known = Open(vault, Turns(vault, self._committed), Throttle(self._shared, host))
+            self._open[host] = known
+            self._turned_away.expect(host)
         return known
 
     def _hold_back(self, opened: Open, caller: Caller, command: Command[Any], vault: str) -> None:

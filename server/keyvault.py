@@ -221,6 +221,8 @@ _ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
     ("x-ms-keyvault-region", LOCATION),
     ("x-ms-keyvault-service-version", SERVICE_VERSION),
+    # Without one granian writes its own: which program serves is nobody's business.
+    ("Server", "Muniment"),
 )
 
 

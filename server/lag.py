@@ -1,13 +1,15 @@
 """A delete that takes a while, as Key Vault's does: for clients whose pollers expect it.
 
 Off unless it is asked for.  In the vault the delete is done at once; only the answers are those of a
-service that is still busy, and so it is no security measure.
+service that is still busy, and so it is no security measure.  A client that asks again may come to
+another worker: so the workers share what is on its way.
 """
 
 from __future__ import annotations
 
 from server.keyvault import Plan
 from server.refusals import BeingDeleted
+from server.shared import SharedNumbers
 from vault.commands import (
     DeleteSecret,
     GetDeletedSecret,
@@ -20,23 +22,24 @@ from vault.commands import (
 from vault.names import folded
 from vault.refusals import DeletedSecretNotFound, SecretNotFound
 
+_DELETION, _RECOVERY = "deletion", "recovery"
+
 
 class DeleteLag:
     """Which secrets are on their way, *seconds* long each."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, shared: SharedNumbers) -> None:
         self._seconds = seconds
-        self._deleted: dict[tuple[str, str], float] = {}
-        self._recovered: dict[tuple[str, str], float] = {}
+        self._shared = shared
 
     def before(self, vault: str, plan: Plan, now: float) -> Plan:
         """*plan*, or one that leads to the answer of a service that is not done yet."""
         if not self._seconds:
             return plan
         command = plan.command
-        place = (vault, folded(getattr(command, "name", "")))
+        name = folded(getattr(command, "name", ""))
         problem: Exception | None = None
-        if self._deleted.get(place, 0) > now:
+        if self._goes_on(_DELETION, vault, name, now):
             if isinstance(command, GetDeletedSecret):
                 problem = DeletedSecretNotFound(f"Deleted Secret not found: {command.name}")
             elif isinstance(command, SetSecret):
@@ -46,7 +49,7 @@ class DeleteLag:
                 )
             elif isinstance(command, PurgeDeletedSecret | RecoverDeletedSecret):
                 problem = BeingDeleted("Secret is currently being deleted.")
-        elif self._recovered.get(place, 0) > now and isinstance(command, GetSecret):
+        elif isinstance(command, GetSecret) and self._goes_on(_RECOVERY, vault, name, now):
             problem = SecretNotFound(f"Secret not found: {command.name}")
         if problem is None:
             return plan
@@ -59,8 +62,10 @@ class DeleteLag:
             return
         command = plan.command
         if isinstance(command, DeleteSecret | RecoverDeletedSecret):
-            begun = self._deleted if isinstance(command, DeleteSecret) else self._recovered
-            gone = {place: until for place, until in begun.items() if until > now}
-            begun.clear()
-            begun.update(gone)
-            begun[(vault, folded(command.name))] = now + self._seconds
+            kind = _DELETION if isinstance(command, DeleteSecret) else _RECOVERY
+            place = (kind, vault, folded(command.name))
+            self._shared.change(place, lambda _: ((now + self._seconds, 0.0), None))
+
+    def _goes_on(self, kind: str, vault: str, name: str, now: float) -> bool:
+        until = self._shared.get(kind, vault, name)
+        return until is not None and until[0] > now

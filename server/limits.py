@@ -27,11 +27,17 @@ class Bucket:
 
     __slots__ = ("_at", "_left", "_most", "_rate")
 
-    def __init__(self, rate: float, most: float, now: float) -> None:
+    def __init__(self, rate: float, most: float, at: float, left: float | None = None) -> None:
+        """*left* of them were left at the time *at*; all, if it is not told."""
         self._rate = rate
         self._most = most
-        self._left = most
-        self._at = now
+        self._left = most if left is None else left
+        self._at = at
+
+    @property
+    def state(self) -> tuple[float, float]:
+        """Since when how many are left, to make the same bucket of."""
+        return self._at, self._left
 
     def take(self, now: float) -> float:
         """Take one; 0 if there was one, else in how many seconds there will be."""
@@ -57,25 +63,6 @@ class Bucket:
     def _refill(self, now: float) -> None:
         self._left = min(self._most, self._left + max(0.0, now - self._at) * self._rate)
         self._at = now
-
-
-class Throttle:
-    """Key Vault's documented limits for one vault."""
-
-    def __init__(self, now: float) -> None:
-        self._sets = Bucket(SETS_IN_TEN_SECONDS / 10, SETS_IN_TEN_SECONDS, now)
-        self._others = Bucket(OTHERS_IN_TEN_SECONDS / 10, OTHERS_IN_TEN_SECONDS, now)
-
-    def wait(self, operation: str, now: float) -> float:
-        """0 if the request may go on, else the seconds to wait."""
-        return self._of(operation).take(now)
-
-    def refused(self, operation: str) -> None:
-        """Whoever was let go on may not: the place is for those who may."""
-        self._of(operation).give_back()
-
-    def _of(self, operation: str) -> Bucket:
-        return self._sets if operation == "SecretSet" else self._others
 
 
 class Buckets:

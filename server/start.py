@@ -11,6 +11,7 @@ from server.identities import Identities
 from server.metrics import CONTENT_TYPE, LogFacts, Metrics, TailFacts
 from server.operations_log import OperationsLog
 from server.serving import Options, passphrase_of, providers_of, root_directory_of
+from server.shared import SharedNumbers
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator
 from vault.answers import Rotated
@@ -26,7 +27,8 @@ def service_of(options: Options) -> Service:
         providers=providers_of(options),
     )
     identities = Identities(store)
-    metrics = Metrics(Path(options.metrics_directory) if options.metrics_directory else None)
+    directory = Path(options.metrics_directory) if options.metrics_directory else None
+    metrics = Metrics(directory)
     log = OperationsLog(options.log_format, options.worker)
 
     def observe(done: Done) -> None:
@@ -70,6 +72,7 @@ def service_of(options: Options) -> Service:
         Authenticator(identities),
         Authority(identities),
         Skiptokens(identities.derived(b"skiptoken")),
+        SharedNumbers(identities.derived(b"shared-numbers"), directory and directory / "shared"),
         tenant=identities.tenant,
         domain=options.domain,
         throttled=options.throttle,

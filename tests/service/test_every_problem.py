@@ -14,6 +14,7 @@ import pytest
 
 from eventstore import errors
 from eventstore.errors import MunimentError
+from server.limits import SETS_IN_TEN_SECONDS
 from server.problems import ROWS
 from server.refusals import BeingDeleted
 from support.edge import OUTSIDER, VERSION, Answer, Edge
@@ -438,6 +439,41 @@ def test_a_deletion_that_is_shown_as_going_on_answers_409_and_ends(tmp_path: Pat
         assert heard.startswith(b"HTTP/1.1 408")
         assert b"RequestTimeout" in heard
     edge.check()
+
+
+def test_a_deletion_goes_on_whichever_worker_is_asked(tmp_path: Path) -> None:
+    edge = Edge(tmp_path)
+    with edge.served(simulate_delete_lag=600, workers=3):
+        edge.set("db")
+        edge.ask("DELETE", "/secrets/db")
+        for _ in range(30):
+            edge.hang_up()  # the next connection may come to another worker
+            assert edge.ask("GET", "/deletedsecrets/db").error == (404, "SecretNotFound", "")
+        assert len({one["worker"] for one in edge.service.seen("request")}) > 1
+    edge.check()
+
+
+def test_key_vaults_limits_are_the_vaults_and_not_a_workers(tmp_path: Path) -> None:
+    edge = Edge(tmp_path)
+    with edge.served(throttle=True, workers=3):
+        began = time.monotonic()
+        statuses: list[int] = []
+        while statuses.count(429) < 30:
+            if len(statuses) % 10 == 0:
+                edge.hang_up()
+            statuses.append(edge.ask("PUT", "/secrets/db", {"value": "x"}).status)
+        seconds = time.monotonic() - began
+        edge.hang_up()
+        assert len({one["worker"] for one in edge.service.seen("request")}) > 1
+    rate = SETS_IN_TEN_SECONDS / 10
+    assert SETS_IN_TEN_SECONDS <= statuses.count(200) <= SETS_IN_TEN_SECONDS + rate * seconds + 1
+    edge.check()
+
+
+def test_no_answer_names_the_program_that_serves(edge: Edge) -> None:
+    for path, vault in (("/secrets/db", "one"), ("/nothing", "one"), ("/healthz", ""), ("/x", "")):
+        answer = edge.ask("GET", path, token=None, vault=vault)
+        assert answer.headers["server"] == "Muniment"
 
 
 def test_beyond_key_vaults_limits_the_answer_is_429_if_they_are_on(tmp_path: Path) -> None:

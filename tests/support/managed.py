@@ -14,6 +14,7 @@ from server.authority import Authority
 from server.http import Request
 from server.identities import Identities
 from server.reading import BodyTooLarge
+from server.shared import SharedNumbers
 from server.skiptoken import Skiptokens
 from server.tokens import Authenticator, issue
 from support.rest import Told, told
@@ -52,6 +53,7 @@ class Managed:
             Authenticator(self.identities, self.clock),
             Authority(self.identities, self.clock),
             Skiptokens(b"k" * 32),
+            SharedNumbers(b"k" * 32),
             tenant=self.identities.tenant,
             domain="vault.localhost",
             observe=self.done.append,

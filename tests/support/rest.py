@@ -13,6 +13,7 @@ from server.http import Request, Response
 from server.keyvault import plan
 from server.lag import DeleteLag
 from server.problems import Problem
+from server.shared import SharedNumbers
 from server.skiptoken import Skiptokens
 from support.life import Life, life_in
 from support.vaults import ALICE
@@ -54,7 +55,7 @@ class Rest:
         self.life = life
         self.base = base
         self.skip = Skiptokens(b"k" * 32)
-        self.lag = DeleteLag(0)
+        self.lag = DeleteLag(0, SharedNumbers(b"k" * 32))
         self.now = 0.0
 
     def __call__(
