@@ -57,10 +57,12 @@ _SIGNATURES = {
     200: "OK",
     204: "No Content",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     409: "Conflict",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
@@ -86,7 +88,7 @@ def audit_event(origin: Origin, item: HistoryItem) -> Shape:
             "time": _rfc3339(item.time),
             "category": "AuditEvent",
             "operationName": operation(item.operation).name,
-            "resultType": "Success" if item.outcome == OK else "Failure",
+            "resultType": "Success" if code < 400 else "Failure",
             "resultSignature": _SIGNATURES[code],
             "resultDescription": "" if item.outcome == OK else item.outcome,
             "correlationId": item.request,
@@ -178,7 +180,8 @@ def ocsf(origin: Origin, item: HistoryItem) -> Shape:
     """
     known = operation(item.operation)
     class_name, category = _CLASSES[known.class_uid]
-    succeeded = item.outcome == OK
+    code = status(item)
+    succeeded = code < 400
     return _known(
         {
             "activity_id": known.activity,
@@ -193,7 +196,7 @@ def ocsf(origin: Origin, item: HistoryItem) -> Shape:
             "severity": "Informational" if succeeded else "Low",
             "status_id": 1 if succeeded else 2,
             "status": "Success" if succeeded else "Failure",
-            "status_code": item.outcome,
+            "status_code": str(code) if not succeeded and item.outcome == OK else item.outcome,
             "metadata": _metadata(origin, item),
             "actor": {"user": {"name": item.principal, "uid": item.principal}},
             "http_request": _known({"user_agent": item.agent}),

@@ -124,6 +124,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "log.no-such-position": 404,
     "secret.is-deleted": 409,
     "secret.exists": 409,
+    "secret.being-deleted": 409,
     "vault.exists": 409,
     "boundary.network-in-use": 409,
     "storage.is-deleted": 409,
@@ -135,7 +136,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "provider.unavailable": 503,
     "log.conflict": 409,
     "request.id-reused": 409,
-    "purge.erasure-pending": 500,
+    "purge.erasure-pending": 503,
 }
 """What Key Vault answers for an outcome; what is not here is a bad request."""
 
@@ -153,4 +154,7 @@ def status(item: HistoryItem) -> int:
     """The status that Key Vault gives for such an outcome."""
     if item.operation == "secret.purged" and item.outcome == OK:
         return 204
+    if item.operation == "requests.turned-away":
+        # To count them went well; what was counted did not.
+        return 401 if item.details.get("unauthenticated") else 429
     return STATUSES.get(item.outcome, 400)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventstore.errors import every_error
 from eventstore.events import Access, Change
+from server import problems
 from vault import refusals
 from vault.answers import HistoryItem
 from vault.exporting import FORMS, Origin, line
@@ -135,6 +136,35 @@ def test_a_refusal_as_key_vault_writes_it() -> None:
     assert made["resultDescription"] == "access.denied"
     assert made["properties"]["httpStatusCode"] == 403
     assert made["properties"]["isAccessPolicyMatch"] is False
+
+
+def test_a_status_is_the_one_that_the_service_answers() -> None:
+    answered = {code: row.status for kind, row in problems.ROWS.items() if (code := kind.code)}
+    # What was not recorded, or is not known, is no record's outcome.
+    for code in ("muniment.error", "log.not-recorded", "root.not-erased", "log.outcome-unknown"):
+        del answered[code]
+    told = {code: status(item(outcome=code)) for code in answered}
+    assert told == answered
+
+
+@pytest.mark.parametrize(
+    ("details", "code", "signature"),
+    [
+        ({"unauthenticated": 3}, 401, "Unauthorized"),
+        ({"unauthenticated": 3, "throttled": 1}, 401, "Unauthorized"),
+        ({"throttled": 1}, 429, "Too Many Requests"),
+    ],
+)
+def test_requests_that_were_turned_away_did_not_succeed(
+    details: dict[str, int], code: int, signature: str
+) -> None:
+    facts = {**BARE, "operation": "requests.turned-away", "principal": "muniment"}
+    made = told("auditevent", **facts, details=details)
+    assert (made["operationName"], made["resultType"]) == ("Authentication", "Failure")
+    assert (made["properties"]["httpStatusCode"], made["resultSignature"]) == (code, signature)
+    assert made["properties"]["muniment"]["details"] == details
+    elsewhere = told("ocsf", **facts, details=details)
+    assert (elsewhere["status_id"], elsewhere["status_code"]) == (2, str(code))
 
 
 @pytest.mark.parametrize(
