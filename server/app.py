@@ -59,6 +59,9 @@ _MOST_BLOBS = 4
 _MOST_ASKING = 8
 """So many threads wait for providers of storage accounts; more requests wait for one of these."""
 
+_AUTHENTICATION = "Authentication"
+"""What Key Vault calls a request that comes to its end before it is known who asks."""
+
 _UNRECORDABLE = (LogUnavailable, OutcomeUnknown, LogBusy, LogTruncated, LogMisplaced)
 
 
@@ -123,7 +126,7 @@ class Service:
         self._open: dict[str, Open] = {}
         self._refusals = RefusalLimit()
         self._turned_away = TurnedAway(clock=time.time)
-        self._health = Health(store)
+        self._health = Health(store, shared)
         self._residence = Residence(self._logs)
         self._counting: asyncio.Task[None] | None = None
         self._control = ControlPlane(store, skip, tenant)
@@ -207,9 +210,9 @@ class Service:
             return await self._manage(request, target, read_body, said)
         if not target.vault:
             return await self._authorize_clients(request, target, read_body, said)
-        said.vault = target.vault
+        said.vault, said.operation = target.vault, _AUTHENTICATION
         principal = await self._authenticate(request, target, target.vault)
-        said.principal = principal.oid
+        said.principal, said.operation = principal.oid, ""
         return await self._ask(request, target, principal, read_body, said)
 
     # -- who are you -----------------------------------------------------------------------------
@@ -239,7 +242,7 @@ class Service:
     async def _authorize_clients(
         self, request: Request, target: Target, read_body: ReadBody, said: _Said
     ) -> Response:
-        said.operation = "Authentication"
+        said.operation = _AUTHENTICATION
         whole = await with_body(request, read_body, 64 * 1024)
         response = await self._authority.answer(whole, target.base)
         if response is None:
@@ -250,10 +253,12 @@ class Service:
         self, request: Request, target: Target, read_body: ReadBody, said: _Said
     ) -> Response:
         """What the control plane answers."""
+        said.operation = _AUTHENTICATION
         try:
             found = arm.find(request.method, request.path)
         except Problem:
             await self._authenticate(request, target, "", manages=True)
+            said.operation = ""
             raise
         said.vault = found.vault[: names.MAX_VAULT_NAME].lower()
         principal = await self._authenticate(request, target, said.vault, manages=True)

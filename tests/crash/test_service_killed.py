@@ -221,6 +221,32 @@ def test_on_a_full_disk_it_refuses_turns_red_and_recovers_by_itself(tmp_path: Pa
     edge.check()
 
 
+def test_what_one_worker_cannot_record_turns_the_whole_service_red(tmp_path: Path) -> None:
+    edge = Edge(tmp_path)
+
+    def ready() -> set[int]:
+        """What is answered to whom, by which worker ever."""
+        answers = set()
+        for _ in range(12):
+            edge.hang_up()  # the next connection may come to another one
+            answers.add(edge.ask("GET", "/readyz", token=None).status)
+        return answers
+
+    with edge.served(workers=3) as service:
+        edge.set("db")
+        failing = workers_of(service)[0]
+        files = edge.home.glob("vaults/*/*/data.mdb")
+        limit_files([failing], max(file.stat().st_size for file in files))
+        while edge.ask("PUT", "/secrets/db", {"value": "x" * 20_000}).status == 200:
+            edge.hang_up()
+        assert ready() == {503}
+        limit_files([failing], resource.RLIM_INFINITY)
+        service.wait_for(lambda: ready() == {200})
+        asked = [one["worker"] for one in service.seen("request") if one["operation"] == "page"]
+        assert len(set(asked)) > 1
+    edge.check()
+
+
 def test_what_is_under_way_is_answered_before_a_service_that_is_stopped_goes(
     tmp_path: Path,
 ) -> None:

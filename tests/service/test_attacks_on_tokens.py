@@ -309,6 +309,8 @@ def test_probes_are_counted_and_refusals_recorded_one_by_one(tmp_path: Path) -> 
     assert [(one.event.unauthenticated, one.event.throttled) for one in turned] == [(150, 0)]
     assert len(traces) == len(refused) + len(turned)
     assert [one.event for one in edge.traces("two")] == []
+    logged = {(one["status"], one["operation"]) for one in edge.service.seen("request")}
+    assert logged == {(401, "Authentication"), (403, "SecretGet"), (400, "SecretGet")}
     edge.check()
 
 

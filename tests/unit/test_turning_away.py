@@ -26,6 +26,7 @@ from server.limits import (
     RefusalLimit,
 )
 from server.serving import Options
+from server.shared import SharedNumbers
 from server.start import service_of
 from server.turned_away import TurnedAway
 from support.managed import managed_in
@@ -126,7 +127,7 @@ def test_while_it_is_red_a_service_tries_once_a_second_however_many_ask(
     store, _ = make_vault(tmp_path / "store")
     with store, monkeypatch.context() as patch:
         patch.setattr(Vault, "probe", unwritable)
-        health = Health(store, lambda: now)
+        health = Health(store, SharedNumbers(b"k" * 32), lambda: now)
         assert health.ready()
         health.failed()
         assert not health.ready()
@@ -138,6 +139,30 @@ def test_while_it_is_red_a_service_tries_once_a_second_however_many_ask(
         patch.undo()
         now += 1
         assert health.ready()
+    check_store(tmp_path / "store")
+
+
+def test_a_failure_of_one_worker_turns_all_red_until_each_of_them_can_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 5.0
+    tried = []
+    store, _ = make_vault(tmp_path / "store")
+    with store, monkeypatch.context() as patch:
+        patch.setattr(Vault, "probe", lambda vault: tried.append(vault))
+        shared = [SharedNumbers(b"k" * 32, tmp_path / "shared") for _ in range(3)]
+        failing, other = (Health(store, numbers, lambda: now) for numbers in shared[:2])
+        assert other.ready()
+        assert tried == []
+        failing.failed()
+        later = Health(store, shared[2], lambda: now)
+        for worker in (failing, other, later):
+            assert not worker.ready()
+        now += 1
+        for count, worker in enumerate((failing, other, later), 1):
+            assert worker.ready()
+            assert worker.ready()
+            assert len(tried) == count
     check_store(tmp_path / "store")
 
 
