@@ -17,9 +17,10 @@ from eventstore.errors import MunimentError
 from server.limits import SETS_IN_TEN_SECONDS
 from server.problems import ROWS
 from server.refusals import BeingDeleted
-from support.edge import OUTSIDER, VERSION, Answer, Edge
+from support.edge import OUTSIDE_TENANT, OUTSIDER, VERSION, Answer, Edge
 from support.hooks import hooks_file
 from support.services import closed_after
+from support.sign_in import OUTSIDE
 from support.vaults import ALICE
 from vault import refusals
 from vault.commands import BackupSecret, DeleteSecret, PurgeDeletedSecret, SetSecret
@@ -418,6 +419,70 @@ def test_what_fails_before_a_vault_is_asked_is_told_in_the_same_form(
         edge.hang_up()
     assert answer.error == error
     assert ("allow" in answer.headers) == (answer.status == 405)
+
+
+WORDS: dict[str, tuple[Ask, int, str]] = {
+    "no token": (
+        lambda edge: edge.ask("GET", "/secrets/db", token=None),
+        401,
+        "AKV10000: Request is missing a Bearer or PoP token.",
+    ),
+    "audience": (
+        lambda edge: edge.ask(
+            "GET", "/secrets/db", token=edge.outside(aud="https://management.azure.com/")
+        ),
+        401,
+        "AKV10022: Invalid audience. Expected {base}, found: https://management.azure.com/.",
+    ),
+    "issuer": (
+        lambda edge: edge.ask("GET", "/secrets/db", token=edge.outside(iss="https://a.example")),
+        401,
+        "AKV10032: Invalid issuer. Expected one of {base}/{tenant}/v2.0, {outside}, "
+        "found https://a.example.",
+    ),
+    "tenant": (
+        lambda edge: edge.ask("GET", "/secrets/db", token=edge.outside(tid="another")),
+        401,
+        "AKV10032: Invalid issuer. Expected tenant {outside_tenant}, found another.",
+    ),
+    "expired": (
+        lambda edge: edge.ask("GET", "/secrets/db", token=edge.outside(exp=int(time.time()) - 301)),
+        401,
+        "[TokenExpired] Error validating token: 'S2S12086'.",
+    ),
+    "unreadable": (
+        lambda edge: edge.ask("GET", "/secrets/db", token="a.b.c"),
+        401,
+        "[BearerReadAccessTokenFailed] Error validating token: the token is malformed.",
+    ),
+    "no version": (
+        lambda edge: edge.ask("GET", "/secrets/db", query=""),
+        400,
+        "api-version must be specified",
+    ),
+    "unknown version": (
+        lambda edge: edge.ask("GET", "/secrets/db", query="api-version=8.0"),
+        400,
+        "The specified version (8.0) is not recognized. Consider using the latest supported "
+        "version (2026-04-01).",
+    ),
+    "a version that is not there": (
+        lambda edge: edge.ask("GET", f"/secrets/db/{'0' * 32}"),
+        404,
+        f"A secret with (name/id) db/{'0' * 32} was not found in this key vault. If you recently "
+        "deleted this secret you may be able to recover it using the correct recovery command. For "
+        "help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ask", "status", "words"), WORDS.values(), ids=WORDS)
+def test_a_refusal_is_told_in_key_vaults_very_words(
+    edge: Edge, ask: Ask, status: int, words: str
+) -> None:
+    answer = ask(edge)
+    known = {"tenant": edge.roll.tenant, "outside": OUTSIDE, "outside_tenant": OUTSIDE_TENANT}
+    assert (answer.status, answer.message) == (status, words.format(base=edge.base, **known))
 
 
 def test_a_deletion_that_is_shown_as_going_on_answers_409_and_ends(tmp_path: Path) -> None:
