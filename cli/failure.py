@@ -20,6 +20,7 @@ from cli.problems import (
     TerminalError,
     Usage,
 )
+from cli.settings import COLORS, Settings
 from eventstore.errors import MunimentError
 
 
@@ -38,7 +39,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
     if _wants_json(arguments):
         _print_json(known, hint, status)
     else:
-        _print_text(known.message, hint)
+        _print_text(known.message, hint, _color(arguments))
     return status
 
 
@@ -68,12 +69,13 @@ def _usage_hint(error: click.UsageError) -> str:
     return f"{error.ctx.command_path} --help"
 
 
-def _print_text(message: str, hint: str) -> None:
+def _print_text(message: str, hint: str, color: str) -> None:
     from cli.tables import visible
     from cli.terminal import Terminal
 
     lines = [visible(line) for line in message.splitlines()] or [""]
-    print(Terminal().paint("muniment:", "red", sys.stderr), "\n".join(lines), file=sys.stderr)
+    painted = Terminal(color).paint("muniment:", "red", sys.stderr)
+    print(painted, "\n".join(lines), file=sys.stderr)
     if hint:
         print(f"  {hint}", file=sys.stderr)
 
@@ -86,26 +88,39 @@ def _print_json(error: MunimentError, hint: str, status: int) -> None:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    """Whether -o json was asked for; found without the parser, which may be what failed."""
+    return _asked(arguments, "output", "-o") in ("json", "jsonl")
+
+
+def _color(arguments: Sequence[str]) -> str:
+    # What is no choice may be the failure that is told.
+    asked = _asked(arguments, "color")
+    return asked if asked in COLORS else "auto"
+
+
+def _asked(arguments: Sequence[str], name: str, short: str = "") -> str | None:
+    """What a flag or setting says; found without the parser, which may be what failed."""
+    asked = _flag(arguments, f"--{name}", short)
+    if asked is not None:
+        return asked
+    try:
+        return Settings({}).resolve(name).value
+    except MunimentError:
+        return None
+
+
+def _flag(arguments: Sequence[str], flag: str, short: str) -> str | None:
     asked: str | None = None
     words = list(arguments)
     for at, word in enumerate(words):
         if word == "--":
             break
-        if word in ("-o", "--output"):
+        if word in (flag, short):
             asked = words[at + 1] if at + 1 < len(words) else asked
-        elif word.startswith("--output="):
+        elif word.startswith(f"{flag}="):
             asked = word.partition("=")[2]
-        elif word.startswith("-o") and not word.startswith("--"):
+        elif short and word.startswith(short) and not word.startswith("--"):
             asked = word[2:]
-    if asked is None:
-        from cli.settings import Settings
-
-        try:
-            asked = Settings({}).resolve("output").value
-        except MunimentError:
-            return False
-    return asked in ("json", "jsonl")
+    return asked
 
 
 def _close_output() -> None:

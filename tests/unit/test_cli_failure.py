@@ -81,6 +81,26 @@ def test_a_command_line_that_says_nothing_is_status_2(
     assert "Traceback" not in ran.told
 
 
+@pytest.mark.parametrize(
+    ("flags", "environ", "painted"),
+    [
+        ((), {}, False),
+        (("--color", "always"), {}, True),
+        ((), {"FORCE_COLOR": "1"}, True),
+        (("--color=never",), {"FORCE_COLOR": "1"}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        ((), {"MUNIMENT_COLOR": "never", "FORCE_COLOR": "1"}, False),
+        (("--color", "nonsense"), {"FORCE_COLOR": "1"}, True),
+    ],
+)
+def test_a_failure_is_painted_as_the_flag_and_the_settings_say(
+    terminal: Terminal, flags: tuple[str, ...], environ: dict[str, str], painted: bool
+) -> None:
+    ran = terminal.run("secret", "list", *flags, environ=environ)
+    assert ran.status in (2, 10)
+    assert ("\x1b[31mmuniment:" in ran.told) == painted
+
+
 def test_usage_is_json_too(terminal: Terminal) -> None:
     ran = terminal.run("secret", "show", "--nope", "-o", "json")
     assert (ran.status, ran.error["code"], ran.error["exit"]) == (2, "usage", 2)
