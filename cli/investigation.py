@@ -51,7 +51,7 @@ _BLAME = [
 
 
 @command("who-read")
-@secret_argument(versions=True, unsaid="all")
+@secret_argument(versions=True, unsaid="all", bare_version=True)
 @click.option("--from", "start", metavar="POINT", help="From here on: 2h, a date, #18230, @FILE.")
 @click.option("--to", "stop", metavar="POINT", help="Before this.")
 def who_read(session: Session, secret: Reference, start: str | None, stop: str | None) -> None:

@@ -20,10 +20,12 @@ CLEAR = ("", "none")
 """What `set-attributes` takes for a date or a text that shall be no more."""
 
 
-def secret_argument(*, versions: bool, unsaid: str = "newest") -> Callable[[Function], Function]:
+def secret_argument(
+    *, versions: bool, unsaid: str = "newest", bare_version: bool = False
+) -> Callable[[Function], Function]:
     """NAME, --name NAME or --id URL, and with *versions* --version: given on as `secret`.
 
-    *unsaid* is what is meant without a version.
+    *unsaid* is what is meant without a version.  With *bare_version* one may stand behind NAME.
     """
 
     def decorate(function: Function) -> Function:
@@ -31,7 +33,7 @@ def secret_argument(*, versions: bool, unsaid: str = "newest") -> Callable[[Func
         def run(
             *args: Any, bare: str | None, name: str | None, identifier: str | None, **given: Any
         ) -> None:
-            version = given.pop("version", None)
+            version = _one_version(given.pop("version", None), given.pop("behind", None))
             found = reference(bare, name, identifier, version)
             function(*args, secret=found if versions else found._replace(version=""), **given)
 
@@ -40,11 +42,19 @@ def secret_argument(*, versions: bool, unsaid: str = "newest") -> Callable[[Func
             click.option("-n", "--name", metavar="NAME", help="The secret's name."),
             click.option("--id", "identifier", metavar="URL", help="Its id, as lists print it."),
         ]
+        if bare_version:
+            options.insert(1, click.argument("behind", metavar="[VERSION]", required=False))
         if versions:
             options.append(click.option("--version", metavar="HEX", help=f"A version [{unsaid}]."))
         return _decorated(run, options)
 
     return decorate
+
+
+def _one_version(named: str | None, behind: str | None) -> str | None:
+    if named is not None and behind is not None:
+        raise Usage("name one version: behind NAME or with --version")
+    return behind if named is None else named
 
 
 class Given(NamedTuple):

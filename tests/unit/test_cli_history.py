@@ -196,6 +196,15 @@ def test_who_read_a_secret(terminal: Terminal) -> None:
     assert BOB in terminal.must("who-read", "-n", "db", "--version", read["version"]).text
 
 
+def test_who_read_takes_a_version_behind_the_name(terminal: Terminal) -> None:
+    (read,) = (one for one in terminal.json("who-read", "db") if one["principal"] == BOB)
+    first = terminal.json("secret", "list-versions", "db", "--as-of", "#2")[0]["id"][-32:]
+    assert BOB in terminal.must("who-read", "db", read["version"]).text
+    assert BOB not in terminal.must("who-read", "db", first).text
+    refused = terminal.run("who-read", "db", first, "--version", first)
+    assert (refused.status, "name one version" in refused.told) == (2, True)
+
+
 def test_who_read_in_a_period(terminal: Terminal) -> None:
     def by_bob(*period: str) -> int:
         return sum(one["principal"] == BOB for one in terminal.json("who-read", "db", *period))

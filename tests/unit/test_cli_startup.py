@@ -139,4 +139,5 @@ def test_no_option_of_a_command_hides_another() -> None:
         options = [opt for param in command.params for opt in param.opts]
         arguments = [p for p in command.params if isinstance(p, click.Argument)]
         assert len(options) == len(set(options)), name
-        assert len(arguments) <= 1, name
+        # Two words in a row are easily exchanged; a version is never taken for a name.
+        assert len(arguments) <= (2 if name == "who-read" else 1), name
