@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.anchors import checkpoint_in
+from cli.as_of import At, maybe_point, point
 from cli.command import command
 from cli.moments import rfc3339
-from cli.points import past
 from cli.problems import FileInTheWay, FileUnusable
 from cli.progress import Progress
 from cli.session import Session
@@ -23,11 +23,12 @@ from cli.shapes import Shape
 
 if TYPE_CHECKING:
     from vault.packaging import Packaged, Packaging
+    from vault.points import Point, Resolved
 
 
 @command("package")
-@click.option("--from", "start", metavar="TIME", help="The period begins here [the beginning].")
-@click.option("--to", "stop", metavar="TIME", default="now", help="And ends before this [now].")
+@click.option("--from", "start", metavar="POINT", help="The period begins here [the beginning].")
+@click.option("--to", "stop", metavar="POINT", default="now", help="And ends before this [now].")
 @click.option("--out", required=True, metavar="FILE", help="The bundle, a zip.")
 @click.option(
     "--against", multiple=True, metavar="FILE", help="Show that it extends this checkpoint too."
@@ -42,25 +43,39 @@ def package(
     left out, a report to read, and `verify.py`, which checks it from two public keys.
     """
     from vault.history_commands import PackageEvidence
-    from vault.points import AtTime
 
-    since = None if start is None else past(start, session.now, positions=False)
-    until = past(stop, session.now, positions=False)
-    for flag, one in (("--from", since), ("--to", until)):
-        if one is not None:
-            session.terminal.note(f"{flag} {one}")
     asked = PackageEvidence(
-        since=None if since is None or since.time is None else AtTime(since.time),
-        until=AtTime(until.time or 0),
+        since=maybe_point(session, start),
+        until=_end(session, stop),
         against=tuple(checkpoint_in(file, "--against").note for file in against),
     )
     place = Path(out).expanduser()
     if not yes and place.exists():
         raise FileInTheWay(f"{place} exists")
     with session.vault() as vault:
-        packaging: Packaging = vault.handle(session.caller, asked)
+        packaging: Packaging
+        packaging, points = vault.respond(session.caller, asked)
+        _tell(session, "--from", asked.since, points.get("since"))
+        _tell(session, "--to", asked.until, points.get("until"))
         shape = _write(place, packaging)
     session.output.emit(shape)
+
+
+def _end(session: Session, text: str) -> Point:
+    """Where the period ends.  Now is a time too, since records may come while it is put together."""
+    from vault.points import AtTime, Now
+
+    found = point(session, text)
+    return AtTime(session.now) if isinstance(found, Now) else found
+
+
+def _tell(session: Session, flag: str, asked: Point | None, found: Resolved | None) -> None:
+    """Say what a bound turned out to be: of a time the time, of a position or checkpoint both."""
+    from vault.points import AtTime
+
+    if found is not None:
+        told = rfc3339(found.time) if isinstance(asked, AtTime) else str(At(*found))
+        session.terminal.note(f"{flag} {told}")
 
 
 def _write(place: Path, packaging: Packaging) -> Shape:

@@ -195,6 +195,25 @@ def test_rules_from_before_the_period_are_proved(terminal: Terminal, program: Pa
     assert re.search(r'rule before .* policy.set .*"object_id": "eve@x.example"', ran.text)
 
 
+def test_a_period_begins_and_ends_at_events_and_kept_checkpoints_too(
+    terminal: Terminal, program: Path
+) -> None:
+    changes = terminal.json("log", "--log", "changes")
+    (terminal.directory / "kept").write_bytes(terminal.must("checkpoint", "show").out)
+    made = ("audit", "package", "--from", "#2")
+    first = terminal.must(*made, "--to", "#5", "--out", "few.zip", "-o", "json")
+    assert first.json["changes"] == 3
+    assert (first.json["from"], first.json["to"]) == (changes[2]["time"], changes[5]["time"])
+    assert first.told.splitlines() == [
+        f"--from #2, {changes[2]['time']}",
+        f"--to #5, {changes[5]['time']}",
+    ]
+    ran = audited(terminal, program, "few.zip", "--key", "paper")
+    assert (ran.status, "changes #2 to #4" in ran.text) == (21, True), ran
+    kept = terminal.must(*made, "--to", "@kept", "--out", "kept.zip", "-o", "json")
+    assert kept.json["to"] == changes[-1]["time"]
+
+
 # --- others' word ---------------------------------------------------------------------------------
 
 
@@ -400,7 +419,8 @@ def test_what_a_caller_wrote_is_never_markup(bundle: Path) -> None:
     [
         (("--to", "2090-01-01"), 2, "evidence.period-not-over"),
         (("--from", "2020-02-01", "--to", "2020-01-01"), 2, "points.reversed"),
-        (("--from", "#1"), 2, "point.invalid"),
+        (("--from", "#9999"), 3, "log.no-such-position"),
+        (("--from", "nonsense"), 2, "point.invalid"),
         (("--as", "eve@x.example"), 4, "access.not-administrator"),
     ],
 )
