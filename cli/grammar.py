@@ -31,6 +31,7 @@ GRAMMAR: Grammar = {
             "cli.vaults:show", "Show a vault's settings, boundary, sizes, keys and checkpoints."
         ),
         "list": Verb("cli.vaults:list_vaults", "List the vaults of the store."),
+        "check-name": Verb("cli.vaults:check_name", "Tell whether a vault could have a name."),
         "update": Verb("cli.vaults:update", "Change a vault's settings and boundary."),
         "delete": Verb("cli.vault_deletion:delete", "Delete a vault; it can be recovered."),
         "list-deleted": Verb("cli.vault_deletion:list_deleted", "List the deleted vaults."),

@@ -1,4 +1,4 @@
-"""`muniment vault create`, `show`, `list` and `update`; `-n` names the vault, as in `az keyvault`."""
+"""`muniment vault create`, `show`, `list`, `check-name` and `update`; `-n` names it, as in `az keyvault`."""
 
 from __future__ import annotations
 
@@ -123,6 +123,32 @@ def list_vaults(session: Session) -> None:
             for name in store.vault_names()
         ]
     session.output.emit(found, [Column("NAME", "name"), Column("URI", "vaultUri")])
+
+
+@command("check-name")
+@bare_name
+@name_option
+def check_name(session: Session, bare: str | None, name: str | None) -> None:
+    """Tell whether a vault could have a name.
+
+    In the words of `az keyvault check-name`.  A deleted vault holds its name until it is purged.
+    """
+    from vault import names
+    from vault.refusals import VaultExists, VaultNameInvalid
+
+    chosen = _chosen(session, bare, name)
+    if chosen is None:
+        raise Usage("name what to look for: vault check-name NAME")
+    reason = message = None
+    with session.store() as store:
+        try:
+            names.check_vault_name(chosen)
+            store.check_free(chosen)
+        except VaultNameInvalid as wrong:
+            reason, message = "AccountNameInvalid", wrong.message
+        except VaultExists as held:
+            reason, message = "AlreadyExists", held.message
+    session.output.emit({"message": message, "nameAvailable": reason is None, "reason": reason})
 
 
 _GIVEN_AWAY = "{who} is no administrator of it any more: only they can change that, see --as."

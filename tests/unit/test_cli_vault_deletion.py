@@ -70,3 +70,17 @@ def test_a_vault_ends_only_by_a_name_in_the_command_itself(terminal: Terminal, v
     refused = terminal.run("vault", verb, environ={"MUNIMENT_VAULT": "acme"})
     assert (refused.status, "name the vault" in refused.told) == (2, True)
     assert [one["name"] for one in terminal.json("vault", "list")] == ["acme"]
+
+
+def test_a_name_is_free_once_no_vault_holds_it(terminal: Terminal) -> None:
+    free = {"message": None, "nameAvailable": True, "reason": None}
+    assert terminal.json("vault", "check-name", "other") == free
+    told = terminal.json("vault", "check-name", "-n", "ACME")
+    assert (told["nameAvailable"], told["reason"]) == (False, "AlreadyExists")
+    terminal.must("vault", "delete", "acme")
+    told = terminal.json("vault", "check-name", "acme")
+    assert (told["reason"], "deleted vault acme" in told["message"]) == ("AlreadyExists", True)
+    terminal.must("vault", "purge", "acme", "--yes")
+    assert terminal.json("vault", "check-name", "acme") == free
+    assert terminal.json("vault", "check-name", "a--b")["reason"] == "AccountNameInvalid"
+    assert terminal.run("vault", "check-name").status == 2
