@@ -119,6 +119,7 @@ clients = st.sampled_from(["", "", "portal"])
 permissions = st.lists(st.sampled_from([*SECRET_PERMISSIONS, "all"]), max_size=4) | st.just(["fly"])
 which = st.integers(0, 5)
 where = st.integers(0, 9)
+points = st.integers(0, 99)
 elsewhere = st.sampled_from([False, False, True])
 
 
@@ -513,6 +514,29 @@ class VaultMachine(RuleBasedStateMachine):
     )
     def read_history(self, vault: str, caller: Caller, there: bool, command: Any) -> None:
         self.ask(vault, caller, command, there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, name=st.sampled_from(NAMES), number=points,
+        kind=st.sampled_from([GetSecret, GetSecret, ListSecretVersions]),
+    )  # fmt: skip
+    def look_back_at_one(
+        self, vault: str, caller: Caller, there: bool, name: str, number: int, kind: Any
+    ) -> None:
+        self.ask(vault, caller, kind(name=name, as_of=self.size_of(vault, number)), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, number=points,
+        kind=st.sampled_from([ListSecrets, ListDeletedSecrets, ListPolicies]),
+    )  # fmt: skip
+    def look_back_at_all(
+        self, vault: str, caller: Caller, there: bool, number: int, kind: Any
+    ) -> None:
+        self.ask(vault, caller, kind(as_of=self.size_of(vault, number)), there)
+
+    def size_of(self, vault: str, number: int) -> int:
+        """A size that `changes` had when a request had ended; 0 is the newest."""
+        sizes = sorted(self.models[vault].past)
+        return sizes[-1 - number % len(sizes)]
 
     @rule(vault=vaults, caller=callers, there=elsewhere, signing=st.booleans(), audit=st.booleans())
     def rotate(self, vault: str, caller: Caller, there: bool, signing: bool, audit: bool) -> None:

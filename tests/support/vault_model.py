@@ -125,6 +125,11 @@ class Secret:
     versions: list[Version] = field(default_factory=list)
     deleted: int | None = None
     due: int = 0
+    born: int = -1
+
+    def __post_init__(self) -> None:
+        # Each lifetime has a key of its own, whatever its name was before.
+        self.born = self.at if self.born < 0 else self.born
 
     def version(self, id: str) -> Version | None:
         return next((one for one in self.versions if one.id == id), None)
@@ -149,6 +154,14 @@ class World:
         self.provider: FileProvider | None = None
 
 
+class Stood(NamedTuple):
+    """What a vault was when `changes` had some size."""
+
+    secrets: dict[str, Secret]
+    policies: dict[tuple[str, str], answers.Policy]
+    protected: bool
+
+
 class VaultModel:
     def __init__(self, world: World, name: str, owner: str, now: int, days: int) -> None:
         self.world, self.name, self.days, self.now = world, name, days, now
@@ -164,6 +177,8 @@ class VaultModel:
         self.backups: defaultdict[str, list[int]] = defaultdict(list)
         self.foreign: defaultdict[str, set[int]] = defaultdict(set)
         self.changes, self.access = Records(), Records()
+        self.past: dict[int, Stood] = {}
+        self.purged: dict[int, int] = {}
         self.storage = StorageModel(self, world.provider or FileProvider(Path("none")), Refusal)
         first = self.changes.append(now, "vault.created", owner, "store owner", name)
         self.created = self.changes.seconds(first)
@@ -184,6 +199,8 @@ class VaultModel:
             self._caller = caller.principal
             if type(command) in STORAGE_NEEDS:
                 return self.storage.handle(command, given)
+            if getattr(command, "as_of", None) is not None:
+                return self._look_back(command, given)
             return self._answers[type(command)](self, command, given)
         except Refusal as refusal:
             code = str(refusal)
@@ -192,6 +209,22 @@ class VaultModel:
                 now, command.records, caller.principal, refusal.rule, name, outcome=code, at=seen
             )
             return Refused(code)
+        finally:
+            if self.changes.size not in self.past:
+                self.past[self.changes.size] = deepcopy(self._stands)
+
+    @property
+    def _stands(self) -> Stood:
+        return Stood(self.secrets, self.policies, self.protected)
+
+    def _look_back(self, command: Any, given: Any) -> Any:
+        """What is answered as of a size at which a request had ended."""
+        now = self._stands
+        self.secrets, self.policies, self.protected = self.past[command.as_of]
+        try:
+            return self._answers[type(command)](self, command, given)
+        finally:
+            self.secrets, self.policies, self.protected = now
 
     def _authorize(self, caller: Caller, command: c.Command[Any]) -> str:
         need = NEEDS.get(type(command))
@@ -233,6 +266,11 @@ class VaultModel:
         operation, name = "secret.purged", one.name
         if isinstance(one, Secret):
             del self.secrets[name.upper()]
+            # A clock that is found to have fallen is told of before the purge.
+            self.purged[one.born] = self.changes.append(
+                self.now, operation, "muniment", "retention", name
+            )
+            return 1
         elif of is None:
             operation = "storage-account.purged"
             del self.storage.accounts[name.upper()]
@@ -299,6 +337,7 @@ class VaultModel:
         self, secret: Secret, version: Version | None = None, *, value: bool = False
     ) -> answers.SecretBundle:
         one = version or secret.versions[-1]
+        closed = secret.born in self.purged
         level = ("" if self.days == 90 else "Customized") + "Recoverable"
         gone = None
         if secret.deleted is not None:
@@ -315,10 +354,12 @@ class VaultModel:
                 recovery_level=level if self.protected else level + "+Purgeable",
                 recoverable_days=self.days,
             ),
-            content_type=one.content_type,
-            tags=one.tags,
+            content_type=None if closed else one.content_type,
+            tags=None if closed else one.tags,
             value=one.value if value else None,
             deletion=gone,
+            erased=closed,
+            erased_by=self.purged.get(secret.born),
         )
 
     def _fresh(self, id: str) -> str:
@@ -394,7 +435,7 @@ class VaultModel:
         secret = self.deleted(command.name)
         if self.protected:
             raise Refusal("secret.purge-protected")
-        at = self.change("secret.purged", secret.name)
+        self.purged[secret.born] = at = self.change("secret.purged", secret.name)
         self.receipts(1)
         del self.secrets[secret.name.upper()]
         issued = self.backups[secret.name.upper()]
@@ -455,6 +496,8 @@ class VaultModel:
         version = self._version(secret, command.version)
         if not version.enabled:
             raise Refusal("secret.disabled")
+        if secret.born in self.purged:
+            raise Refusal("secret.erased")
         self.read("secret.read", secret.name)
         return self._bundle(secret, version, value=True)
 
@@ -473,6 +516,10 @@ class VaultModel:
             for managed in self.storage.all_managed()
             if f"{managed[0].name}-{managed[1].name}".upper() > command.after.upper()
         ]
+        if command.as_of is not None:
+            # Of tokens the model knows no past; tests/unit/test_storage_history.py does.
+            whole = [one for one in whole if not one.managed]
+            whole += [one for one in given if one.managed]
         return sorted(whole, key=lambda one: one.name.upper())[: command.limit]
 
     def _list_deleted(self, command: c.ListDeletedSecrets, given: Any) -> Any:
