@@ -24,8 +24,9 @@ from hypothesis.stateful import (
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from eventstore.events import SecretSet as SecretSetEvent
 from eventstore.log import Log
-from support.other_process import OtherProcess, StillClock, outcome
+from support.other_process import OtherProcess, Refused, StillClock, outcome
 from support.providers import RESOURCE, FileProvider, providers
 from support.vault_model import DAY, SECOND, Records, Trace, VaultModel, World
 from support.vaults import ALICE, BOB, MALLORY, START, check_store, make_store
@@ -48,7 +49,7 @@ from vault.commands import (
     SetSecret,
     UpdateSecret,
 )
-from vault.history_commands import ReadHistory, RotateKeys
+from vault.history_commands import Diff, PlanRestore, ReadHistory, Restore, RotateKeys
 from vault.rule_commands import (
     DeletePolicy,
     ListPolicies,
@@ -532,6 +533,42 @@ class VaultMachine(RuleBasedStateMachine):
         self, vault: str, caller: Caller, there: bool, number: int, kind: Any
     ) -> None:
         self.ask(vault, caller, kind(as_of=self.size_of(vault, number)), there)
+
+    @rule(vault=vaults, caller=callers, there=elsewhere, first=points, last=points)
+    def compare_two_points(
+        self, vault: str, caller: Caller, there: bool, first: int, last: int
+    ) -> None:
+        before, after = (self.size_of(vault, number) for number in (first, last))
+        self.ask(vault, caller, Diff(before=before, after=after), there)
+
+    @rule(
+        vault=vaults, caller=callers, there=elsewhere, number=points, prune=st.booleans(),
+        late=st.sampled_from([False] * 5 + [True]),
+    )  # fmt: skip
+    def go_back(
+        self, vault: str, caller: Caller, there: bool, number: int, prune: bool, late: bool
+    ) -> None:
+        plan = self.plan_to(vault, number, prune)
+        planned = self.ask(vault, caller, plan, there)
+        if isinstance(planned, Refused):
+            return
+        self.ask(vault, caller, Restore(plan=plan, head=planned.head - late), there)
+        with self.store.vault(vault).changes.snapshot() as snapshot:
+            back = [entry.event for entry in snapshot.entries(planned.head)]
+        self.models[vault].name_versions(
+            [one.version for one in back if isinstance(one, SecretSetEvent)]
+        )
+
+    @rule(vault=vaults, caller=callers, there=elsewhere, number=points, prune=st.booleans())
+    def look_at_the_way_back(
+        self, vault: str, caller: Caller, there: bool, number: int, prune: bool
+    ) -> None:
+        self.ask(vault, caller, self.plan_to(vault, number, prune), there)
+
+    def plan_to(self, vault: str, number: int, prune: bool) -> PlanRestore:
+        model, to = self.models[vault], self.size_of(vault, number)
+        named = {"db", *model.secrets, *model.past[to].secrets}
+        return PlanRestore(to=to, names=tuple(sorted(named)), prune=prune)
 
     def size_of(self, vault: str, number: int) -> int:
         """A size that `changes` had when a request had ended; 0 is the newest."""

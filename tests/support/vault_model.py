@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_version
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -179,6 +180,7 @@ class VaultModel:
         self.changes, self.access = Records(), Records()
         self.past: dict[int, Stood] = {}
         self.purged: dict[int, int] = {}
+        self.unnamed: list[Version] = []
         self.storage = StorageModel(self, world.provider or FileProvider(Path("none")), Refusal)
         first = self.changes.append(now, "vault.created", owner, "store owner", name)
         self.created = self.changes.seconds(first)
@@ -641,6 +643,79 @@ class VaultModel:
         assert sorted(shown) == sorted(found)
         return [shown[place] for place in sorted(shown, key=lambda one: (shown[one].time, one))]
 
+    def _diff(self, command: Any, given: Any) -> Any:
+        """Whatever stands otherwise is named, and nothing that no event was about."""
+        if command.after < command.before:
+            raise Refusal("points.reversed")
+        before, after = (self.past[size].secrets for size in (command.before, command.after))
+        between = self.changes.all[command.before : command.after]
+        touched = {one.name.upper() for one in between}
+        changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        self.read("history.read")
+        shown = {one.name.upper() for one in given if one.what == "secret"}
+        assert changed <= shown <= touched
+        return given
+
+    def _plan(self, command: Any, given: Any) -> Any:
+        self.read("history.read")
+        return self._planned(command, given)
+
+    def _planned(self, command: Any, given: Any) -> answers.RestorePlan:
+        steps: list[answers.RestoreStep] = []
+        for name in sorted({one.upper() for one in command.names}):
+            steps += self._steps(name, self.past[command.to].secrets.get(name), command.prune)
+        return answers.RestorePlan(
+            to=command.to, head=self.changes.size, steps=tuple(steps), stays=given.stays
+        )
+
+    def _steps(self, name: str, was: Secret | None, prune: bool) -> Iterator[answers.RestoreStep]:
+        stands = self.secrets.get(name)
+        if was is None or was.deleted is not None:
+            if prune and stands is not None and stands.deleted is None:
+                yield answers.RestoreStep(action="delete", name=stands.name)
+            return
+        if stands is None or stands.born != was.born:
+            by = self.purged[was.born]
+            yield answers.RestoreStep(action="lost", name=was.name, erased_by=by)
+            return
+        if stands.deleted is not None:
+            yield answers.RestoreStep(action="recover", name=was.name)
+        old = was.versions[-1]
+        if old.value != stands.versions[-1].value:
+            yield answers.RestoreStep(action="value", name=was.name, version=old.id)
+
+    def _go_back(self, command: Any, given: Any) -> Any:
+        if command.head != self.changes.size:
+            raise Refusal("log.conflict")
+        planned = self._planned(command.plan, given)
+        self.change("vault.restored")
+        for step in planned.steps:
+            self._do(step, self.past[planned.to].secrets.get(step.name.upper()))
+        return planned
+
+    def _do(self, step: answers.RestoreStep, was: Secret | None) -> None:
+        operations = {"delete": "deleted", "recover": "recovered", "value": "set"}
+        if step.action not in operations:
+            return
+        secret = self.secrets[step.name.upper()]
+        secret.at = self.change(f"secret.{operations[step.action]}", secret.name)
+        time = self.changes.seconds(secret.at)
+        if step.action == "delete":
+            secret.deleted, secret.due = time, time + self.days * DAY
+        elif step.action == "recover":
+            secret.deleted = None
+        elif was is not None:
+            again = replace_version(was.versions[-1], id="", created=time, updated=time)
+            secret.versions.append(again)
+            self.unnamed.append(again)
+
+    def name_versions(self, ids: list[str]) -> None:
+        """Tell what the versions that came back are called: the log says it, and no answer."""
+        for version, id in zip(self.unnamed, ids, strict=True):
+            version.id = self._fresh(id)
+        self.unnamed.clear()
+        self.past[self.changes.size] = deepcopy(self._stands)
+
     def _rotate(self, command: history_commands.RotateKeys, given: Any) -> Any:
         places = []
         for log, records in (("access", self.access), ("changes", self.changes)):
@@ -685,5 +760,8 @@ class VaultModel:
         rule_commands.UpdateBoundary: _update_boundary,
         rule_commands.ShowBoundary: _show_boundary,
         history_commands.ReadHistory: _history,
+        history_commands.Diff: _diff,
+        history_commands.PlanRestore: _plan,
+        history_commands.Restore: _go_back,
         history_commands.RotateKeys: _rotate,
     }
