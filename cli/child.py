@@ -53,7 +53,7 @@ class _Stream(NamedTuple):
 def run(
     program: str,
     words: Sequence[str],
-    environ: Mapping[str, str],
+    environ: Mapping[bytes, bytes],
     filtered: Callable[[], Filter],
 ) -> int:
     """Run the file *program* to its end; give its exit status, 128 and the number of a signal.
@@ -62,7 +62,8 @@ def run(
     """
 
     def begin(**streams: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(words, executable=program, env=environ, **streams)
+        # What our caller opened for it is its own; what we open is not handed on by itself.
+        return subprocess.Popen(words, executable=program, env=environ, close_fds=False, **streams)
 
     if os.isatty(_IN) and os.isatty(_OUT):
         return _run_at_terminal(begin, filtered)
@@ -113,10 +114,13 @@ def _run_at_terminal(begin: _Begin, filtered: Callable[[], Filter]) -> int:
         tty.setraw(_IN)
         try:
             _hand_on(list(streams.values()), keys_to=master)
-            return _status(child)
         finally:
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-            termios.tcsetattr(_IN, termios.TCSADRAIN, ours)
+            with suppress(termios.error):  # it is gone
+                termios.tcsetattr(_IN, termios.TCSADRAIN, ours)
+        status = _status(child)
+        os.close(master)  # which hangs up, so not before
+        return status
 
 
 def _take_terminal() -> None:
@@ -209,15 +213,20 @@ def _hand_on(streams: list[_Stream], keys_to: int | None = None) -> None:
         keys = None if keys_to is None else _Keys(keys_to, waiting)
         while left:
             for key, events in waiting.select():
-                if key.fd == _IN and keys is not None:
-                    keys.read()
+                if key.fd == _IN:
+                    if keys is not None:
+                        keys.read()
                     continue
                 if events & selectors.EVENT_WRITE and keys is not None:
                     keys.write()
                 if events & selectors.EVENT_READ and not _pass(key.data):
                     waiting.unregister(key.fd)
-                    os.close(key.fd)
                     left -= 1
+                    if key.fd != keys_to:
+                        os.close(key.fd)
+                    elif keys is not None:
+                        keys.end()
+                        keys = None
 
 
 class _Keys:
@@ -231,17 +240,28 @@ class _Keys:
         waiting.register(_IN, selectors.EVENT_READ)
 
     def read(self) -> None:
-        self._typed = os.read(_IN, _TYPED)
+        self._typed = b""
+        with suppress(OSError):  # our terminal is gone
+            self._typed = os.read(_IN, _TYPED)
         self._waiting.unregister(_IN)
         if self._typed:
             self._await(selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     def write(self) -> None:
-        with suppress(BlockingIOError):
+        try:
             self._typed = self._typed[os.write(self._terminal, self._typed) :]
+        except BlockingIOError:
+            return
+        except OSError:  # the last who could have read it is gone
+            self._typed = b""
         if not self._typed:
             self._await(selectors.EVENT_READ)
             self._waiting.register(_IN, selectors.EVENT_READ)
+
+    def end(self) -> None:
+        """Nobody is there any more who could read it."""
+        if _IN in self._waiting.get_map():
+            self._waiting.unregister(_IN)
 
     def _await(self, events: int) -> None:
         self._waiting.modify(self._terminal, events, self._waiting.get_key(self._terminal).data)

@@ -61,7 +61,7 @@ def run(
     wanted = _wanted(secrets)
     with asking(session, as_of) as ask:
         wanted = wanted or _all(session, readable(session, ask))
-        values = values_of(ask, list(dict.fromkeys(wanted.values())))
+        values = values_of(ask, list({name.lower(): name for name in wanted.values()}.values()))
     variables = _variables(wanted, values)
     if no_mask:
         _become(program, words, variables)
@@ -131,7 +131,7 @@ def _watch(
             session.terminal.note(f"not masked: {variable} has less than {SHORTEST} bytes")
     values = list(variables.values())
     try:
-        return child.run(program, words, {**os.environ, **variables}, lambda: Masking(values))
+        return child.run(program, words, _environ(variables), lambda: Masking(values))
     except OSError as error:
         raise _failed(program, error) from None
 
@@ -139,12 +139,19 @@ def _watch(
 def _become(program: str, words: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
     import signal
 
-    # Python ignores it, and what is ignored stays so in a program that is run.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Python ignores them, and what is ignored stays so in a program that is run.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     try:
-        os.execve(program, list(words), {**os.environ, **variables})
+        os.execve(program, list(words), _environ(variables))
     except OSError as error:
         raise _failed(program, error) from None
+
+
+def _environ(variables: Mapping[str, str]) -> dict[bytes, bytes]:
+    """As bytes, since the locale may have no letters for a value."""
+    given = {variable.encode(): value.encode() for variable, value in variables.items()}
+    return {**os.environb, **given}
 
 
 def _failed(program: str, error: OSError) -> MunimentError:

@@ -36,7 +36,7 @@ def test_a_program_finds_each_chosen_secret_as_a_variable(terminal: Terminal) ->
 
 
 def test_only_what_is_named_is_given_and_read_and_that_once(terminal: Terminal) -> None:
-    assert variable(terminal, "db_password", "--secrets", "other", "AGAIN=other") == "unset"
+    assert variable(terminal, "db_password", "--secrets", "other", "AGAIN=OTHER") == "unset"
     assert terminal.json("who-read", "db-password") == []
     (read,) = terminal.json("who-read", "other")
     assert read["how"] == "read"
@@ -209,3 +209,42 @@ def test_what_cannot_be_a_variable_is_refused(terminal: Terminal) -> None:
 def test_who_may_not_read_runs_nothing(terminal: Terminal) -> None:
     ran = terminal.run("run", "--as", "bob", "--secrets", "other", "--", "echo", "ran")
     assert (ran.status, ran.text) == (4, "")
+
+
+@pytest.mark.parametrize("options", [(), ("--no-mask",)])
+def test_a_value_is_given_also_where_the_locale_has_no_letters_for_it(
+    terminal: Terminal, options: tuple[str, ...]
+) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    script = 'printf %s "$db_password" | wc -c'
+    run = ("run", *options, "--secrets", "db-password", "--", "sh", "-c", script)
+    assert terminal.must(*run, environ=plain).text.strip() == "14"
+
+
+@pytest.mark.parametrize("options", [(), ("--no-mask",)])
+def test_a_program_finds_what_its_caller_opened_for_it(
+    terminal: Terminal, options: tuple[str, ...]
+) -> None:
+    run = ("run", *options, "--secrets", "other", "--", "sh", "-c", "cat <&9")
+    ran = subprocess.run(
+        ["sh", "-c", 'echo it | { exec "$0" "$@" 9<&0 </dev/null; }', str(SCRIPT), *run],
+        env=terminal.environ,
+        capture_output=True,
+        timeout=30,
+    )
+    assert (ran.returncode, ran.stdout) == (0, b"it\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--no-mask",)])
+def test_no_signal_that_python_ignores_is_ignored_in_the_program(
+    terminal: Terminal, options: tuple[str, ...]
+) -> None:
+    script = "ulimit -f 1; head -c 100000 /dev/zero >file"
+    ran = terminal.run("run", *options, "--secrets", "other", "--", "sh", "-c", script)
+    assert ran.status == 128 + signal.SIGXFSZ
+
+
+def test_a_program_that_closes_its_terminal_goes_on(terminal: Terminal) -> None:
+    script = "exec <&- >&- 2>&-; sleep 0.3; exit 7"
+    run = ("run", "--secrets", "db-password", "--", "sh", "-c", script)
+    assert terminal.type(*run) == (7, "")
