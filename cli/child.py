@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
+from cli.problems import FileUnusable
+
 _CHUNK = 65536
 _TYPED = 1024
 _IN, _OUT, _ERR = 0, 1, 2
@@ -58,7 +60,7 @@ def run(
 ) -> int:
     """Run the file *program* to its end; give its exit status, 128 and the number of a signal.
 
-    Raise OSError if it cannot be begun.
+    Raise OSError if it cannot be begun, and FileUnusable if its output cannot be handed on.
     """
 
     def begin(**streams: Any) -> subprocess.Popen[bytes]:
@@ -290,3 +292,7 @@ def _write(number: int, text: bytes) -> None:
             text = text[os.write(number, text) :]
         except BlockingIOError:  # whoever has this stream with us wants it so
             select.select((), (number,), ())
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            raise FileUnusable(f"the program's output has no place: {problem.strerror}") from None

@@ -248,3 +248,13 @@ def test_a_program_that_closes_its_terminal_goes_on(terminal: Terminal) -> None:
     script = "exec <&- >&- 2>&-; sleep 0.3; exit 7"
     run = ("run", "--secrets", "db-password", "--", "sh", "-c", script)
     assert terminal.type(*run) == (7, "")
+
+
+def test_output_that_has_no_room_is_told_as_that(terminal: Terminal) -> None:
+    run = ("run", "--secrets", "db-password", "--", "echo", "it")
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [SCRIPT, *run], env=terminal.environ, stdout=full, stderr=subprocess.PIPE, timeout=30
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(b"muniment: the program's output has no place: No space left")
