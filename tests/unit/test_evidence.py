@@ -147,14 +147,14 @@ def test_a_paper_with_the_keys_of_two_vaults_is_no_verdict(
 
 
 def test_what_lies_beside_the_program_is_not_run(
-    terminal: Terminal, bundle: Path, tmp_path: Path
+    terminal: Terminal, bundle: Path, program: Path, tmp_path: Path
 ) -> None:
     """Unpacked, a forged bundle could bring a module by the name of one that the program takes."""
-    program = tmp_path / "verify.py"
-    program.write_bytes((terminal.directory / "auditor" / "verify.py").read_bytes())
+    beside = tmp_path / "verify.py"
+    beside.write_bytes(program.read_bytes())
     for name in ("hashlib", "cryptography", "argparse"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(0)")
-    asked = [sys.executable, str(program), str(bundle), "--key"]
+    asked = [sys.executable, str(beside), str(bundle), "--key"]
     ran = subprocess.run([*asked, str(terminal.directory / "paper")], capture_output=True)
     assert (ran.returncode, b"integrity     verified" in ran.stdout) == (21, True), ran
 
