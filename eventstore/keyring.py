@@ -177,17 +177,17 @@ class Keyring:
 
     @property
     def store_id(self) -> bytes:
-        return self._read(read_header).store_id
+        return self._header().store_id
 
     @property
     def root_epoch(self) -> int:
         """How often the root key was changed."""
-        return self._read(read_header).root_epoch
+        return self._header().root_epoch
 
     @property
     def unused(self) -> bool:
         """Whether no key was ever given out, and the root key never changed."""
-        header = self._read(read_header)
+        header = self._header()
         return header.next_leaf_node == 0 and header.root_epoch == 0
 
     def key(self, number: int) -> bytes:
@@ -254,7 +254,7 @@ class Keyring:
                     more = cursor.next()
             return tuple(found)
 
-        return self._read_in(look)
+        return self._read(look)
 
     def destroy(self, numbers: Iterable[int]) -> Erasure:
         """Destroy these leaf keys for good; tell which of them were still there.
@@ -297,11 +297,11 @@ class Keyring:
 
     # --- reading: the header first, every time ---------------------------------------------------
 
-    def _read(self, look: Callable[[Fetch], _T]) -> _T:
-        """What *look* sees in one snapshot."""
-        return self._read_in(lambda txn: look(txn.get))
+    def _header(self) -> Header:
+        return self._read(lambda txn: read_header(txn.get))
 
-    def _read_in(self, look: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
+    def _read(self, look: Callable[[lmdb.Transaction[bytes]], _T]) -> _T:
+        """What *look* sees in one snapshot."""
         self._refuse_after_fork()
         try:
             with self._reading, self._environment().begin() as txn:
@@ -312,8 +312,8 @@ class Keyring:
     def _look(self, find: Callable[[Tree, Fetch], _T]) -> _T:
         """What *find* sees in the tree, in one snapshot."""
 
-        def look(fetch: Fetch) -> _T:
-            return find(self._current(fetch).tree, fetch)
+        def look(txn: lmdb.Transaction[bytes]) -> _T:
+            return find(self._current(txn.get).tree, txn.get)
 
         try:
             return self._read(look)
@@ -371,7 +371,7 @@ class Keyring:
         return Erasure(header.root_epoch + 1, destroyed, old.provider, old.assurance)
 
     def _sweep(self) -> None:
-        header = self._read(read_header)
+        header = self._header()
         self._committed_root(header)
         stale = 1 - header.slot
         if _holds_something(self._root, stale):
@@ -438,7 +438,7 @@ class Keyring:
         """
         try:
             self._reopen()
-            stands = self._read(read_header)
+            stands = self._header()
             if stands == after:
                 self._settle()
         except MunimentError:

@@ -662,7 +662,7 @@ def test_a_header_put_back_to_fewer_keys_gives_none_out_twice(
 
 
 def read_rows_of(ring: Keyring) -> bytes:
-    return ring._read(lambda fetch: fetch(b"header") or b"")
+    return ring._read(lambda txn: txn.get(b"header") or b"")
 
 
 def test_the_commitment_is_what_the_format_says() -> None:
