@@ -84,9 +84,8 @@ def _run_among_us(begin: _Begin, filtered: Callable[[], Filter]) -> int:
             for end in {out_end, err_end}:
                 os.close(end)
         child_is(child)
-        streams = {out: _Stream(out, _OUT, filtered())}
-        streams.setdefault(err, _Stream(err, _ERR, filtered()))
-        _hand_on(list(streams.values()))
+        streams = _streams(out, err, filtered)
+        _hand_on(streams)
         return _status(child)
 
 
@@ -110,12 +109,11 @@ def _run_at_terminal(begin: _Begin, filtered: Callable[[], Filter]) -> int:
             for end in {slave, err_end}:
                 os.close(end)
         child_is(child)
-        streams = {master: _Stream(master, _OUT, filtered())}
-        streams.setdefault(err, _Stream(err, _ERR, filtered()))
+        streams = _streams(master, err, filtered)
         signal.signal(signal.SIGWINCH, lambda *_: _resize(master, _OUT))
         tty.setraw(_IN)
         try:
-            _hand_on(list(streams.values()), keys_to=master)
+            _hand_on(streams, keys_to=master)
         finally:
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
             with suppress(termios.error):  # it is gone
@@ -123,6 +121,12 @@ def _run_at_terminal(begin: _Begin, filtered: Callable[[], Filter]) -> int:
         status = _status(child)
         os.close(master)  # which hangs up, so not before
         return status
+
+
+def _streams(out: int, err: int, filtered: Callable[[], Filter]) -> list[_Stream]:
+    """What the child writes; one stream where both of its ways are one."""
+    ways = [(out, _OUT)] if err == out else [(out, _OUT), (err, _ERR)]
+    return [_Stream(source, target, filtered()) for source, target in ways]
 
 
 def _take_terminal() -> None:

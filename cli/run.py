@@ -16,13 +16,13 @@ import click
 
 from cli.as_of import as_of_option
 from cli.command import Greedy, command
-from cli.problems import ExportAmbiguous, FileUnusable, Usage, ValueNotText
-from cli.secret_export import asking, readable, values_of, variable_name
+from cli.problems import FileUnusable, Usage, ValueNotText
+from cli.secret_export import Ask, asking, by_variable, readable, values_of, variable_name
 from cli.session import Session
 from eventstore.errors import MunimentError
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOADED = re.compile(
+_STEERING = re.compile(
     r"(LD|DYLD|GLIBC|MALLOC|PYTHON|NODE|NPM|PERL5?|RUBY|BUNDLE|GEM|JAVA|JDK|GIT|SSH|MUNIMENT)_.*"
     r"|_JAVA_OPTIONS|CLASSPATH|BASH_.*|(PYTHON|PERL5?|RUBY)[A-Z0-9]*|ENV|IFS|SHELLOPTS|PS4|PROMPT_COMMAND"
     r"|PATH|HOME|SHELL|TMPDIR|EDITOR|VISUAL|PAGER|BROWSER|TERM.*|LC_.*|LANG.*|.*_PROXY",
@@ -61,8 +61,10 @@ def run(
     wanted = _wanted(secrets)
     with asking(session, as_of) as ask:
         wanted = wanted or _all(session, readable(session, ask))
-        values = values_of(ask, list({name.lower(): name for name in wanted.values()}.values()))
-    variables = _variables(wanted, values)
+        variables = _values(ask, wanted)
+    for variable, value in variables.items():
+        if "\0" in value:
+            raise ValueNotText(f"{wanted[variable]} holds a zero byte, and no variable can")
     if no_mask:
         _become(program, words, variables)
     raise click.exceptions.Exit(_watch(session, program, words, variables))
@@ -80,43 +82,37 @@ def _found(name: str) -> str:
 
 def _wanted(secrets: Sequence[str]) -> dict[str, str]:
     """Names of secrets by their variables.  Raise Usage or ExportAmbiguous."""
-    wanted: dict[str, str] = {}
-    for word in secrets:
-        variable, _, name = word.rpartition("=")
-        variable = variable or variable_name(name)
-        if not _VARIABLE.fullmatch(variable):
-            raise Usage("--secrets takes NAME or VAR=NAME, and VAR has letters, digits and _ alone")
-        if variable in wanted:
-            raise ExportAmbiguous(f"two secrets would be the variable {variable}")
-        wanted[variable] = name
-    return wanted
+    return by_variable(map(_variable_and_name, secrets))
+
+
+def _variable_and_name(word: str) -> tuple[str, str]:
+    variable, _, name = word.rpartition("=")
+    variable = variable or variable_name(name)
+    if not _VARIABLE.fullmatch(variable):
+        raise Usage("--secrets takes NAME or VAR=NAME, and VAR has letters, digits and _ alone")
+    return variable, name
 
 
 def _all(session: Session, names: Sequence[str]) -> dict[str, str]:
     """All *names* but those whose variables somebody else than we could rely on."""
-    wanted: dict[str, str] = {}
-    for name in names:
-        variable = variable_name(name)
-        if variable in wanted:
-            raise ExportAmbiguous(f"two secrets would be the variable {variable}")
+    wanted = by_variable((variable_name(name), name) for name in names)
+    for variable, name in list(wanted.items()):
         if variable in os.environ:
             session.terminal.note(f"left out: {name}, since the variable {variable} is set")
-        elif _LOADED.fullmatch(variable):
+            del wanted[variable]
+        elif _STEERING.fullmatch(variable):
             session.terminal.note(f"left out: {name}, since {variable} may change how programs run")
-        else:
-            wanted[variable] = name
+            del wanted[variable]
     return wanted
 
 
-def _variables(wanted: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
-    known = {name.lower(): value for name, value in values.items()}
-    found: dict[str, str] = {}
-    for variable, name in wanted.items():
-        value = known[name.lower()]
-        if "\0" in value:
-            raise ValueNotText(f"{name} holds a zero byte, and no variable can")
-        found[variable] = value
-    return found
+def _values(ask: Ask, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The value for each variable; a secret that has two is read once."""
+    from vault.names import folded
+
+    names = {folded(name): name for name in wanted.values()}
+    values = {folded(name): value for name, value in values_of(ask, list(names.values())).items()}
+    return {variable: values[folded(name)] for variable, name in wanted.items()}
 
 
 def _watch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -103,13 +103,20 @@ def _written(values: dict[str, str], form: str) -> str:
         import json
 
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    lines: dict[str, str] = {}
-    for name, value in values.items():
-        variable = variable_name(name)
-        if variable in lines:
+    named = by_variable((variable_name(name), value) for name, value in values.items())
+    return "".join(
+        f'{variable}="{value.translate(_ESCAPED)}"\n' for variable, value in named.items()
+    )
+
+
+def by_variable(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What is *named* by variables.  Raise ExportAmbiguous if two have one variable."""
+    found: dict[str, str] = {}
+    for variable, what in named:
+        if variable in found:
             raise ExportAmbiguous(f"two secrets would be the variable {variable}")
-        lines[variable] = f'{variable}="{value.translate(_ESCAPED)}"\n'
-    return "".join(lines.values())
+        found[variable] = what
+    return found
 
 
 def variable_name(name: str) -> str:

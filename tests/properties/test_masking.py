@@ -58,7 +58,6 @@ def test_what_is_masked_does_not_depend_on_the_chunks(
 @given(VALUES, st.binary(max_size=20), st.binary(max_size=20))
 def test_no_value_is_let_through(values: list[str], before: bytes, after: bytes) -> None:
     out = masked(values, [before, values[0].encode(), after])
-    assert all(value.encode() not in out.split(MASK) for value in values)
     assert values[0].encode() not in b"\0".join(out.split(MASK))
 
 
